@@ -1,0 +1,68 @@
+//! A backend: one port of one Service, with its endpoints and how they are used.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::ObjectName;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Backend {
+    pub service: ObjectName,
+    pub port: u16,
+    pub endpoints: Endpoints,
+    pub settings: BackendSettings,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Endpoints {
+    /// Those that are ready, ascending by address; none: 503.
+    Addresses(Vec<Endpoint>),
+    /// Answered by the data plane itself (`--echo`): method, path, headers and this Service's name.
+    Echo(Arc<str>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+}
+
+/// How the endpoint is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum Balance {
+    /// The one with fewer requests in flight of two taken at random.
+    #[default]
+    LeastLoadedOfTwo,
+    RoundRobin,
+}
+
+/// From a BackendPolicy, else the defaults.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackendSettings {
+    pub balance: Balance,
+    /// For the TCP handshake; default 5 s.
+    #[serde(serialize_with = "super::duration_text")]
+    pub connect_timeout: Duration,
+    /// Between two bytes of a response, and while waiting for it; default 60 s.
+    #[serde(serialize_with = "super::duration_text")]
+    pub idle_timeout: Duration,
+    /// How long an unused connection is kept for reuse; default 60 s.
+    #[serde(serialize_with = "super::duration_text")]
+    pub keep_alive: Duration,
+    /// Per endpoint and shard; default: no limit but the shard's.
+    pub max_connections: Option<u32>,
+}
+
+impl Default for BackendSettings {
+    fn default() -> Self {
+        Self {
+            balance: Balance::default(),
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(60),
+            max_connections: None,
+        }
+    }
+}

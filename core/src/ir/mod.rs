@@ -1,0 +1,90 @@
+//! The intermediate representation: what the control plane wants in force.
+//!
+//! Plain data without behaviour beyond its own invariants. It knows neither Kubernetes types nor the
+//! wire's messages; translation makes it, [`crate::wire`] carries it, [`crate::table`] compiles it.
+
+mod backend;
+mod filter;
+mod listener;
+mod name;
+mod policy;
+mod route;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+pub use backend::{Backend, BackendSettings, Balance, Endpoint, Endpoints};
+pub use filter::{
+    Cors, Filter, HeaderEdits, HeaderField, Mirror, Origin, PathModifier, Redirect, Rewrite, Tokens,
+};
+pub use listener::{Listener, Protocol};
+pub use name::{Hostname, HostnameError, Id, Kind, ObjectName};
+pub use policy::{DownstreamTimeouts, HttpLimits, ListenerSettings, Network, ProxyProtocol};
+pub use route::{
+    Attachment, BackendTarget, FieldMatch, HttpRoute, Match, PathMatch, Retry, Rule, TextMatch,
+    Timeouts, WeightedBackend,
+};
+
+/// The order of snapshots: by leader (how often the Lease changed hands), then by sequence, so that
+/// a stale leader can't roll a data plane back. In file mode `term` is the control plane's start in
+/// seconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    pub term: u64,
+    pub sequence: u64,
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.term, self.sequence)
+    }
+}
+
+/// Everything that shall be in force at one version.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Snapshot {
+    pub version: Version,
+    pub objects: BTreeMap<Id, Object>,
+}
+
+/// One object of a snapshot: the unit that is compared, sent and compiled.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Object {
+    Listener(Listener),
+    HttpRoute(HttpRoute),
+    Backend(Backend),
+}
+
+impl Object {
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Listener(_) => Kind::Listener,
+            Self::HttpRoute(_) => Kind::HttpRoute,
+            Self::Backend(_) => Kind::Backend,
+        }
+    }
+}
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// As people write it: `10s`, `250ms`.
+fn duration_text<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{duration:?}"))
+}
+
+fn optional_duration_text<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => duration_text(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}

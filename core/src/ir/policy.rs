@@ -1,0 +1,124 @@
+//! Settings of a listener: from a ListenerPolicy, else the defaults, which are on the safe side.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListenerSettings {
+    pub timeouts: DownstreamTimeouts,
+    pub limits: HttpLimits,
+    /// Peers whose `X-Forwarded-*` are appended to instead of replaced, and whose PROXY protocol is read.
+    pub trusted_proxies: Vec<Network>,
+    pub proxy_protocol: ProxyProtocol,
+    /// Whether requests are written to the access log, where the process has one.
+    pub access_log: bool,
+    /// Value of a `Server` header for responses that have none, and for local replies.
+    pub server: Option<Arc<str>>,
+    /// Pseudonym for a `Via` header in both directions (RFC 9110, section 7.6.3).
+    pub via: Option<Arc<str>>,
+}
+
+impl Default for ListenerSettings {
+    fn default() -> Self {
+        Self {
+            timeouts: DownstreamTimeouts::default(),
+            limits: HttpLimits::default(),
+            trusted_proxies: Vec::new(),
+            proxy_protocol: ProxyProtocol::default(),
+            access_log: true,
+            server: None,
+            via: None,
+        }
+    }
+}
+
+/// Whether connections begin with a PROXY protocol header (v1 or v2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum ProxyProtocol {
+    #[default]
+    Off,
+    /// A trusted peer must send it, others are taken as they are.
+    FromTrusted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct DownstreamTimeouts {
+    /// First byte to end of the head; default 10 s (slowloris).
+    #[serde(serialize_with = "super::duration_text")]
+    pub header: Duration,
+    /// Between requests; default 75 s.
+    #[serde(serialize_with = "super::duration_text")]
+    pub keep_alive: Duration,
+    /// Between two bytes of a request's body, and of a response that the client doesn't read; default 60 s.
+    #[serde(serialize_with = "super::duration_text")]
+    pub idle: Duration,
+    /// Between two bytes of a tunnel (WebSocket), both directions together; default 1 h.
+    #[serde(serialize_with = "super::duration_text")]
+    pub tunnel_idle: Duration,
+}
+
+impl Default for DownstreamTimeouts {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
+            idle: Duration::from_secs(60),
+            tunnel_idle: Duration::from_secs(3600),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct HttpLimits {
+    /// Request line: beyond it 414; default 8 KiB.
+    pub request_line_bytes: u32,
+    /// All header fields together: beyond it 431; default 16 KiB.
+    pub header_bytes: u32,
+    /// Beyond it 431; default 100.
+    pub header_fields: u32,
+    /// Beyond it 413; default: no limit, for bodies are streamed.
+    pub body_bytes: Option<u64>,
+    /// Per shard, of this listener's port; default: the shard's share of the open-files limit.
+    pub connections: Option<u32>,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            request_line_bytes: 8 << 10,
+            header_bytes: 16 << 10,
+            header_fields: 100,
+            body_bytes: None,
+            connections: None,
+        }
+    }
+}
+
+/// A CIDR block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Network {
+    pub address: IpAddr,
+    /// At most 32 or 128.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// An IPv4-mapped IPv6 address is in the IPv4 block that it stands for.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(one)) => {
+                let shift = 32 - u32::from(self.prefix.min(32));
+                shift == 32 || u32::from(net) >> shift == u32::from(one) >> shift
+            }
+            (IpAddr::V6(net), IpAddr::V6(one)) => {
+                let shift = 128 - u32::from(self.prefix.min(128));
+                shift == 128 || u128::from(net) >> shift == u128::from(one) >> shift
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Ringgate's pure core: bytes in, decisions out.
+//!
+//! Nothing in this crate knows a socket, a clock, a thread or an async runtime; time is an argument.
+//! Both processes are built on it, and their contract lies in [`ir`] and [`wire`].
+//!
+//! The modules in the order in which a change, and then a request, passes them:
+//!
+//! - [`ir`]: what the control plane wants in force, as plain enums and structs
+//! - [`wire`]: the same as protobuf messages; bounded decoding that never panics
+//! - [`table`]: a snapshot compiled into what a shard looks requests up in
+//! - [`http1`]: HTTP/1.1 and 1.0 heads, bodies and connection state (RFC 9112), sans-IO
+//! - [`route`]: a request's path, host, query and headers against a table
+//! - [`filter`]: what a rule does to a request or a response on its way
+//! - [`balance`]: which backend, and which of its endpoints
+#![forbid(unsafe_code)]
+
+pub mod ir;
