@@ -15,3 +15,5 @@
 #![forbid(unsafe_code)]
 
 pub mod ir;
+pub mod limits;
+pub mod wire;

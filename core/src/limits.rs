@@ -1,0 +1,36 @@
+//! Bounds on what may be held, each with its reason. Those on requests are settings of a listener
+//! (see [`crate::ir::HttpLimits`]).
+
+/// Objects in a snapshot: ten times the largest cluster that we measure with (100,000 routes).
+pub const OBJECTS: usize = 1_000_000;
+/// Addresses of a Gateway: the API allows 16.
+pub const ADDRESSES: usize = 16;
+/// CIDR blocks of trusted proxies: the largest published list of a content delivery network has about 200.
+pub const TRUSTED_PROXIES: usize = 1_024;
+/// Listeners that one route is attached to: the API has 32 parents, each may name a Gateway of 64 listeners.
+pub const ATTACHMENTS: usize = 32 * 64;
+/// Hostnames of a route at a listener: the API allows 16.
+pub const HOSTNAMES: usize = 16;
+/// Rules of a route: the API allows 16, and files may be more generous.
+pub const RULES: usize = 1_024;
+/// Matches of a rule: the API allows 64.
+pub const MATCHES: usize = 128;
+/// Filters of a rule: the API allows 16.
+pub const FILTERS: usize = 16;
+/// Backends of a rule: the API allows 16.
+pub const BACKEND_REFS: usize = 16;
+/// Header or query matches: the API allows 16.
+pub const FIELD_MATCHES: usize = 16;
+/// Edits of one kind in a header filter: the API allows 16.
+pub const HEADER_EDITS: usize = 16;
+/// Retry codes: 400 to 599 are allowed, each once.
+pub const RETRY_CODES: usize = 200;
+/// Origins, methods or headers of a CORS filter: the API allows 64.
+pub const CORS_TOKENS: usize = 64;
+/// Endpoints of a Service: the largest that Kubernetes is tested with has 5,000 Pods in a cluster of 150,000.
+pub const ENDPOINTS: usize = 150_000;
+/// A compiled regular expression: 64 KiB of program is far beyond what a route needs, and bounds what
+/// one object may cost.
+pub const REGEX_BYTES: usize = 64 << 10;
+/// One message of the wire: a first state is sent in parts below this.
+pub const MESSAGE_BYTES: usize = 4 << 20;

@@ -1,0 +1,246 @@
+//! What goes over the wire comes back the same, and what isn't ours is refused without a panic.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use prost::Message;
+use ringgate_core::ir::{
+    Attachment, Backend, BackendSettings, BackendTarget, Balance, Cors, DownstreamTimeouts,
+    Endpoint, Endpoints, FieldMatch, Filter, HeaderEdits, HeaderField, Hostname, HttpLimits,
+    HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network, Object, ObjectName, Origin,
+    PathMatch, PathModifier, Protocol, ProxyProtocol, Redirect, Retry, Rewrite, Rule, Snapshot,
+    TextMatch, Timeouts, Tokens, Version, WeightedBackend,
+};
+use ringgate_core::wire;
+
+fn listener(name: &ObjectName) -> Listener {
+    Listener {
+        gateway: name.clone(),
+        name: "web".into(),
+        addresses: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+        port: 8080,
+        protocol: Protocol::Http,
+        hostname: Hostname::parse("*.example.com").unwrap(),
+        settings: ListenerSettings {
+            timeouts: DownstreamTimeouts {
+                header: Duration::from_millis(1),
+                keep_alive: Duration::from_millis(2),
+                idle: Duration::from_millis(3),
+                tunnel_idle: Duration::from_millis(4),
+            },
+            limits: HttpLimits {
+                request_line_bytes: 5,
+                header_bytes: 6,
+                header_fields: 7,
+                body_bytes: Some(8),
+                connections: Some(9),
+            },
+            trusted_proxies: vec![Network {
+                address: "10.0.0.0".parse().unwrap(),
+                prefix: 8,
+            }],
+            proxy_protocol: ProxyProtocol::FromTrusted,
+            access_log: false,
+            server: Some("s".into()),
+            via: Some("v".into()),
+        },
+    }
+}
+
+fn filters(backend: &Id) -> Vec<Filter> {
+    let edits = HeaderEdits {
+        set: vec![HeaderField {
+            name: "a".into(),
+            value: "1".into(),
+        }],
+        add: vec![HeaderField {
+            name: "b".into(),
+            value: "2".into(),
+        }],
+        remove: vec!["c".into()],
+    };
+    vec![
+        Filter::RequestHeaders(edits.clone()),
+        Filter::ResponseHeaders(edits),
+        Filter::Redirect(Redirect {
+            scheme: Some("https".into()),
+            hostname: Some("h.example".into()),
+            port: Some(443),
+            path: Some(PathModifier::ReplaceFullPath("/x".into())),
+            status: 308,
+        }),
+        Filter::Rewrite(Rewrite {
+            hostname: Some("h".into()),
+            path: Some(PathModifier::ReplacePrefix("/y".into())),
+        }),
+        Filter::Mirror(Mirror {
+            backend: backend.clone(),
+            numerator: 1,
+            denominator: 3,
+        }),
+        Filter::Cors(Cors {
+            origins: vec![
+                Origin::Any,
+                Origin::Exact("https://a.example".into()),
+                Origin::Wildcard {
+                    before: "https://".into(),
+                    after: ".example".into(),
+                },
+            ],
+            credentials: true,
+            methods: Tokens::Any,
+            headers: Tokens::List(vec!["x".into()]),
+            expose: Tokens::List(Vec::new()),
+            max_age: Duration::from_secs(5),
+        }),
+    ]
+}
+
+fn rule(path: PathMatch, backend: &Id) -> Rule {
+    let exact = FieldMatch {
+        name: "n".into(),
+        value: TextMatch::Exact("v".into()),
+    };
+    let regex = FieldMatch {
+        name: "n".into(),
+        value: TextMatch::Regex("v+".into()),
+    };
+    Rule {
+        name: Some("r".into()),
+        matches: vec![Match {
+            path,
+            headers: vec![exact.clone(), regex.clone()],
+            query: vec![regex, exact],
+            method: Some("GET".into()),
+        }],
+        filters: filters(backend),
+        backends: vec![
+            WeightedBackend {
+                target: BackendTarget::Backend(backend.clone()),
+                weight: 3,
+                filters: filters(backend),
+            },
+            WeightedBackend {
+                target: BackendTarget::Invalid,
+                weight: 0,
+                filters: Vec::new(),
+            },
+        ],
+        timeouts: Timeouts {
+            request: Some(Duration::from_secs(1)),
+            backend_request: None,
+        },
+        retry: Some(Retry {
+            codes: vec![500, 503],
+            attempts: 2,
+            backoff: None,
+        }),
+        broken: true,
+    }
+}
+
+fn snapshot() -> Snapshot {
+    let name = ObjectName::new("default", "one");
+    let backend = Id::backend(&name, 80);
+    let service = |endpoints| {
+        Object::Backend(Backend {
+            service: name.clone(),
+            port: 80,
+            endpoints,
+            settings: BackendSettings {
+                balance: Balance::RoundRobin,
+                max_connections: Some(3),
+                ..BackendSettings::default()
+            },
+        })
+    };
+    let route = HttpRoute {
+        name: name.clone(),
+        created: 17,
+        attachments: vec![Attachment {
+            listener: Id::listener(&name, "web"),
+            hostnames: vec![Hostname::Any, Hostname::parse("a.example.com").unwrap()],
+        }],
+        rules: vec![
+            rule(PathMatch::Exact("/e".into()), &backend),
+            rule(PathMatch::Prefix("".into()), &backend),
+            rule(PathMatch::Regex("/r.*".into()), &backend),
+        ],
+    };
+    let address = Endpoint {
+        address: "[fd00::2]:90".parse().unwrap(),
+    };
+    let objects = BTreeMap::from([
+        (
+            Id::listener(&name, "web"),
+            Object::Listener(listener(&name)),
+        ),
+        (Id::http_route(&name), Object::HttpRoute(route)),
+        (backend, service(Endpoints::Addresses(vec![address]))),
+        (
+            Id::backend(&name, 81),
+            service(Endpoints::Echo("one".into())),
+        ),
+    ]);
+    Snapshot {
+        version: Version {
+            term: 2,
+            sequence: 3,
+        },
+        objects,
+    }
+}
+
+#[test]
+fn a_snapshot_comes_back_as_it_was_sent() {
+    let bytes = wire::encode_saved(&snapshot()).encode_to_vec();
+    assert_eq!(wire::saved(&bytes).unwrap(), snapshot());
+}
+
+#[test]
+fn a_changed_byte_is_noticed() {
+    for (id, object) in snapshot().objects {
+        let mut entry = wire::encode_entry(&id, &object);
+        let middle = entry.object.len() / 2;
+        entry.object[middle] ^= 1;
+        assert!(matches!(
+            wire::entry(&entry),
+            Err(wire::DecodeError::Hash { .. })
+        ));
+    }
+}
+
+#[test]
+fn an_object_under_an_id_of_another_kind_is_refused() {
+    let snapshot = snapshot();
+    let (_, object) = snapshot.objects.first_key_value().unwrap();
+    let id = Id::backend(&ObjectName::new("default", "one"), 80);
+    let entry = wire::encode_entry(&id, object);
+    assert!(matches!(
+        wire::entry(&entry),
+        Err(wire::DecodeError::Kind { .. })
+    ));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = wire::saved(&bytes);
+        let hash = wire::content_hash(&bytes);
+        let id = wire::encode_id(&Id::backend(&ObjectName::new("a", "b"), 1));
+        let _ = wire::entry(&wire::proto::Entry { id: Some(id), hash, object: bytes });
+    }
+
+    /// Damage that keeps the outer framing gets deeper into the decoder than random bytes do.
+    #[test]
+    fn damaged_objects_are_refused_without_a_panic(place in 0usize..2000, value in any::<u8>()) {
+        for (id, object) in snapshot().objects {
+            let mut entry = wire::encode_entry(&id, &object);
+            let place = place % entry.object.len();
+            entry.object[place] = value;
+            entry.hash = wire::content_hash(&entry.object);
+            let _ = wire::entry(&entry);
+        }
+    }
+}
