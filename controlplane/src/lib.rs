@@ -1,1 +1,14 @@
+//! Ringgate's control plane.
+//!
+//! # The life of a change
+//! - [`watch`]: files (later a cluster) yield batches of objects
+//! - [`api`]: the objects' types, with the API's defaults
+//! - [`store`]: the objects that are known now
+//!
+//! Beside the path: [`problem`], what is wrong with what a user wrote.
 
+pub mod api;
+pub mod limits;
+pub mod problem;
+pub mod store;
+pub mod watch;

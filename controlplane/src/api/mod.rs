@@ -1,0 +1,22 @@
+//! The Kubernetes and Gateway API objects that we read, as types; defaults are filled in.
+//!
+//! Owns their form. What an object means together with others is translation's affair; what a value
+//! has to look like beyond its type stands in `check`.
+
+pub mod auth;
+pub(crate) mod choice;
+pub mod gateway;
+pub mod http_filter;
+pub mod http_route;
+pub mod meta;
+mod object;
+pub mod policy;
+pub mod reference;
+pub mod service;
+pub mod storage;
+pub mod text;
+
+pub use object::{Object, ObjectKey, ObjectKind};
+
+/// The controller whose GatewayClasses are ours.
+pub const CONTROLLER_NAME: &str = "ringgate.io/gateway-controller";

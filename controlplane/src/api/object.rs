@@ -1,0 +1,140 @@
+//! Object: any of the kinds that we read, and its key.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ringgate_core::ir::ObjectName;
+
+use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
+use super::http_route::HttpRoute;
+use super::meta::ObjectMeta;
+use super::policy::{BackendPolicy, ListenerPolicy};
+use super::service::{EndpointSlice, Service};
+use super::storage::{ConfigMap, Namespace, Secret};
+
+/// Defines the kinds: variant, kind as written, API group, versions, whether it has a namespace.
+macro_rules! kinds {
+    ($($arm:ident = $kind:literal, $group:literal, [$($version:literal),+], $namespaced:literal;)+) => {
+        /// A kind that we read.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ObjectKind { $($arm),+ }
+
+        impl ObjectKind {
+            pub const ALL: &[Self] = &[$(Self::$arm),+];
+
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$arm => $kind),+ }
+            }
+
+            /// The API group; empty is the core group.
+            #[must_use]
+            pub const fn group(self) -> &'static str {
+                match self { $(Self::$arm => $group),+ }
+            }
+
+            /// The versions that are read, all alike; the first is the one to write.
+            #[must_use]
+            pub const fn versions(self) -> &'static [&'static str] {
+                match self { $(Self::$arm => &[$($version),+]),+ }
+            }
+
+            #[must_use]
+            pub const fn is_namespaced(self) -> bool {
+                match self { $(Self::$arm => $namespaced),+ }
+            }
+        }
+
+        /// An object, shared: a clone is cheap.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Object { $($arm(Arc<$arm>)),+ }
+
+        impl Object {
+            #[must_use]
+            pub const fn kind(&self) -> ObjectKind {
+                match self { $(Self::$arm(_) => ObjectKind::$arm),+ }
+            }
+
+            #[must_use]
+            pub fn metadata(&self) -> &ObjectMeta {
+                match self { $(Self::$arm(object) => &object.metadata),+ }
+            }
+        }
+
+        $(impl From<$arm> for Object {
+            fn from(object: $arm) -> Self {
+                Self::$arm(Arc::new(object))
+            }
+        })+
+    };
+}
+
+kinds! {
+    GatewayClass = "GatewayClass", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], false;
+    Gateway = "Gateway", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
+    HttpRoute = "HTTPRoute", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
+    ReferenceGrant = "ReferenceGrant", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
+    ListenerPolicy = "ListenerPolicy", "ringgate.io", ["v1alpha1"], true;
+    BackendPolicy = "BackendPolicy", "ringgate.io", ["v1alpha1"], true;
+    Namespace = "Namespace", "", ["v1"], false;
+    Service = "Service", "", ["v1"], true;
+    EndpointSlice = "EndpointSlice", "discovery.k8s.io", ["v1", "v1beta1"], true;
+    Secret = "Secret", "", ["v1"], true;
+    ConfigMap = "ConfigMap", "", ["v1"], true;
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What identifies an object; ordered by kind, namespace, name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    pub kind: ObjectKind,
+    /// The namespace is empty for a kind that has none.
+    pub name: ObjectName,
+}
+
+impl ObjectKey {
+    #[must_use]
+    pub fn new(kind: ObjectKind, namespace: &str, name: &str) -> Self {
+        Self {
+            kind,
+            name: ObjectName::new(namespace, name),
+        }
+    }
+}
+
+/// `HTTPRoute default/app`, `GatewayClass ringgate`.
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.namespace.is_empty() {
+            write!(f, "{} {}", self.kind, self.name.name)
+        } else {
+            write!(f, "{} {}", self.kind, self.name)
+        }
+    }
+}
+
+impl Object {
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey {
+            kind: self.kind(),
+            name: self.metadata().object_name(),
+        }
+    }
+}
+
+impl ObjectMeta {
+    /// Namespace and name; the namespace is empty for a kind that has none.
+    #[must_use]
+    pub fn object_name(&self) -> ObjectName {
+        ObjectName {
+            namespace: self.namespace.clone().unwrap_or_else(|| "".into()),
+            name: self.name.clone(),
+        }
+    }
+}

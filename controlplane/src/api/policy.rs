@@ -1,0 +1,166 @@
+//! Our own policies, `ringgate.io/v1alpha1` (direct attachment, GEP-713).
+
+use ringgate_core::ir::{self, BackendSettings, ListenerSettings};
+use serde::Deserialize;
+
+use super::choice::choice;
+use super::meta::ObjectMeta;
+use super::reference::PolicyTarget;
+use super::text::{ApiDuration, Bytes, Cidr, Count, HeaderName, HeaderValue, Positive};
+
+/// For a Gateway, or (by `sectionName`) one of its listeners.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ListenerPolicy {
+    pub metadata: ObjectMeta,
+    pub spec: ListenerPolicySpec,
+}
+
+/// What is left out keeps its default.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerPolicySpec {
+    pub target_refs: Vec<PolicyTarget>,
+    #[serde(default)]
+    pub timeouts: ListenerTimeouts,
+    #[serde(default)]
+    pub limits: ListenerLimits,
+    #[serde(default)]
+    pub trusted_proxies: Vec<Cidr>,
+    #[serde(default)]
+    pub proxy_protocol: ProxyProtocol,
+    pub access_log: Option<bool>,
+    pub server: Option<HeaderValue>,
+    pub via: Option<HeaderName>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListenerTimeouts {
+    pub header: Option<ApiDuration>,
+    pub keep_alive: Option<ApiDuration>,
+    pub idle: Option<ApiDuration>,
+    pub tunnel_idle: Option<ApiDuration>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListenerLimits {
+    /// Less than 4 GiB.
+    pub request_line: Option<Bytes>,
+    /// Less than 4 GiB.
+    pub headers: Option<Bytes>,
+    pub header_fields: Option<Count>,
+    pub body: Option<Bytes>,
+    pub connections: Option<Positive>,
+}
+
+choice!(
+    #[derive(Default)]
+    ProxyProtocol {
+        #[default]
+        Off = "Off",
+        FromTrusted = "FromTrusted",
+    }
+);
+
+impl ListenerPolicySpec {
+    /// The settings that this policy asks for.
+    #[must_use]
+    pub fn settings(&self) -> ListenerSettings {
+        let default = ListenerSettings::default();
+        ListenerSettings {
+            timeouts: self.timeouts.over(default.timeouts),
+            limits: self.limits.over(default.limits),
+            trusted_proxies: self.trusted_proxies.iter().map(|one| one.get()).collect(),
+            proxy_protocol: match self.proxy_protocol {
+                ProxyProtocol::FromTrusted => ir::ProxyProtocol::FromTrusted,
+                ProxyProtocol::Off | ProxyProtocol::Unknown(_) => ir::ProxyProtocol::Off,
+            },
+            access_log: self.access_log.unwrap_or(default.access_log),
+            server: self.server.as_ref().map(HeaderValue::shared),
+            via: self.via.as_ref().map(HeaderName::shared),
+        }
+    }
+}
+
+impl ListenerTimeouts {
+    fn over(self, default: ir::DownstreamTimeouts) -> ir::DownstreamTimeouts {
+        ir::DownstreamTimeouts {
+            header: self.header.map_or(default.header, ApiDuration::get),
+            keep_alive: self.keep_alive.map_or(default.keep_alive, ApiDuration::get),
+            idle: self.idle.map_or(default.idle, ApiDuration::get),
+            tunnel_idle: self
+                .tunnel_idle
+                .map_or(default.tunnel_idle, ApiDuration::get),
+        }
+    }
+}
+
+impl ListenerLimits {
+    fn over(self, default: ir::HttpLimits) -> ir::HttpLimits {
+        let narrow = |bytes: Bytes| u32::try_from(bytes.0).unwrap_or(u32::MAX);
+        ir::HttpLimits {
+            request_line_bytes: self.request_line.map_or(default.request_line_bytes, narrow),
+            header_bytes: self.headers.map_or(default.header_bytes, narrow),
+            header_fields: self.header_fields.map_or(default.header_fields, Count::get),
+            body_bytes: self.body.map(|bytes| bytes.0).or(default.body_bytes),
+            connections: self.connections.map(Positive::get).or(default.connections),
+        }
+    }
+}
+
+/// For a Service, or (by `sectionName`) one of its ports.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct BackendPolicy {
+    pub metadata: ObjectMeta,
+    pub spec: BackendPolicySpec,
+}
+
+/// What is left out keeps its default.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendPolicySpec {
+    pub target_refs: Vec<PolicyTarget>,
+    #[serde(default)]
+    pub balance: Balance,
+    #[serde(default)]
+    pub timeouts: BackendTimeouts,
+    /// Per endpoint and shard.
+    pub max_connections: Option<Positive>,
+}
+
+choice!(
+    #[derive(Default)]
+    Balance {
+        #[default]
+        LeastLoadedOfTwo = "LeastLoadedOfTwo",
+        RoundRobin = "RoundRobin",
+    }
+);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BackendTimeouts {
+    pub connect: Option<ApiDuration>,
+    pub idle: Option<ApiDuration>,
+    pub keep_alive: Option<ApiDuration>,
+}
+
+impl BackendPolicySpec {
+    /// The settings that this policy asks for.
+    #[must_use]
+    pub fn settings(&self) -> BackendSettings {
+        let default = BackendSettings::default();
+        let or = |wanted: Option<ApiDuration>, default| wanted.map_or(default, ApiDuration::get);
+        BackendSettings {
+            balance: match self.balance {
+                Balance::RoundRobin => ir::Balance::RoundRobin,
+                Balance::LeastLoadedOfTwo | Balance::Unknown(_) => ir::Balance::LeastLoadedOfTwo,
+            },
+            connect_timeout: or(self.timeouts.connect, default.connect_timeout),
+            idle_timeout: or(self.timeouts.idle, default.idle_timeout),
+            keep_alive: or(self.timeouts.keep_alive, default.keep_alive),
+            max_connections: self.max_connections.map(Positive::get),
+        }
+    }
+}

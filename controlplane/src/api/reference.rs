@@ -1,0 +1,143 @@
+//! References from one object to another, with the API's defaults.
+
+use serde::{Deserialize, Serialize};
+
+use super::text::{Group, KindName, NamespaceName, Port, RefName, SectionName};
+
+pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+
+/// ParentReference: what a route wants to attach to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentReference {
+    #[serde(default = "gateway_group")]
+    pub group: Group,
+    #[serde(default = "gateway_kind")]
+    pub kind: KindName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<NamespaceName>,
+    pub name: RefName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<SectionName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<Port>,
+}
+
+/// BackendObjectReference: a Service's port, or something of another kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendObjectReference {
+    #[serde(default = "core_group")]
+    pub group: Group,
+    #[serde(default = "service_kind")]
+    pub kind: KindName,
+    pub name: RefName,
+    pub namespace: Option<NamespaceName>,
+    pub port: Option<Port>,
+}
+
+impl BackendObjectReference {
+    /// With the defaults for group and kind: a core Service.
+    #[must_use]
+    pub fn new(
+        group: Option<Group>,
+        kind: Option<KindName>,
+        name: RefName,
+        namespace: Option<NamespaceName>,
+        port: Option<Port>,
+    ) -> Self {
+        Self {
+            group: group.unwrap_or_else(core_group),
+            kind: kind.unwrap_or_else(service_kind),
+            name,
+            namespace,
+            port,
+        }
+    }
+
+    /// Whether it names a core Service.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        self.group.is_empty() && self.kind == "Service"
+    }
+}
+
+/// SecretObjectReference: a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SecretObjectReference {
+    #[serde(default = "core_group")]
+    pub group: Group,
+    #[serde(default = "secret_kind")]
+    pub kind: KindName,
+    pub name: RefName,
+    pub namespace: Option<NamespaceName>,
+}
+
+/// ObjectReference, and (its namespace always there or never) ParametersReference.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ObjectReference {
+    pub group: Group,
+    pub kind: KindName,
+    pub name: RefName,
+    pub namespace: Option<NamespaceName>,
+}
+
+/// LocalObjectReference, LocalParametersReference: in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct LocalObjectReference {
+    pub group: Group,
+    pub kind: KindName,
+    pub name: RefName,
+}
+
+/// LocalPolicyTargetReferenceWithSectionName (GEP-713).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyTarget {
+    pub group: Group,
+    pub kind: KindName,
+    pub name: RefName,
+    /// A Gateway's listener or a Service's port, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<SectionName>,
+}
+
+pub(crate) fn gateway_group() -> Group {
+    constant(Group::parse(GATEWAY_GROUP))
+}
+
+fn core_group() -> Group {
+    constant(Group::parse(""))
+}
+
+fn gateway_kind() -> KindName {
+    constant(KindName::parse("Gateway"))
+}
+
+fn service_kind() -> KindName {
+    constant(KindName::parse("Service"))
+}
+
+fn secret_kind() -> KindName {
+    constant(KindName::parse("Secret"))
+}
+
+/// A constant of this file has its form; a test parses each.
+#[expect(clippy::expect_used, reason = "only constants of this file come here")]
+fn constant<T>(parsed: Result<T, super::text::TextError>) -> T {
+    parsed.expect("a constant of the API")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_constants_have_their_form() {
+        assert_eq!(gateway_group(), GATEWAY_GROUP);
+        assert_eq!(core_group(), "");
+        assert_eq!(gateway_kind(), "Gateway");
+        assert_eq!(service_kind(), "Service");
+        assert_eq!(secret_kind(), "Secret");
+    }
+}

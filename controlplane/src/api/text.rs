@@ -1,0 +1,545 @@
+//! Texts with a form: names, header fields, hostnames, ports, durations, quantities. Parsed once.
+//!
+//! An error's text has two lines: what is wrong, and the remedy. serde carries nothing but text.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringgate_core::ir::{Hostname, Network};
+use serde::de::{Deserializer, Error as _, Visitor};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Why a value doesn't have the form that the API asks for. The second line is the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TextError {
+    #[error("must have {min} to {max} characters, has {length}\n{remedy}", remedy = length_remedy(*length, *min))]
+    Length {
+        length: usize,
+        min: usize,
+        max: usize,
+    },
+    #[error("{text:?} is not {wanted}\nwrite something like {example}")]
+    Form {
+        text: String,
+        wanted: &'static str,
+        example: &'static str,
+    },
+    #[error("{number} is out of range: {min} to {max}\nwrite a number from {min} to {max}")]
+    Range { number: i64, min: i64, max: i64 },
+    #[error("{text:?} is no hostname: {reason}\nwrite a name like www.example.com{star}", star = if *.wildcard { " or *.example.com" } else { "" })]
+    Hostname {
+        text: String,
+        reason: String,
+        wildcard: bool,
+    },
+    #[error("not base64\nwrite the value base64-encoded, or plain in stringData")]
+    Base64,
+}
+
+fn length_remedy(length: usize, min: usize) -> &'static str {
+    if length < min {
+        "write a value, or leave the field out"
+    } else {
+        "shorten it"
+    }
+}
+
+/// Defines a text type: its length in bytes, its form, and an example for the remedy.
+macro_rules! text_type {
+    ($(#[$meta:meta])* $name:ident, $min:literal..=$max:literal, $holds:expr, $wanted:literal, $example:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// # Errors
+            /// [`TextError`] when the text doesn't have the form.
+            pub fn parse(text: &str) -> Result<Self, TextError> {
+                let length = text.len();
+                if !($min..=$max).contains(&length) {
+                    return Err(TextError::Length { length, min: $min, max: $max });
+                }
+                let holds: fn(&str) -> bool = $holds;
+                if holds(text) {
+                    return Ok(Self(text.into()));
+                }
+                Err(TextError::Form { text: text.into(), wanted: $wanted, example: $example })
+            }
+
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The text itself, shared.
+            #[must_use]
+            pub fn shared(&self) -> Arc<str> {
+                self.0.clone()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = TextError;
+            fn try_from(text: String) -> Result<Self, TextError> {
+                Self::parse(&text)
+            }
+        }
+
+        impl std::ops::Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                *self.0 == *other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                *self.0 == **other
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+text_type!(
+    /// An API group; empty is the core group.
+    Group, 0..=253, |text| text.is_empty() || is_subdomain(text),
+    "an API group", "gateway.networking.k8s.io"
+);
+text_type!(
+    /// A kind's name.
+    KindName, 1..=63, |text| is_word(text) && text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic),
+    "a kind", "Service"
+);
+text_type!(
+    /// The name of an object that is referred to.
+    RefName, 1..=253, |_| true, "a name", "my-service"
+);
+text_type!(
+    NamespaceName,
+    1..=63,
+    is_label,
+    "a namespace (a-z, 0-9 and inner hyphens)",
+    "default"
+);
+text_type!(
+    /// The name of a listener or rule.
+    SectionName, 1..=253, is_subdomain, "a name (a-z, 0-9, inner hyphens and dots)", "http"
+);
+text_type!(
+    /// A header field's or query parameter's name: an RFC 9110 token.
+    HeaderName, 1..=256, |text| text.bytes().all(is_token),
+    "a header or parameter name (letters, digits and !#$%&'*+-.^_`|~)", "x-user"
+);
+text_type!(
+    /// A header field's value: visible ASCII with single inner blanks.
+    HeaderValue, 1..=4096, is_header_value,
+    "a header value (visible ASCII, single blanks or tabs only between words)", "tom"
+);
+text_type!(QueryValue, 1..=1024, |_| true, "a value", "tom");
+text_type!(
+    /// A path or a regular expression over paths; which of both, the match's type says.
+    PathValue, 0..=1024, |_| true, "a path", "/app"
+);
+text_type!(
+    /// `domain/path` (GatewayClass).
+    ControllerName, 1..=253, is_domain_path, "a domain and a path", "ringgate.io/gateway-controller"
+);
+text_type!(
+    /// A hostname without a wildcard.
+    PreciseHostname, 1..=253, is_subdomain, "a hostname (lower case, no wildcard)", "www.example.com"
+);
+text_type!(
+    /// CORS: `*` or `http(s)://host[:port]`, the host with a leading wildcard if need be.
+    CorsOrigin, 1..=253, is_origin, "an origin", "https://www.example.com or https://*.example.com"
+);
+text_type!(AnnotationValue, 0..=4096, |_| true, "a value", "yes");
+text_type!(
+    LabelValue,
+    0..=63,
+    |text| text.is_empty() || is_label_word(text),
+    "a label's value (letters, digits, inner '-', '_' and '.')",
+    "blue"
+);
+
+/// Letters, digits and inner hyphens.
+pub(crate) fn is_word(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && ends_are(text, |b| b.is_ascii_alphanumeric())
+}
+
+/// RFC 1123 label; its length is the caller's affair.
+pub(crate) fn is_label(text: &str) -> bool {
+    is_word(text) && !text.bytes().any(|b| b.is_ascii_uppercase())
+}
+
+/// RFC 1123 subdomain: labels with dots between.
+pub(crate) fn is_subdomain(text: &str) -> bool {
+    text.split('.').all(is_label)
+}
+
+fn is_label_word(text: &str) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && ends_are(text, |b| b.is_ascii_alphanumeric())
+}
+
+fn ends_are(text: &str, holds: fn(u8) -> bool) -> bool {
+    let bytes = text.as_bytes();
+    bytes.first().copied().is_some_and(holds) && bytes.last().copied().is_some_and(holds)
+}
+
+/// RFC 9110, section 5.6.2.
+pub(crate) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn is_header_value(text: &str) -> bool {
+    text.split([' ', '\t'])
+        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_graphic()))
+}
+
+/// `domain/path` with the characters of a URI path behind the slash.
+pub(crate) fn is_domain_path(text: &str) -> bool {
+    let Some((domain, path)) = text.split_once('/') else {
+        return false;
+    };
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&b);
+    is_subdomain(domain) && !path.is_empty() && path.bytes().all(allowed)
+}
+
+fn is_origin(text: &str) -> bool {
+    if text == "*" {
+        return true;
+    }
+    let Some(rest) = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+    else {
+        return false;
+    };
+    let (host, port) = match rest.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (rest, None),
+    };
+    let digits =
+        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    let word = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    port.is_none_or(digits) && (host == "*" || name.split('.').all(word))
+}
+
+/// A hostname, perhaps with a leading `*.`; never [`Hostname::Any`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HostPattern(Hostname);
+
+impl HostPattern {
+    #[must_use]
+    pub fn get(&self) -> &Hostname {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for HostPattern {
+    type Error = TextError;
+
+    fn try_from(text: String) -> Result<Self, TextError> {
+        if text.is_empty() || text.len() > 253 {
+            return Err(TextError::Length {
+                length: text.len(),
+                min: 1,
+                max: 253,
+            });
+        }
+        let refuse = |text: String, reason: String| TextError::Hostname {
+            text,
+            reason,
+            wildcard: true,
+        };
+        if text.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(refuse(text, "it must be in lower case".into()));
+        }
+        match Hostname::parse(&text) {
+            Ok(name) => Ok(Self(name)),
+            Err(error) => Err(refuse(text, error.to_string())),
+        }
+    }
+}
+
+/// A whole number within bounds.
+macro_rules! number_type {
+    ($(#[$meta:meta])* $name:ident, $inner:ty, $min:literal..=$max:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "i64")]
+        pub struct $name($inner);
+
+        impl $name {
+            #[must_use]
+            pub const fn get(self) -> $inner {
+                self.0
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = TextError;
+            fn try_from(number: i64) -> Result<Self, TextError> {
+                match <$inner>::try_from(number) {
+                    Ok(inner) if ($min..=$max).contains(&number) => Ok(Self(inner)),
+                    _ => Err(TextError::Range { number, min: $min, max: $max }),
+                }
+            }
+        }
+    };
+}
+
+number_type!(Port, u16, 1..=65535);
+number_type!(
+    /// Of a backend, relative to the sum of its rule's weights.
+    Weight, u32, 0..=1_000_000
+);
+number_type!(
+    /// A response status that a retry answers to.
+    RetryCode, u16, 400..=599
+);
+number_type!(Percent, u32, 0..=100);
+number_type!(
+    /// Zero and up.
+    Count, u32, 0..=2_147_483_647
+);
+number_type!(
+    /// One and up.
+    Positive, u32, 1..=2_147_483_647
+);
+
+impl Count {
+    pub const ONE: Self = Self(1);
+}
+
+impl Positive {
+    pub const FIVE: Self = Self(5);
+}
+
+impl PathValue {
+    /// `/`
+    #[must_use]
+    pub fn root() -> Self {
+        Self("/".into())
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+/// A duration as Gateway API writes it (GEP-2257): `1h30m`, `10s`, `250ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ApiDuration(Duration);
+
+impl ApiDuration {
+    #[must_use]
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+
+    /// # Errors
+    /// [`TextError::Form`] when it isn't one to four numbers of at most five digits, each with a unit.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        parse_duration(text)
+            .map(Self)
+            .ok_or_else(|| TextError::Form {
+                text: text.into(),
+                wanted: "a duration (whole numbers with h, m, s or ms)",
+                example: "10s, 1m30s or 250ms",
+            })
+    }
+}
+
+impl TryFrom<String> for ApiDuration {
+    type Error = TextError;
+    fn try_from(text: String) -> Result<Self, TextError> {
+        Self::parse(&text)
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    for _ in 0..4 {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, tail) = rest.split_at_checked(digits)?;
+        if !(1..=5).contains(&digits) {
+            return None;
+        }
+        let number: u64 = number.parse().ok()?;
+        let (part, tail) = duration_part(number, tail)?;
+        total += part;
+        rest = tail;
+        if rest.is_empty() {
+            return Some(total);
+        }
+    }
+    None
+}
+
+fn duration_part(number: u64, tail: &str) -> Option<(Duration, &str)> {
+    if let Some(tail) = tail.strip_prefix("ms") {
+        return Some((Duration::from_millis(number), tail));
+    }
+    let seconds = match tail.as_bytes().first()? {
+        b'h' => 3600,
+        b'm' => 60,
+        b's' => 1,
+        _ => return None,
+    };
+    Some((Duration::from_secs(number * seconds), tail.get(1..)?))
+}
+
+/// A number of bytes: a whole number, or a Kubernetes quantity such as `16Ki` or `1M`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// # Errors
+    /// [`TextError::Form`] when it isn't a whole number with an optional unit.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let factor = match unit {
+            "" => Some(1),
+            "k" => Some(1000),
+            "M" => Some(1_000_000),
+            "G" => Some(1_000_000_000),
+            "Ki" => Some(1 << 10),
+            "Mi" => Some(1 << 20),
+            "Gi" => Some(1 << 30),
+            _ => None,
+        };
+        number
+            .parse::<u64>()
+            .ok()
+            .zip(factor)
+            .and_then(|(number, factor)| number.checked_mul(factor))
+            .map(Self)
+            .ok_or_else(|| TextError::Form {
+                text: text.into(),
+                wanted: "a number of bytes",
+                example: "16Ki, 1Mi or 16384",
+            })
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesVisitor;
+        impl Visitor<'_> for BytesVisitor {
+            type Value = Bytes;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes, such as 16Ki")
+            }
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Bytes, E> {
+                Ok(Bytes(number))
+            }
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Bytes, E> {
+                u64::try_from(number).map(Bytes).map_err(|_| {
+                    E::custom(TextError::Range {
+                        number,
+                        min: 0,
+                        max: i64::MAX,
+                    })
+                })
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Bytes, E> {
+                Bytes::parse(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(BytesVisitor)
+    }
+}
+
+/// An address block: `10.0.0.0/8`, or a single address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Cidr(Network);
+
+impl Cidr {
+    #[must_use]
+    pub const fn get(self) -> Network {
+        self.0
+    }
+}
+
+impl TryFrom<String> for Cidr {
+    type Error = TextError;
+
+    fn try_from(text: String) -> Result<Self, TextError> {
+        parse_network(&text).map(Self).ok_or(TextError::Form {
+            text,
+            wanted: "an address block",
+            example: "10.0.0.0/8, 192.0.2.1 or 2001:db8::/32",
+        })
+    }
+}
+
+fn parse_network(text: &str) -> Option<Network> {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let address: std::net::IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = match prefix {
+        Some(prefix) => prefix.parse().ok().filter(|prefix| *prefix <= most)?,
+        None => most,
+    };
+    Some(Network { address, prefix })
+}
+
+/// A moment in seconds since 1970, from RFC 3339 text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let since = humantime::parse_rfc3339_weak(&text)
+            .ok()
+            .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        since.map(|since| Self(since.as_secs())).ok_or_else(|| {
+            D::Error::custom(TextError::Form {
+                text,
+                wanted: "a moment in UTC (RFC 3339)",
+                example: "2026-11-23T14:00:00Z",
+            })
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! Bounds of the control plane, each with its reason.

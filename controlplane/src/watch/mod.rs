@@ -1,0 +1,25 @@
+//! Watching: what yields the objects, and their changes. Files now; a cluster yields the same events.
+
+use crate::api::{Object, ObjectKey};
+use crate::problem::Problem;
+use crate::store::Source;
+
+/// One consistent change: its events take force together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub events: Vec<Event>,
+    /// All problems that stand now with what is watched (not just those that are new), by place.
+    pub problems: Vec<Problem>,
+}
+
+/// What happened to one object.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// New, changed, or come from another place.
+    Applied {
+        object: Object,
+        /// None: from a cluster.
+        source: Option<Source>,
+    },
+    Removed(ObjectKey),
+}
