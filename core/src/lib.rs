@@ -14,6 +14,11 @@
 //! - [`balance`]: which backend, and which of its endpoints
 #![forbid(unsafe_code)]
 
+pub mod balance;
+pub mod filter;
 pub mod ir;
 pub mod limits;
+pub mod retry;
+pub mod route;
+pub mod table;
 pub mod wire;

@@ -1,5 +1,7 @@
 //! What goes over the wire comes back the same, and what isn't ours is refused without a panic.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on shall stop")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

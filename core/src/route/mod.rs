@@ -1,0 +1,12 @@
+//! A request against a table: what its parts are brought to, and the order in which matches are tried.
+
+pub mod host;
+pub mod path;
+mod precedence;
+pub mod query;
+mod request;
+mod residual;
+
+pub use precedence::{PathRank, Precedence};
+pub use request::{Fields, Request};
+pub(crate) use residual::{Pattern, Residual};

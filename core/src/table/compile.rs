@@ -1,0 +1,461 @@
+//! Snapshots into tables, step by step: an update recompiles the rules and hosts that it touches,
+//! and shares all others with the table before.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::hosts::HostMap;
+use super::paths::Candidate;
+use super::rule::{Rule, Slots};
+use super::{Backend, Bind, CompileError, HostRoutes, Listener, Port, Problem, Slot, Table};
+use crate::ir::{self, Id, Object};
+use crate::route::{Pattern, Precedence, Residual};
+
+/// Holds what is wanted, and what was last compiled of it.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    objects: BTreeMap<Id, Object>,
+    /// Slots are given to backends, listeners and rules; never again to another.
+    slots: HashMap<SlotKey, Slot>,
+    next_slot: u32,
+    routes: HashMap<Id, CompiledRoute>,
+    /// Which routes are attached for a host of a listener.
+    attached: HashMap<Id, BTreeMap<ir::Hostname, BTreeSet<Id>>>,
+    listeners: BTreeMap<Id, Listener>,
+    backends: HashMap<Slot, Arc<Backend>, foldhash::fast::FixedState>,
+    ports: BTreeMap<Bind, Arc<Port>>,
+}
+
+/// A table with what is wrong in it and what is no longer in it.
+#[derive(Debug)]
+pub struct Compiled {
+    pub table: Arc<Table>,
+    /// Of all objects, not only of those that changed.
+    pub problems: Vec<Problem>,
+    /// Slots whose backend, listener or rule is gone: state that hangs on them can go.
+    pub retired: Vec<Slot>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum SlotKey {
+    Object(Id),
+    /// A rule by its route and its place there.
+    Rule(Id, usize),
+}
+
+#[derive(Debug)]
+struct CompiledRoute {
+    rules: Vec<Arc<Rule>>,
+    matches: Vec<CompiledMatch>,
+    problems: Vec<Problem>,
+}
+
+/// A match with everything that doesn't depend on the host.
+#[derive(Debug)]
+struct CompiledMatch {
+    rule: usize,
+    position: usize,
+    residual: Option<Residual>,
+    regex: Option<Pattern>,
+}
+
+/// What an update touches.
+#[derive(Default)]
+struct Touched {
+    routes: BTreeSet<Id>,
+    /// Listeners whose hosts changed, with these hosts.
+    hosts: BTreeSet<(Id, ir::Hostname)>,
+    listeners: BTreeSet<Id>,
+    retired: Vec<Slot>,
+}
+
+impl Compiler {
+    /// Everything that is wanted at the moment.
+    #[must_use]
+    pub fn objects(&self) -> &BTreeMap<Id, Object> {
+        &self.objects
+    }
+
+    /// Replaces everything: what is the same costs only its comparison.
+    pub fn replace(&mut self, snapshot: ir::Snapshot) -> Compiled {
+        let gone = self
+            .objects
+            .keys()
+            .filter(|id| !snapshot.objects.contains_key(*id));
+        let gone = gone.cloned().collect();
+        self.update(
+            snapshot.version,
+            snapshot.objects.into_iter().collect(),
+            gone,
+        )
+    }
+
+    /// Applies one atomic change.
+    pub fn update(
+        &mut self,
+        version: ir::Version,
+        upsert: Vec<(Id, Object)>,
+        remove: Vec<Id>,
+    ) -> Compiled {
+        let mut touched = Touched::default();
+        for id in remove {
+            self.remove(&id, &mut touched);
+        }
+        for (id, object) in upsert {
+            self.upsert(id, object, &mut touched);
+        }
+        self.compile_routes(&mut touched);
+        self.compile_hosts(&touched);
+        if !touched.listeners.is_empty() || !touched.hosts.is_empty() {
+            self.compile_ports();
+        }
+        self.finish(version, touched)
+    }
+
+    fn finish(&self, version: ir::Version, touched: Touched) -> Compiled {
+        let table = Table {
+            version,
+            ports: self.ports.values().cloned().collect(),
+            backends: self.backends.clone(),
+        };
+        let problems = self
+            .routes
+            .values()
+            .flat_map(|route| &route.problems)
+            .cloned();
+        let mut problems: Vec<_> = problems.collect();
+        problems.sort_by(|a, b| (&a.object, a.rule).cmp(&(&b.object, b.rule)));
+        Compiled {
+            table: Arc::new(table),
+            problems,
+            retired: touched.retired,
+        }
+    }
+
+    fn remove(&mut self, id: &Id, touched: &mut Touched) {
+        let Some(old) = self.objects.remove(id) else {
+            return;
+        };
+        match &old {
+            Object::HttpRoute(route) => {
+                self.detach(id, route, touched);
+                if let Some(compiled) = self.routes.remove(id) {
+                    self.retire_rules(id, 0..compiled.rules.len(), touched);
+                }
+            }
+            Object::Backend(_) => self.touch_users(id, touched),
+            Object::Listener(_) => {
+                self.listeners.remove(id);
+                touched.listeners.insert(id.clone());
+            }
+        }
+        if let Some(slot) = self.slots.remove(&SlotKey::Object(id.clone())) {
+            self.backends.remove(&slot);
+            touched.retired.push(slot);
+        }
+    }
+
+    fn upsert(&mut self, id: Id, object: Object, touched: &mut Touched) {
+        let old = self.objects.get(&id);
+        if old == Some(&object) {
+            return;
+        }
+        match &object {
+            Object::HttpRoute(route) => {
+                if let Some(Object::HttpRoute(old)) = old.cloned() {
+                    self.detach(&id, &old, touched);
+                }
+                self.attach(&id, route, touched);
+                touched.routes.insert(id.clone());
+            }
+            Object::Backend(backend) => {
+                let is_new = old.is_none();
+                let slot = self.slot(SlotKey::Object(id.clone()));
+                let backend = Backend {
+                    slot,
+                    backend: backend.clone(),
+                };
+                self.backends.insert(slot, Arc::new(backend));
+                if is_new {
+                    self.touch_users(&id, touched);
+                }
+            }
+            Object::Listener(listener) => self.upsert_listener(&id, listener, touched),
+        }
+        self.objects.insert(id, object);
+    }
+
+    fn upsert_listener(&mut self, id: &Id, listener: &ir::Listener, touched: &mut Touched) {
+        let slot = self.slot(SlotKey::Object(id.clone()));
+        let routes = match self.listeners.remove(id) {
+            Some(old) => old.routes,
+            None => {
+                let hosts = self.attached.get(id).into_iter().flat_map(BTreeMap::keys);
+                touched
+                    .hosts
+                    .extend(hosts.map(|host| (id.clone(), host.clone())));
+                HostMap::default()
+            }
+        };
+        let compiled = Listener {
+            slot,
+            gateway: listener.gateway.clone(),
+            name: listener.name.clone(),
+            settings: Arc::new(listener.settings.clone()),
+            routes,
+        };
+        self.listeners.insert(id.clone(), compiled);
+        touched.listeners.insert(id.clone());
+    }
+
+    /// A backend came or went: routes that name it are compiled again.
+    fn touch_users(&self, backend: &Id, touched: &mut Touched) {
+        for (id, object) in &self.objects {
+            if let Object::HttpRoute(route) = object
+                && uses(route, backend)
+            {
+                touched.routes.insert(id.clone());
+                for attachment in &route.attachments {
+                    let hosts = attachment.hostnames.iter();
+                    let hosts = hosts.map(|host| (attachment.listener.clone(), host.clone()));
+                    touched.hosts.extend(hosts);
+                }
+            }
+        }
+    }
+
+    fn attach(&mut self, id: &Id, route: &ir::HttpRoute, touched: &mut Touched) {
+        for attachment in &route.attachments {
+            let hosts = self
+                .attached
+                .entry(attachment.listener.clone())
+                .or_default();
+            for host in &attachment.hostnames {
+                hosts.entry(host.clone()).or_default().insert(id.clone());
+                touched
+                    .hosts
+                    .insert((attachment.listener.clone(), host.clone()));
+            }
+        }
+    }
+
+    fn detach(&mut self, id: &Id, route: &ir::HttpRoute, touched: &mut Touched) {
+        for attachment in &route.attachments {
+            let Some(hosts) = self.attached.get_mut(&attachment.listener) else {
+                continue;
+            };
+            for host in &attachment.hostnames {
+                if let Some(routes) = hosts.get_mut(host) {
+                    routes.remove(id);
+                    if routes.is_empty() {
+                        hosts.remove(host);
+                    }
+                }
+                touched
+                    .hosts
+                    .insert((attachment.listener.clone(), host.clone()));
+            }
+        }
+    }
+
+    fn slot(&mut self, key: SlotKey) -> Slot {
+        let next = &mut self.next_slot;
+        *self.slots.entry(key).or_insert_with(|| {
+            *next += 1;
+            Slot(*next)
+        })
+    }
+
+    fn retire_rules(&mut self, id: &Id, rules: std::ops::Range<usize>, touched: &mut Touched) {
+        let slots = &mut self.slots;
+        let retired = rules.filter_map(|rule| slots.remove(&SlotKey::Rule(id.clone(), rule)));
+        touched.retired.extend(retired);
+    }
+
+    fn compile_routes(&mut self, touched: &mut Touched) {
+        for id in std::mem::take(&mut touched.routes) {
+            let rules = match self.objects.get(&id) {
+                Some(Object::HttpRoute(route)) => route.rules.len(),
+                _ => continue,
+            };
+            let slots: Vec<_> = (0..rules)
+                .map(|place| self.slot(SlotKey::Rule(id.clone(), place)))
+                .collect();
+            let Some(Object::HttpRoute(route)) = self.objects.get(&id) else {
+                continue;
+            };
+            let compiled = CompiledRoute::compile(&id, route, &slots, &BackendSlots(&self.slots));
+            let before = self.routes.insert(id.clone(), compiled);
+            let before = before.map_or(0, |before| before.rules.len());
+            self.retire_rules(&id, rules..before, touched);
+        }
+    }
+
+    fn compile_hosts(&mut self, touched: &Touched) {
+        for (id, host) in &touched.hosts {
+            let Some(listener) = self.listeners.get_mut(id) else {
+                continue;
+            };
+            let routes = self.attached.get(id).and_then(|hosts| hosts.get(host));
+            let mut candidates = Vec::new();
+            for route in routes.into_iter().flatten() {
+                if let (Some(Object::HttpRoute(object)), Some(compiled)) =
+                    (self.objects.get(route), self.routes.get(route))
+                {
+                    compiled.candidates(object, &mut candidates);
+                }
+            }
+            if candidates.is_empty() {
+                listener.routes.remove(host);
+            } else {
+                let built = HostRoutes::build(host.clone(), candidates);
+                listener.routes.insert(host, Arc::new(built));
+            }
+        }
+    }
+
+    fn compile_ports(&mut self) {
+        let mut ports: BTreeMap<Bind, Port> = BTreeMap::new();
+        for (id, listener) in &self.listeners {
+            let Some(Object::Listener(object)) = self.objects.get(id) else {
+                continue;
+            };
+            for bind in binds(object) {
+                let port = ports.entry(bind).or_insert_with(|| Port {
+                    bind,
+                    settings: listener.settings.clone(),
+                    listeners: HostMap::default(),
+                });
+                port.listeners.insert(&object.hostname, listener.clone());
+            }
+        }
+        self.ports = ports
+            .into_iter()
+            .map(|(bind, port)| (bind, Arc::new(port)))
+            .collect();
+    }
+}
+
+/// The slots of backends that are part of the snapshot.
+struct BackendSlots<'c>(&'c HashMap<SlotKey, Slot>);
+
+impl Slots for BackendSlots<'_> {
+    fn backend(&self, id: &Id) -> Option<Slot> {
+        self.0.get(&SlotKey::Object(id.clone())).copied()
+    }
+}
+
+impl CompiledRoute {
+    fn compile(id: &Id, route: &ir::HttpRoute, slots: &[Slot], backends: &impl Slots) -> Self {
+        let mut compiled = Self {
+            rules: Vec::new(),
+            matches: Vec::new(),
+            problems: Vec::new(),
+        };
+        for (place, (rule, slot)) in route.rules.iter().zip(slots).enumerate() {
+            let (rule_compiled, error) = Rule::compile(route, place, rule, *slot, backends);
+            compiled.rules.push(Arc::new(rule_compiled));
+            let mut problem = |error| {
+                compiled.problems.push(Problem {
+                    object: id.clone(),
+                    rule: Some(place),
+                    error,
+                });
+            };
+            error.into_iter().for_each(&mut problem);
+            for (position, one) in rule.matches.iter().enumerate() {
+                match CompiledMatch::compile(place, position, one) {
+                    Ok(one) => compiled.matches.push(one),
+                    Err(error) => problem(error),
+                }
+            }
+        }
+        compiled
+    }
+
+    fn candidates(&self, route: &ir::HttpRoute, into: &mut Vec<Candidate>) {
+        for one in &self.matches {
+            let (Some(rule), Some(object)) = (self.rules.get(one.rule), route.rules.get(one.rule))
+            else {
+                continue;
+            };
+            let Some(object) = object.matches.get(one.position) else {
+                continue;
+            };
+            into.push(Candidate {
+                precedence: Precedence::of(route, one.rule, one.position, object),
+                path: object.path.clone(),
+                residual: one.residual.clone().map(Box::new),
+                regex: one.regex.clone(),
+                rule: rule.clone(),
+            });
+        }
+    }
+}
+
+impl CompiledMatch {
+    /// A match whose expression is broken takes no request, and is a problem of its route.
+    fn compile(rule: usize, position: usize, one: &ir::Match) -> Result<Self, CompileError> {
+        let regex = match &one.path {
+            ir::PathMatch::Regex(text) => Some(ir::TextMatch::Regex(text.clone())),
+            _ => None,
+        };
+        let broken = |expression: &str| {
+            let expression = expression.to_owned();
+            move |error: regex::Error| CompileError::Regex {
+                expression,
+                reason: error.to_string(),
+            }
+        };
+        let path = match &one.path {
+            ir::PathMatch::Exact(text)
+            | ir::PathMatch::Prefix(text)
+            | ir::PathMatch::Regex(text) => text,
+        };
+        let regex = regex
+            .map(|regex| Pattern::compile(&regex))
+            .transpose()
+            .map_err(broken(path))?;
+        let plain = one.headers.is_empty() && one.query.is_empty() && one.method.is_none();
+        let residual = (!plain).then(|| Residual::compile(one)).transpose();
+        Ok(Self {
+            rule,
+            position,
+            residual: residual.map_err(broken(path))?,
+            regex,
+        })
+    }
+}
+
+fn uses(route: &ir::HttpRoute, backend: &Id) -> bool {
+    let mirrors = |filters: &[ir::Filter]| {
+        filters.iter().any(|filter| match filter {
+            ir::Filter::Mirror(mirror) => mirror.backend == *backend,
+            _ => false,
+        })
+    };
+    route.rules.iter().any(|rule| {
+        mirrors(&rule.filters)
+            || rule.backends.iter().any(|one| {
+                one.target == ir::BackendTarget::Backend(backend.clone()) || mirrors(&one.filters)
+            })
+    })
+}
+
+fn binds(listener: &ir::Listener) -> Vec<Bind> {
+    let port = listener.port;
+    if listener.addresses.is_empty() {
+        return vec![Bind {
+            address: None,
+            port,
+        }];
+    }
+    let addresses = listener.addresses.iter().copied();
+    addresses
+        .map(|address: IpAddr| Bind {
+            address: Some(address),
+            port,
+        })
+        .collect()
+}

@@ -1,0 +1,126 @@
+//! What a shard looks requests up in: immutable, compiled from a snapshot off the shards.
+//!
+//! port → listener by host → that host's routes → match. An edit recompiles only the hosts that it
+//! touches ([`Compiler`]); everything else is shared with the table before by `Arc`. Endpoints stand
+//! apart from routes, so that their churn recompiles none.
+
+mod compile;
+mod hosts;
+mod paths;
+mod problem;
+mod rule;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use compile::{Compiled, Compiler};
+use hosts::HostMap;
+pub use paths::HostRoutes;
+pub use problem::{CompileError, Problem};
+pub use rule::{Action, MatchedRule, MirrorTarget, Plan, Rule, Target, WeightedTarget};
+
+use crate::ir;
+use crate::route::{Fields, Request};
+
+/// A number that stands for a backend or a rule as long as it exists, over all versions: state that
+/// a shard keeps for it (pools, counters, weights) hangs on it. Never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+/// Where a listener's socket is bound. No address: every one of the host, both families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bind {
+    pub address: Option<IpAddr>,
+    pub port: u16,
+}
+
+impl std::fmt::Display for Bind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{}", std::net::SocketAddr::new(address, self.port)),
+            None => write!(f, "*:{}", self.port),
+        }
+    }
+}
+
+/// Everything in force at one version.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    pub version: ir::Version,
+    /// Ascending by [`Bind`].
+    pub ports: Vec<Arc<Port>>,
+    backends: HashMap<Slot, Arc<Backend>, foldhash::fast::FixedState>,
+}
+
+/// All listeners of one address and port.
+#[derive(Clone, Debug)]
+pub struct Port {
+    pub bind: Bind,
+    /// Those that hold before a host is known: of the first listener by id.
+    pub settings: Arc<ir::ListenerSettings>,
+    listeners: HostMap<Listener>,
+}
+
+/// One listener of a port, with the routes that are attached to it.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub slot: Slot,
+    pub gateway: ir::ObjectName,
+    pub name: Arc<str>,
+    pub settings: Arc<ir::ListenerSettings>,
+    routes: HostMap<Arc<HostRoutes>>,
+}
+
+/// A backend with its endpoints, as the IR has it.
+#[derive(Debug)]
+pub struct Backend {
+    pub slot: Slot,
+    pub backend: ir::Backend,
+}
+
+impl Table {
+    #[must_use]
+    pub fn backend(&self, slot: Slot) -> Option<&Arc<Backend>> {
+        self.backends.get(&slot)
+    }
+
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.backends.values()
+    }
+
+    #[must_use]
+    pub fn port(&self, bind: Bind) -> Option<&Arc<Port>> {
+        let place = self
+            .ports
+            .binary_search_by_key(&bind, |port| port.bind)
+            .ok()?;
+        self.ports.get(place)
+    }
+}
+
+impl Port {
+    /// The most specific listener for a host (Gateway API, listener isolation: no other is asked).
+    #[must_use]
+    pub fn listener(&self, host: &str) -> Option<&Listener> {
+        self.listeners.candidates(host).next()
+    }
+
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.values()
+    }
+}
+
+impl Listener {
+    /// The rule that takes a request: hosts from the most specific one, matches by precedence.
+    #[must_use]
+    pub fn find<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
+        self.routes
+            .candidates(request.host)
+            .find_map(|routes| routes.find(request))
+    }
+
+    pub fn hosts(&self) -> impl Iterator<Item = &Arc<HostRoutes>> {
+        self.routes.values()
+    }
+}

@@ -1,0 +1,178 @@
+//! The routes of one host at one listener: an ordered list of matches, and an index by path above it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::rule::{MatchedRule, Rule};
+use crate::ir;
+use crate::route::{Fields, PathRank, Pattern, Precedence, Request, Residual};
+
+/// Below this many matches, walking the list is as fast as hashing the path, and smaller.
+const INDEX_FROM: usize = 8;
+
+/// All matches for one hostname at one listener, in the order of precedence.
+#[derive(Debug)]
+pub struct HostRoutes {
+    pub hostname: ir::Hostname,
+    entries: Box<[Entry]>,
+    /// Boxed: most hosts have few matches, and none.
+    index: Option<Box<Index>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    path: Path,
+    residual: Option<Box<Residual>>,
+    rule: Arc<Rule>,
+}
+
+#[derive(Debug)]
+enum Path {
+    Exact(Arc<str>),
+    Prefix(Arc<str>),
+    Regex(Pattern),
+}
+
+/// Where the entries of a path are. Equal paths stand together, for [`Precedence`] orders by path first.
+#[derive(Debug, Default)]
+struct Index {
+    exact: HashMap<Arc<str>, Range<usize>, foldhash::fast::FixedState>,
+    regex: Range<usize>,
+    prefix: HashMap<Arc<str>, Range<usize>, foldhash::fast::FixedState>,
+    /// The lengths that occur among prefixes, descending: at most 1024, as the API bounds a path.
+    prefix_lengths: Box<[usize]>,
+}
+
+/// A match that shall be compiled into a host's routes.
+pub(super) struct Candidate {
+    pub(super) precedence: Precedence,
+    pub(super) path: ir::PathMatch,
+    pub(super) residual: Option<Box<Residual>>,
+    pub(super) regex: Option<Pattern>,
+    pub(super) rule: Arc<Rule>,
+}
+
+impl HostRoutes {
+    pub(super) fn build(hostname: ir::Hostname, mut candidates: Vec<Candidate>) -> Self {
+        candidates.sort_by(|a, b| a.precedence.cmp(&b.precedence));
+        let index = (candidates.len() >= INDEX_FROM).then(|| Box::new(Index::build(&candidates)));
+        let entries = candidates.into_iter().map(Entry::from).collect();
+        Self {
+            hostname,
+            entries,
+            index,
+        }
+    }
+
+    /// Every rule that is reachable here; one with several matches comes several times.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.entries.iter().map(|entry| &entry.rule)
+    }
+
+    pub(super) fn find<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
+        match &self.index {
+            None => self.entries.iter().find_map(|entry| entry.check(request)),
+            Some(index) => index.find(request, |range| {
+                let entries = self.entries.get(range).unwrap_or_default();
+                entries.iter().find_map(|entry| entry.check(request))
+            }),
+        }
+    }
+}
+
+impl Index {
+    fn build(candidates: &[Candidate]) -> Self {
+        let mut index = Self::default();
+        let mut lengths = Vec::new();
+        let groups = candidates.chunk_by(|a, b| a.precedence.path == b.precedence.path);
+        let mut start = 0;
+        for group in groups {
+            let range = start..start + group.len();
+            start = range.end;
+            match group.first().map(|first| &first.precedence.path) {
+                Some(PathRank::Exact(path)) => {
+                    index.exact.insert(path.clone(), range);
+                }
+                Some(PathRank::Regex(..)) if index.regex.is_empty() => index.regex = range,
+                Some(PathRank::Regex(..)) => index.regex.end = range.end,
+                Some(PathRank::Prefix(_, path)) => {
+                    lengths.push(path.len());
+                    index.prefix.insert(path.clone(), range);
+                }
+                None => {}
+            }
+        }
+        lengths.dedup();
+        index.prefix_lengths = lengths.into();
+        index
+    }
+
+    fn find<'t, F: Fields>(
+        &self,
+        request: &Request<'_, F>,
+        check: impl Fn(Range<usize>) -> Option<MatchedRule<'t>>,
+    ) -> Option<MatchedRule<'t>> {
+        let exact = self
+            .exact
+            .get(request.path)
+            .and_then(|range| check(range.clone()));
+        if exact.is_some() {
+            return exact;
+        }
+        let regex = check(self.regex.clone());
+        if regex.is_some() {
+            return regex;
+        }
+        self.prefix_lengths.iter().find_map(|length| {
+            let prefix = element_prefix(request.path, *length)?;
+            check(self.prefix.get(prefix)?.clone())
+        })
+    }
+}
+
+impl Entry {
+    fn check<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
+        let prefix_length = match &self.path {
+            Path::Exact(path) => (**path == *request.path).then_some(path.len()),
+            Path::Prefix(prefix) => {
+                let found = element_prefix(request.path, prefix.len());
+                (found == Some(prefix)).then_some(prefix.len())
+            }
+            Path::Regex(regex) => regex.matches(request.path.as_bytes()).then_some(0),
+        }?;
+        let holds = self
+            .residual
+            .as_ref()
+            .is_none_or(|residual| residual.holds(request));
+        holds.then_some(MatchedRule {
+            rule: &self.rule,
+            prefix_length,
+        })
+    }
+}
+
+impl From<Candidate> for Entry {
+    fn from(candidate: Candidate) -> Self {
+        let path = match (candidate.path, candidate.regex) {
+            (_, Some(regex)) => Path::Regex(regex),
+            (ir::PathMatch::Prefix(path), None) => Path::Prefix(path),
+            (ir::PathMatch::Exact(path) | ir::PathMatch::Regex(path), None) => Path::Exact(path),
+        };
+        Self {
+            path,
+            residual: candidate.residual,
+            rule: candidate.rule,
+        }
+    }
+}
+
+/// The first `length` bytes of a path, if an element ends there: `/abc` of `/abc/d` and of `/abc`, but
+/// not of `/abcd`. A prefix `/` is the empty text.
+fn element_prefix(path: &str, length: usize) -> Option<&str> {
+    match path.as_bytes().get(length) {
+        None if path.len() != length => None,
+        Some(byte) if *byte != b'/' => None,
+        _ => path.get(..length),
+    }
+}
