@@ -16,6 +16,7 @@
 
 pub mod balance;
 pub mod filter;
+pub mod http1;
 pub mod ir;
 pub mod limits;
 pub mod retry;

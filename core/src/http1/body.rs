@@ -1,0 +1,341 @@
+//! One body on its way: read in its sender's framing, written in its receiver's (RFC 9112, sections 6
+//! and 7). Owns where the body ends; when to read, and how much, is the caller's.
+
+use super::chunked::{Decoder, Event};
+use super::encode;
+use super::field::{self, FieldError};
+use super::framing::Framing;
+
+/// Why a body can't be carried on. Its connection is of no more use, at either end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    #[error("chunk size is not 1 to 16 hexadecimal digits")]
+    ChunkSize,
+    #[error("chunk extension has a control character")]
+    Extension,
+    #[error("chunk extensions too large")]
+    ExtensionsTooLarge,
+    #[error("chunk line does not end in CRLF")]
+    LineEnd,
+    #[error("chunk is longer than its size says")]
+    ChunkEnd,
+    #[error("trailer: {0}")]
+    Trailer(FieldError),
+    #[error("trailers too many or too large")]
+    TrailersTooLarge,
+    #[error("connection closed before the body's end")]
+    Truncated,
+    #[error("body is not as long as was announced to its receiver")]
+    Length,
+}
+
+/// A body between two connections.
+///
+/// The caller's loop: [`pump`](Self::pump) what there is (even if that is nothing: an empty body may
+/// still need its last chunk written), send what it wrote, stop at [`is_done`](Self::is_done), read more.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    source: Source,
+    sink: Sink,
+    stage: Stage,
+    /// Bytes left of the body ([`Source::Length`]) or of the present chunk.
+    left: u64,
+    received: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Length,
+    Chunked(Decoder),
+    UntilClose,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Sink {
+    /// To nobody: the body is only read to its end.
+    Discard,
+    /// As it is. `left` is what was announced and is still to come.
+    Raw { left: Option<u64> },
+    /// In chunks as long as the sender's, so that their bytes can be sent on untouched.
+    Chunked,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Before the first byte of a body of known length.
+    Start,
+    /// Within the body's bytes.
+    Data,
+    /// Within framing bytes: chunked only.
+    Framing,
+    Done,
+}
+
+impl Relay {
+    /// `to` is what the receiver was told; [`Framing::None`] discards the body.
+    #[must_use]
+    pub fn new(from: Framing, to: Framing) -> Self {
+        let (source, stage, left) = match from {
+            Framing::None => (Source::Length, Stage::Start, 0),
+            Framing::Length(length) => (Source::Length, Stage::Start, length),
+            Framing::Chunked => (Source::Chunked(Decoder::default()), Stage::Framing, 0),
+            Framing::UntilClose => (Source::UntilClose, Stage::Data, u64::MAX),
+        };
+        let sink = match to {
+            Framing::None => Sink::Discard,
+            Framing::Length(length) => Sink::Raw { left: Some(length) },
+            Framing::UntilClose => Sink::Raw { left: None },
+            Framing::Chunked => Sink::Chunked,
+        };
+        let nothing_to_do = from.is_empty()
+            && matches!(
+                sink,
+                Sink::Discard
+                    | Sink::Raw {
+                        left: None | Some(0)
+                    }
+            );
+        let stage = if nothing_to_do { Stage::Done } else { stage };
+        Self {
+            source,
+            sink,
+            stage,
+            left,
+            received: 0,
+        }
+    }
+
+    /// A body that is read and thrown away, so that the next request can be read.
+    #[must_use]
+    pub fn discard(from: Framing) -> Self {
+        Self::new(from, Framing::None)
+    }
+
+    /// The same body from here on to nobody: for a local reply in the middle of an upload.
+    #[must_use]
+    pub fn into_discard(self) -> Self {
+        let ended = self.stage == Stage::Start && self.left == 0;
+        let stage = if ended { Stage::Done } else { self.stage };
+        Self {
+            sink: Sink::Discard,
+            stage,
+            ..self
+        }
+    }
+
+    /// Whether the body was carried over whole, its end included.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// Bytes of the body so far, framing not counted.
+    #[must_use]
+    pub const fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Reads from the front of `input` and appends to `out`, about `room` bytes of the body at most (but
+    /// one at least) and whatever framing goes with them. Gives how many bytes of `input` were used: all,
+    /// unless `room` ran out or the body ended before them.
+    ///
+    /// # Errors
+    /// When the sender breaks its framing, or the body is not as long as the receiver was told. What was
+    /// appended up to there may be sent, but never ends the body for the receiver.
+    pub fn pump(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        room: usize,
+    ) -> Result<usize, BodyError> {
+        let out_max = out.len().saturating_add(room.max(1));
+        let mut used = 0;
+        loop {
+            let rest = input.get(used..).unwrap_or_default();
+            let step = match self.stage {
+                Stage::Done => break,
+                Stage::Start => self.start(out)?,
+                Stage::Framing if rest.is_empty() => break,
+                Stage::Framing => self.read_framing(rest, out)?,
+                Stage::Data if self.left == 0 => self.end_run(out)?,
+                Stage::Data if rest.is_empty() => break,
+                Stage::Data => match self.copy(rest, out, out_max.saturating_sub(out.len()))? {
+                    0 => break,
+                    copied => copied,
+                },
+            };
+            used += step;
+        }
+        Ok(used)
+    }
+
+    /// How many bytes at the front of an input of `input_len` bytes may be sent on as they are, without
+    /// [`pump`](Self::pump). Call [`advance`](Self::advance) with what was sent. With [`usize::MAX`] it
+    /// tells how much may be moved from socket to socket unseen.
+    #[must_use]
+    pub fn verbatim(&self, input_len: usize) -> usize {
+        let can_pass = match (&self.source, self.sink) {
+            (Source::Length, Sink::Raw { left }) => left == Some(self.left) || left.is_none(),
+            (Source::UntilClose, Sink::Raw { left }) => left.is_none(),
+            (Source::Chunked(_), Sink::Chunked) => true,
+            (Source::Chunked(_), Sink::Raw { left }) => left.is_none(),
+            _ => false,
+        };
+        if !can_pass || !matches!(self.stage, Stage::Data | Stage::Start) {
+            return 0;
+        }
+        usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(input_len)
+    }
+
+    /// After `n` bytes, at most what [`verbatim`](Self::verbatim) gave, were sent on as they are.
+    pub fn advance(&mut self, n: usize) {
+        debug_assert!(n <= self.verbatim(n));
+        self.stage = if self.stage == Stage::Start {
+            Stage::Data
+        } else {
+            self.stage
+        };
+        self.count(n as u64);
+        if let Sink::Raw { left: Some(left) } = &mut self.sink {
+            *left = left.saturating_sub(n as u64);
+        }
+        if self.left == 0 && matches!(self.source, Source::Length) {
+            self.stage = Stage::Done;
+        }
+    }
+
+    /// The sender has closed its side. That ends a body of [`Framing::UntilClose`], and the last chunk
+    /// is written if the receiver gets chunks.
+    ///
+    /// # Errors
+    /// [`BodyError::Truncated`] when the body is not whole: the receiver must be told by a close.
+    pub fn end_of_stream(&mut self, out: &mut Vec<u8>) -> Result<(), BodyError> {
+        match (self.stage, &self.source) {
+            (Stage::Done, _) => Ok(()),
+            (_, Source::UntilClose) => self.finish(out),
+            (Stage::Start, _) if self.left == 0 => self.pump(&[], out, 0).map(drop),
+            _ => Err(BodyError::Truncated),
+        }
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) -> Result<usize, BodyError> {
+        if self.left == 0 {
+            self.finish(out)?;
+        } else {
+            self.begin_run(self.left, out);
+        }
+        Ok(0)
+    }
+
+    fn begin_run(&mut self, size: u64, out: &mut Vec<u8>) {
+        self.left = size;
+        self.stage = Stage::Data;
+        if let Sink::Chunked = self.sink {
+            encode::chunk_start(out, size);
+        }
+    }
+
+    fn end_run(&mut self, out: &mut Vec<u8>) -> Result<usize, BodyError> {
+        if let Sink::Chunked = self.sink {
+            encode::chunk_end(out);
+        }
+        match &mut self.source {
+            Source::Chunked(decoder) => {
+                decoder.chunk_done();
+                self.stage = Stage::Framing;
+            }
+            Source::Length | Source::UntilClose => self.finish(out)?,
+        }
+        Ok(0)
+    }
+
+    /// The end of the body, for a receiver that gets no trailers from its sender.
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), BodyError> {
+        if let Sink::Raw { left: Some(1..) } = self.sink {
+            return Err(BodyError::Length);
+        }
+        if let Sink::Chunked = self.sink {
+            encode::last_chunk(out);
+            encode::head_end(out);
+        }
+        self.stage = Stage::Done;
+        Ok(())
+    }
+
+    fn copy(&mut self, rest: &[u8], out: &mut Vec<u8>, room: usize) -> Result<usize, BodyError> {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let wanted = rest.len().min(left);
+        let taken = if let Sink::Discard = self.sink {
+            wanted
+        } else {
+            wanted.min(room)
+        };
+        let bytes = rest.get(..taken).unwrap_or_default();
+        self.count(taken as u64);
+        match &mut self.sink {
+            Sink::Discard => {}
+            Sink::Raw { left: Some(left) } => {
+                *left = left.checked_sub(taken as u64).ok_or(BodyError::Length)?;
+                out.extend_from_slice(bytes);
+            }
+            // A stream has no chunks of its own: each turn's bytes make one.
+            Sink::Chunked if matches!(self.source, Source::UntilClose) && taken > 0 => {
+                encode::chunk_start(out, taken as u64);
+                out.extend_from_slice(bytes);
+                encode::chunk_end(out);
+            }
+            Sink::Raw { left: None } | Sink::Chunked => out.extend_from_slice(bytes),
+        }
+        Ok(taken)
+    }
+
+    fn count(&mut self, taken: u64) {
+        self.received = self.received.saturating_add(taken);
+        if !matches!(self.source, Source::UntilClose) {
+            self.left = self.left.saturating_sub(taken);
+        }
+    }
+
+    fn read_framing(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, BodyError> {
+        let Source::Chunked(decoder) = &mut self.source else {
+            return Ok(0);
+        };
+        let (used, event) = decoder.read(rest, self.received)?;
+        match event {
+            Event::More => {}
+            Event::Chunk(size) => self.begin_run(size, out),
+            Event::Last => self.last_chunk(out)?,
+            Event::Trailer => write_trailer(decoder.line(), self.sink, out)?,
+            Event::End => {
+                if let Sink::Chunked = self.sink {
+                    encode::head_end(out);
+                }
+                self.stage = Stage::Done;
+            }
+        }
+        Ok(used)
+    }
+
+    fn last_chunk(&self, out: &mut Vec<u8>) -> Result<(), BodyError> {
+        match self.sink {
+            Sink::Raw { left: Some(1..) } => return Err(BodyError::Length),
+            Sink::Chunked => encode::last_chunk(out),
+            Sink::Raw { .. } | Sink::Discard => {}
+        }
+        Ok(())
+    }
+}
+
+/// A trailer goes on to a receiver of chunks, if it is one that may be a trailer at all.
+fn write_trailer(line: &[u8], sink: Sink, out: &mut Vec<u8>) -> Result<(), BodyError> {
+    let parsed = field::parse_line(line, 0).map_err(BodyError::Trailer)?;
+    let Some((trailer, _)) = parsed else {
+        return Err(BodyError::LineEnd);
+    };
+    if matches!(sink, Sink::Chunked) && trailer.id.may_trail() {
+        encode::field_copy(out, &trailer, line);
+    }
+    Ok(())
+}
