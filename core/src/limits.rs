@@ -34,3 +34,19 @@ pub const ENDPOINTS: usize = 150_000;
 pub const REGEX_BYTES: usize = 64 << 10;
 /// One message of the wire: a first state is sent in parts below this.
 pub const MESSAGE_BYTES: usize = 4 << 20;
+
+/// A request's body that is read and thrown away after the response, to keep the connection: more
+/// costs the client less when it opens a new one.
+pub const DISCARD_BYTES: u64 = 64 << 10;
+/// Interim responses to one request: nobody needs more, and each costs the client too.
+pub const INTERIM_RESPONSES: u8 = 16;
+/// Digits of a chunk's size: 64 bits; leading zeros beyond that are only good to confuse.
+pub const CHUNK_SIZE_DIGITS: u8 = 16;
+/// Extensions of one chunk. Signatures, the only use that is seen, take about 90 bytes.
+pub const CHUNK_EXTENSION_BYTES: u32 = 4 << 10;
+/// Extensions of a whole body: so much, and an eighth of the body's bytes so far.
+pub const CHUNK_EXTENSIONS_BYTES: u64 = 16 << 10;
+/// A trailer section: half of what a header section has by default, and trailers are rare.
+pub const TRAILER_BYTES: u32 = 8 << 10;
+/// Fields of a trailer section; gRPC, its main user, sends three and the application's own.
+pub const TRAILER_FIELDS: u32 = 64;

@@ -135,9 +135,9 @@ impl Relay {
         self.received
     }
 
-    /// Reads from the front of `input` and appends to `out`, about `room` bytes of the body at most (but
-    /// one at least) and whatever framing goes with them. Gives how many bytes of `input` were used: all,
-    /// unless `room` ran out or the body ended before them.
+    /// Reads from the front of `input` and appends to `out`: about `room` bytes, for the framing around a
+    /// piece of the body goes with it. Gives how many bytes of `input` were used: at least one of a body
+    /// that goes on, and all unless `room` ran out or the body ended before them.
     ///
     /// # Errors
     /// When the sender breaks its framing, or the body is not as long as the receiver was told. What was
@@ -159,10 +159,15 @@ impl Relay {
                 Stage::Framing => self.read_framing(rest, out)?,
                 Stage::Data if self.left == 0 => self.end_run(out)?,
                 Stage::Data if rest.is_empty() => break,
-                Stage::Data => match self.copy(rest, out, out_max.saturating_sub(out.len()))? {
-                    0 => break,
-                    copied => copied,
-                },
+                Stage::Data => {
+                    let room_left = out_max
+                        .saturating_sub(out.len())
+                        .max(usize::from(used == 0));
+                    match self.copy(rest, out, room_left)? {
+                        0 => break,
+                        copied => copied,
+                    }
+                }
             };
             used += step;
         }

@@ -5,16 +5,9 @@ use memchr::memchr;
 
 use super::body::BodyError;
 use super::token::{hex_digit, is_value_byte};
-
-/// A size needs no more digits; leading zeros beyond it are only good to confuse.
-const SIZE_DIGITS_MAX: u8 = 16;
-/// Extensions in one chunk's line. Signatures, the only use that is seen, take about 90 bytes.
-const EXTENSION_BYTES_MAX: u32 = 4 << 10;
-/// Extensions of a message: so much, and an eighth of the body's bytes so far.
-const EXTENSIONS_BYTES_MAX: u64 = 16 << 10;
-/// The trailer section; half of what a header section may have by default, and trailers are rare.
-const TRAILER_BYTES_MAX: u32 = 8 << 10;
-const TRAILER_FIELDS_MAX: u32 = 64;
+use crate::limits::{
+    CHUNK_EXTENSION_BYTES, CHUNK_EXTENSIONS_BYTES, CHUNK_SIZE_DIGITS, TRAILER_BYTES, TRAILER_FIELDS,
+};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Decoder {
@@ -102,8 +95,8 @@ impl Decoder {
             (State::Extension { size, .. }, b'\r') => Ok(State::SizeLf { size }),
             (State::Extension { size, bytes }, _) if is_value_byte(byte) => {
                 self.extensions_bytes += 1;
-                let message_max = EXTENSIONS_BYTES_MAX.saturating_add(received / 8);
-                if bytes >= EXTENSION_BYTES_MAX || self.extensions_bytes > message_max {
+                let message_max = CHUNK_EXTENSIONS_BYTES.saturating_add(received / 8);
+                if bytes >= CHUNK_EXTENSION_BYTES || self.extensions_bytes > message_max {
                     return Err(BodyError::ExtensionsTooLarge);
                 }
                 Ok(State::Extension {
@@ -129,7 +122,7 @@ impl Decoder {
         self.trailer_bytes = self
             .trailer_bytes
             .saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
-        if self.trailer_bytes > TRAILER_BYTES_MAX {
+        if self.trailer_bytes > TRAILER_BYTES {
             return Err(BodyError::TrailersTooLarge);
         }
         self.line
@@ -141,7 +134,7 @@ impl Decoder {
             return Ok((taken, Event::End));
         }
         self.trailer_fields += 1;
-        if self.trailer_fields > TRAILER_FIELDS_MAX {
+        if self.trailer_fields > TRAILER_FIELDS {
             return Err(BodyError::TrailersTooLarge);
         }
         Ok((taken, Event::Trailer))
@@ -150,7 +143,7 @@ impl Decoder {
 
 fn size_step(digits: u8, size: u64, byte: u8) -> Result<State, BodyError> {
     if let Some(digit) = hex_digit(byte) {
-        if digits == SIZE_DIGITS_MAX {
+        if digits == CHUNK_SIZE_DIGITS {
             return Err(BodyError::ChunkSize);
         }
         return Ok(State::Size {

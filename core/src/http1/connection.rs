@@ -6,4 +6,4 @@ mod client;
 mod server;
 
 pub use client::{Answer, AnswerError, ClientSide};
-pub use server::{After, ConnectionField, DISCARD_BYTES_MAX, Reply, ServerSide};
+pub use server::{After, ConnectionField, Reply, ServerSide};

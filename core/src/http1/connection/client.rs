@@ -2,9 +2,7 @@
 
 use super::super::framing::Framing;
 use super::super::response::ResponseHead;
-
-/// More interim responses to one request are abuse: nobody needs them, and each costs the client too.
-const INTERIM_MAX: u8 = 16;
+use crate::limits::INTERIM_RESPONSES;
 
 /// One backend connection, from request to request.
 ///
@@ -51,7 +49,7 @@ pub enum AnswerError {
     Unasked,
     #[error("101 response to a request that did not ask for it")]
     UnaskedUpgrade,
-    #[error("more than {INTERIM_MAX} interim responses")]
+    #[error("more than {INTERIM_RESPONSES} interim responses")]
     TooManyInterims,
 }
 
@@ -90,7 +88,7 @@ impl ClientSide {
         }
         if head.is_interim() {
             self.interims += 1;
-            return if self.interims > INTERIM_MAX {
+            return if self.interims > INTERIM_RESPONSES {
                 Err(AnswerError::TooManyInterims)
             } else {
                 Ok(Answer::Interim)

@@ -4,10 +4,7 @@ use super::super::encode;
 use super::super::framing::Framing;
 use super::super::method::Method;
 use super::super::request::RequestHead;
-
-/// How much of a request's body is read and thrown away after the response, to keep the connection.
-/// More costs the client less when it opens a new one.
-pub const DISCARD_BYTES_MAX: u64 = 64 << 10;
+use crate::limits::DISCARD_BYTES;
 
 /// One client connection, from request to request.
 ///
@@ -238,7 +235,7 @@ impl ServerSide {
             Phase::Responding if self.keep_alive && !self.is_draining => match self.body {
                 Body::Done => After::Next,
                 Body::Announced | Body::Started => After::Discard {
-                    at_most: DISCARD_BYTES_MAX,
+                    at_most: DISCARD_BYTES,
                 },
             },
             _ => After::Close {
