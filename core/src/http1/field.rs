@@ -72,6 +72,8 @@ pub enum FieldError {
     EmptyName,
     #[error("header name has a character that is not allowed")]
     Name,
+    #[error("header name looks like one that frames the body")]
+    Lookalike,
     #[error("space before the colon of a header")]
     SpaceBeforeColon,
     #[error("header line begins with a space")]
@@ -128,11 +130,12 @@ pub(super) fn parse_line(buf: &[u8], at: usize) -> Result<Option<(Field, usize)>
         return Ok(None);
     };
     let name = Span::new(at, colon);
-    let field = Field {
-        id: FieldId::of(name.of(buf)),
-        name,
-        value: trimmed(buf, colon + 1, end),
-    };
+    let id = FieldId::of(name.of(buf));
+    if id == FieldId::Other && id::is_framing_lookalike(name.of(buf)) {
+        return Err(FieldError::Lookalike);
+    }
+    let value = trimmed(buf, colon + 1, end);
+    let field = Field { id, name, value };
     Ok(Some((field, next)))
 }
 

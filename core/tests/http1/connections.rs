@@ -37,55 +37,21 @@ fn a_response_is_framed_so_that_its_client_finds_the_end() {
     let old_keep = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
     let head = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
     let close = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    #[rustfmt::skip]
     let table = [
         (new, 200, LENGTH, LENGTH, Omit, After::Next),
         (new, 200, Chunked, Chunked, Omit, After::Next),
         (new, 200, UntilClose, Chunked, Omit, After::Next),
-        (
-            new,
-            200,
-            Framing::None,
-            Framing::Length(0),
-            Omit,
-            After::Next,
-        ),
+        (new, 200, Framing::None, Framing::Length(0), Omit, After::Next),
         (new, 204, Framing::None, Framing::None, Omit, After::Next),
         (new, 304, Framing::None, Framing::None, Omit, After::Next),
         (head, 200, Framing::None, Framing::None, Omit, After::Next),
         (head, 200, LENGTH, Framing::None, Omit, After::Next),
-        (
-            close,
-            200,
-            LENGTH,
-            LENGTH,
-            Close,
-            After::Close { unread: false },
-        ),
-        (
-            old,
-            200,
-            LENGTH,
-            LENGTH,
-            Close,
-            After::Close { unread: false },
-        ),
+        (close, 200, LENGTH, LENGTH, Close, After::Close { unread: false }),
+        (old, 200, LENGTH, LENGTH, Close, After::Close { unread: false }),
         (old_keep, 200, LENGTH, LENGTH, KeepAlive, After::Next),
-        (
-            old_keep,
-            200,
-            Chunked,
-            UntilClose,
-            Close,
-            After::Close { unread: false },
-        ),
-        (
-            old_keep,
-            304,
-            Framing::None,
-            Framing::None,
-            KeepAlive,
-            After::Next,
-        ),
+        (old_keep, 200, Chunked, UntilClose, Close, After::Close { unread: false }),
+        (old_keep, 304, Framing::None, Framing::None, KeepAlive, After::Next),
     ];
     for (request, status, from, framing, connection, after) in table {
         let mut server = asked(request);

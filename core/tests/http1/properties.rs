@@ -15,7 +15,7 @@ const LIMITS: Limits = Limits {
     header_fields: 6,
 };
 
-const REQUESTS: [&[u8]; 5] = [
+pub(crate) const REQUESTS: [&[u8]; 5] = [
     b"GET /path?query HTTP/1.1\r\nHost: example.com\r\nAccept: a, b\r\n\r\n",
     b"POST http://[::1]:80/ HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\nbody",
     b"\r\nPUT * HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close, x\r\n\r\n0\r\n\r\n",
@@ -37,7 +37,7 @@ const CHUNKED: [&[u8]; 3] = [
 
 /// A good text with a few bytes changed, left out or put in, and an empty line at the end: a head's faults may
 /// be told as late as at its end.
-fn spoiled(seeds: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn spoiled(seeds: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
     let byte = select(b"\0\t\n\r !#%,:;/?@[]\\0159afxGH\x7f\x80\xff".to_vec());
     let edit = (any::<Index>(), 0..5_u8, byte);
     (select(seeds.to_vec()), vec(edit, 0..4)).prop_map(|(seed, edits)| {

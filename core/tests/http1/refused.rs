@@ -126,6 +126,8 @@ fn field_names_are_tokens_with_a_colon_behind_them() {
         " : b\r\n",
         "Transfer-Encoding : chunked\r\n",
         "Content-Length\t: 1\r\n",
+        "Content_Length: 1\r\n",
+        "Transfer--Encoding: chunked\r\n",
     ] {
         refuse_fields(400, fields);
     }

@@ -30,87 +30,22 @@ fn a_common_response_is_read() {
 #[test]
 fn a_body_ends_as_section_6_3_says() {
     use Framing::{Chunked, Length, UntilClose};
+    #[rustfmt::skip]
     let table = [
         ("1.1 200 OK", "", Method::Get, UntilClose, false),
-        (
-            "1.1 200 OK",
-            "Content-Length: 0\r\n",
-            Method::Get,
-            Length(0),
-            true,
-        ),
-        (
-            "1.1 200 OK",
-            "Transfer-Encoding: CHUNKED\r\n",
-            Method::Get,
-            Chunked,
-            true,
-        ),
-        (
-            "1.1 200 OK",
-            "Connection: close\r\nContent-Length: 1\r\n",
-            Method::Get,
-            Length(1),
-            false,
-        ),
-        (
-            "1.0 200 OK",
-            "Content-Length: 1\r\n",
-            Method::Get,
-            Length(1),
-            false,
-        ),
-        (
-            "1.0 200 OK",
-            "Connection: keep-alive\r\nContent-Length: 1\r\n",
-            Method::Get,
-            Length(1),
-            true,
-        ),
-        (
-            "1.0 200 OK",
-            "Connection: keep-alive\r\n",
-            Method::Get,
-            UntilClose,
-            false,
-        ),
-        (
-            "1.1 200 OK",
-            "Content-Length: 9\r\n",
-            Method::Head,
-            Framing::None,
-            true,
-        ),
-        (
-            "1.1 200 OK",
-            "Transfer-Encoding: chunked\r\n",
-            Method::Head,
-            Framing::None,
-            true,
-        ),
+        ("1.1 200 OK", "Content-Length: 0\r\n", Method::Get, Length(0), true),
+        ("1.1 200 OK", "Transfer-Encoding: CHUNKED\r\n", Method::Get, Chunked, true),
+        ("1.1 200 OK", "Connection: close\r\nContent-Length: 1\r\n", Method::Get, Length(1), false),
+        ("1.0 200 OK", "Content-Length: 1\r\n", Method::Get, Length(1), false),
+        ("1.0 200 OK", "Connection: keep-alive\r\nContent-Length: 1\r\n", Method::Get, Length(1), true),
+        ("1.0 200 OK", "Connection: keep-alive\r\n", Method::Get, UntilClose, false),
+        ("1.1 200 OK", "Content-Length: 9\r\n", Method::Head, Framing::None, true),
+        ("1.1 200 OK", "Transfer-Encoding: chunked\r\n", Method::Head, Framing::None, true),
         ("1.1 200 OK", "", Method::Head, Framing::None, true),
-        (
-            "1.1 304 Not Modified",
-            "Content-Length: 9\r\n",
-            Method::Get,
-            Framing::None,
-            true,
-        ),
+        ("1.1 304 Not Modified", "Content-Length: 9\r\n", Method::Get, Framing::None, true),
         ("1.1 204 No Content", "", Method::Get, Framing::None, true),
-        (
-            "1.1 204 No Content",
-            "Content-Length: 0\r\n",
-            Method::Get,
-            Framing::None,
-            true,
-        ),
-        (
-            "1.1 103 Early Hints",
-            "Link: a\r\n",
-            Method::Get,
-            Framing::None,
-            true,
-        ),
+        ("1.1 204 No Content", "Content-Length: 0\r\n", Method::Get, Framing::None, true),
+        ("1.1 103 Early Hints", "Link: a\r\n", Method::Get, Framing::None, true),
     ];
     for (line, fields, method, framing, keep_alive) in table {
         let head = read(format!("HTTP/{line}\r\n{fields}\r\n").as_bytes(), method).unwrap();

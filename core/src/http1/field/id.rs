@@ -197,6 +197,22 @@ impl FieldId {
     }
 }
 
+/// Whether a name that is not known differs from a framing field's in its marks alone: backends that
+/// turn `-` into `_`, or leave marks out, would take it for one.
+#[inline]
+pub(super) fn is_framing_lookalike(name: &[u8]) -> bool {
+    const LOOKS: [&[u8]; 2] = [b"contentlength", b"transferencoding"];
+    let long_enough = name.len() >= LOOKS[0].len();
+    long_enough && LOOKS.into_iter().any(|look| has_letters(name, look))
+}
+
+fn has_letters(name: &[u8], letters: &[u8]) -> bool {
+    let found = name.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    found
+        .map(u8::to_ascii_lowercase)
+        .eq(letters.iter().copied())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +225,28 @@ mod tests {
                 .all(|pair| pair[0].0.len() <= pair[1].0.len())
         );
         assert_eq!(NAMES[NAMES.len() - 1].0.len(), LONGEST);
+    }
+
+    #[test]
+    fn lookalikes_differ_in_marks_alone() {
+        for name in [
+            "content_length",
+            "Content--Length",
+            "transfer_encoding",
+            "_TransferEncoding",
+            "transfer-encoding-",
+        ] {
+            assert!(is_framing_lookalike(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "content-lengths",
+            "x-content-length",
+            "transfer-encoding2",
+            "content-leng",
+            "x",
+        ] {
+            assert!(!is_framing_lookalike(name.as_bytes()), "{name}");
+        }
     }
 
     #[test]
