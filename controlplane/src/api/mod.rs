@@ -4,13 +4,16 @@
 //! has to look like beyond its type stands in `check`.
 
 pub mod auth;
+mod check;
 pub(crate) mod choice;
+pub mod document;
 pub mod gateway;
 pub mod http_filter;
 pub mod http_route;
 pub mod meta;
 mod object;
 pub mod policy;
+mod quantity;
 pub mod reference;
 pub mod service;
 pub mod storage;

@@ -19,7 +19,8 @@ use crate::api::storage::{ConfigMap, Namespace, Secret};
 use crate::api::{Object, ObjectKey};
 use crate::watch::{Batch, Event};
 
-pub use source::{Source, SourceReader};
+pub(crate) use source::shifted;
+pub use source::{Source, SourceReader, document_hash, within_file};
 
 /// Implied for every namespace, as Kubernetes sets it.
 const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";

@@ -1,25 +1,45 @@
 //! Where an object was written: small to keep, and turned into line and column only when asked.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::problem::Place;
+use crate::api::document::item_node;
+use crate::limits;
+use crate::problem::{Place, Position};
+use crate::yaml::{self, Chunk};
 
 /// An object's origin: which document of which file. Lines move with every edit above them, so the
 /// document is known by its content, not by its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     pub file: Arc<Path>,
-    /// Hash of the document's text.
+    /// [`document_hash`] of the document's text.
     pub document: u64,
     /// Its place in a `kind: List`; None outside of one.
     pub item: Option<u32>,
 }
 
+/// Tells documents apart; the same in every run of one build.
+#[must_use]
+pub fn document_hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Turns sources and field paths into places, by reading the files again. Keeps the last file that
 /// it read: ask for the places of one file after another.
 #[derive(Debug, Default)]
-pub struct SourceReader {}
+pub struct SourceReader {
+    last: Option<Read>,
+}
+
+#[derive(Debug)]
+struct Read {
+    file: Arc<Path>,
+    text: String,
+}
 
 impl SourceReader {
     #[must_use]
@@ -27,13 +47,91 @@ impl SourceReader {
         Self::default()
     }
 
-    /// The place of `field` (empty: of the object). Without line and column when the file has
-    /// changed meanwhile; the nearest enclosing field's where the field itself wasn't written.
+    /// The place of `field` (empty: of the object), or of the nearest field around it that was
+    /// written. Without line and column when the file can't be read, or its document isn't there
+    /// any more (an object that is kept at its last good version).
     pub fn place(&mut self, source: &Source, field: &str) -> Place {
-        let _ = field;
         Place {
             file: source.file.clone(),
-            position: None,
+            position: self.position(source, field),
         }
+    }
+
+    fn position(&mut self, source: &Source, field: &str) -> Option<Position> {
+        let text = self.text(&source.file)?;
+        let chunks = yaml::split(text);
+        let chunk = chunks
+            .iter()
+            .find(|chunk| document_hash(chunk.text) == source.document)?;
+        let parsed = yaml::parse(chunk.text);
+        let position = item_node(parsed.root.as_ref()?, source.item)?.find(field);
+        Some(within_file(chunk, position))
+    }
+
+    fn text(&mut self, file: &Arc<Path>) -> Option<&str> {
+        if self.last.as_ref().is_none_or(|last| last.file != *file) {
+            self.last = None;
+            let size = std::fs::metadata(file).ok()?.len();
+            if size > limits::FILE_BYTES {
+                return None;
+            }
+            let text = std::fs::read_to_string(file).ok()?;
+            let file = file.clone();
+            self.last = Some(Read { file, text });
+        }
+        self.last.as_ref().map(|last| last.text.as_str())
+    }
+}
+
+/// A position within a document's text as one of its file.
+#[must_use]
+pub fn within_file(chunk: &Chunk<'_>, position: Position) -> Position {
+    Position {
+        line: shifted(chunk.first_line, position.line),
+        ..position
+    }
+}
+
+/// Both lines count from 1.
+pub(crate) fn shifted(first_line: u32, line: u32) -> u32 {
+    first_line.saturating_add(line).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_keeps_its_place_when_lines_move_above_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yaml");
+        let document = "---\nkind: Service\nspec:\n  ports:\n  - port: 80\n";
+        std::fs::write(&path, format!("# one\n---\na: 1\n{document}")).unwrap();
+        let source = Source {
+            file: path.as_path().into(),
+            document: document_hash(document),
+            item: None,
+        };
+        let at = |field: &str| SourceReader::new().place(&source, field).position;
+        assert_eq!(at(""), Some(Position { line: 5, column: 1 }));
+        assert_eq!(
+            at("spec.ports[0].port"),
+            Some(Position {
+                line: 8,
+                column: 11
+            })
+        );
+        std::fs::write(&path, format!("a: 1\nb: 2\nc: 3\nd: 4\n{document}")).unwrap();
+        assert_eq!(
+            at("spec.ports[0].port"),
+            Some(Position {
+                line: 9,
+                column: 11
+            })
+        );
+        std::fs::write(&path, "gone: true\n").unwrap();
+        assert_eq!(at("spec"), None);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(at("spec"), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Watching: what yields the objects, and their changes. Files now; a cluster yields the same events.
 
+pub mod file;
+
 use crate::api::{Object, ObjectKey};
 use crate::problem::Problem;
 use crate::store::Source;

@@ -1,0 +1,148 @@
+//! Rules of the core kinds (as far as a wrong value would do harm) and of our own policies.
+
+use super::{Check, Checker};
+use crate::api::policy::{BackendPolicy, ListenerPolicy};
+use crate::api::reference::PolicyTarget;
+use crate::api::service::{AddressFamily, EndpointSlice, Service, ServiceType};
+use crate::api::storage::{ConfigMap, Namespace, Secret};
+use crate::api::text::{Bytes, is_subdomain};
+use crate::yaml::FieldPath;
+
+const SPEC: FieldPath<'static> = FieldPath::Field(&FieldPath::Root, "spec");
+
+impl Check for Service {
+    fn check(&self, checker: &mut Checker<'_>) {
+        let at = SPEC.field("ports");
+        let ports = &self.spec.ports;
+        checker.unique(&at, ports, "a port's name", |port| port.name.as_ref());
+        checker.unique(&at, ports, "port and protocol together", |port| {
+            Some((port.port, &port.protocol))
+        });
+        for (index, port) in ports.iter().enumerate() {
+            let named = ports.len() == 1 || port.name.is_some();
+            checker.require(
+                named,
+                &at.index(index),
+                "each of several ports needs a name",
+                "add `name:`",
+            );
+        }
+        if self.spec.service_type != ServiceType::ExternalName {
+            return;
+        }
+        let name = self.spec.external_name.as_deref().unwrap_or_default();
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let holds = name.len() <= 253 && is_subdomain(&name.to_ascii_lowercase());
+        let at = if name.is_empty() {
+            SPEC
+        } else {
+            SPEC.field("externalName")
+        };
+        checker.require(
+            holds,
+            &at,
+            "type ExternalName needs a DNS name in `externalName`",
+            "write something like `externalName: api.example.com`",
+        );
+    }
+}
+
+impl Check for EndpointSlice {
+    fn check(&self, checker: &mut Checker<'_>) {
+        let at = FieldPath::Root.field("endpoints");
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            let within = at.index(index);
+            let at = within.field("addresses");
+            checker.items(&at, &endpoint.addresses, 1, 100);
+            for (index, address) in endpoint.addresses.iter().enumerate() {
+                let (holds, wanted) = match self.address_type {
+                    AddressFamily::Ipv4 => (
+                        address.parse::<std::net::Ipv4Addr>().is_ok(),
+                        "an IPv4 address",
+                    ),
+                    AddressFamily::Ipv6 => (
+                        address.parse::<std::net::Ipv6Addr>().is_ok(),
+                        "an IPv6 address",
+                    ),
+                    AddressFamily::Fqdn | AddressFamily::Unknown(_) => (true, ""),
+                };
+                if !holds {
+                    checker.error(
+                        &at.index(index),
+                        format_args!("{address:?} is not {wanted}, as `addressType` says"),
+                        "correct it, or `addressType`",
+                    );
+                }
+            }
+        }
+        let ports = FieldPath::Root.field("ports");
+        checker.items(&ports, &self.ports, 0, 20_000);
+        checker.unique(&ports, &self.ports, "a port's name", |port| {
+            Some(port.name.as_deref().unwrap_or_default())
+        });
+    }
+}
+
+impl Check for Secret {
+    fn check(&self, _: &mut Checker<'_>) {}
+}
+
+impl Check for ConfigMap {
+    fn check(&self, _: &mut Checker<'_>) {}
+}
+
+impl Check for Namespace {
+    fn check(&self, _: &mut Checker<'_>) {}
+}
+
+impl Check for ListenerPolicy {
+    fn check(&self, checker: &mut Checker<'_>) {
+        targets(
+            &self.spec.target_refs,
+            "gateway.networking.k8s.io",
+            "Gateway",
+            checker,
+        );
+        checker.items(
+            &SPEC.field("trustedProxies"),
+            &self.spec.trusted_proxies,
+            0,
+            256,
+        );
+        let limits = SPEC.field("limits");
+        for (field, bytes) in [
+            ("requestLine", self.spec.limits.request_line),
+            ("headers", self.spec.limits.headers),
+        ] {
+            // A head is held in memory as a whole.
+            let fits = bytes.is_none_or(|Bytes(bytes)| (1..=1 << 20).contains(&bytes));
+            checker.require(
+                fits,
+                &limits.field(field),
+                "must be 1 byte to 1 MiB",
+                "write something like 16Ki",
+            );
+        }
+    }
+}
+
+impl Check for BackendPolicy {
+    fn check(&self, checker: &mut Checker<'_>) {
+        targets(&self.spec.target_refs, "", "Service", checker);
+    }
+}
+
+fn targets(targets: &[PolicyTarget], group: &str, kind: &str, checker: &mut Checker<'_>) {
+    let at = SPEC.field("targetRefs");
+    checker.items(&at, targets, 1, 16);
+    checker.unique(&at, targets, "a target", Some);
+    for (index, target) in targets.iter().enumerate() {
+        if target.group != group || target.kind != kind {
+            checker.error(
+                &at.index(index),
+                format_args!("this policy is for a {kind} of group {group:?}"),
+                format_args!("write `group: {group:?}` and `kind: {kind}`"),
+            );
+        }
+    }
+}

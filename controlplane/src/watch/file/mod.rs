@@ -1,0 +1,228 @@
+//! File mode: a folder (or file) of YAML, watched.
+//!
+//! [`folder`] is the pure core; [`read`] looks at the files; this module waits for changes (inotify,
+//! else by looking every second) on a thread of its own and sends what follows as batches.
+
+mod folder;
+mod notice;
+mod read;
+mod settle;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use self::notice::{Notices, Signal, Stop};
+use self::settle::Settle;
+use super::Batch;
+use crate::problem::{Problem, Severity};
+
+pub use folder::{Content, Folder, Scan, Update};
+pub use read::{ReadError, look};
+
+/// Batches that may wait to be taken: each is complete, so a slow reader just gets fewer, later.
+const BATCHES: usize = 4;
+
+/// Without inotify.
+const POLL: Duration = Duration::from_secs(1);
+
+/// With inotify: network and some container file systems don't tell of changes.
+const SAFETY_POLL: Duration = Duration::from_secs(10);
+
+/// A file that is empty or gone is looked at again after so long.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
+
+/// Why watching can't begin.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    #[error("no thread to watch files: {source}")]
+    Thread { source: std::io::Error },
+}
+
+/// A watch that runs; it ends when this is dropped.
+#[derive(Debug)]
+pub struct FileWatch {
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FileWatch {
+    /// Watches files and folders (which need not be there yet). The first batch comes as soon as
+    /// everything was read once, even if there is nothing.
+    ///
+    /// # Errors
+    /// [`WatchError`] when no thread can be had. A path that can't be read is a problem in the batch.
+    pub fn start(roots: Vec<PathBuf>) -> Result<(Self, mpsc::Receiver<Batch>), WatchError> {
+        let (sender, batches) = mpsc::channel(BATCHES);
+        let (stop, signals) = notice::channel();
+        let notices = Notices::new(stop.clone());
+        let watching = Watching {
+            roots,
+            folder: Folder::default(),
+            reader: read::Reader::default(),
+            settle: Settle::default(),
+            second_look: None,
+            begun: false,
+            notices,
+            batches: sender,
+        };
+        let thread = std::thread::Builder::new()
+            .name("watch-files".into())
+            .spawn(move || watching.run(&signals))
+            .map_err(|source| WatchError::Thread { source })?;
+        let watch = Self {
+            stop,
+            thread: Some(thread),
+        };
+        Ok((watch, batches))
+    }
+}
+
+impl Drop for FileWatch {
+    /// Doesn't wait for the thread: it may be about to send, and ends when the receiver is gone.
+    fn drop(&mut self) {
+        self.stop.stop();
+        drop(self.thread.take());
+    }
+}
+
+/// The thread's state.
+struct Watching {
+    roots: Vec<PathBuf>,
+    folder: Folder,
+    reader: read::Reader,
+    settle: Settle,
+    /// When to look again at what was empty or gone.
+    second_look: Option<Instant>,
+    begun: bool,
+    notices: Notices,
+    batches: mpsc::Sender<Batch>,
+}
+
+impl Watching {
+    fn run(mut self, signals: &Receiver<Signal>) {
+        let mut look_at = Instant::now();
+        loop {
+            match self.wait(signals, look_at) {
+                Woken::Stopped => return,
+                Woken::Noticed => {}
+                Woken::Due => {
+                    if self.look().is_err() {
+                        return;
+                    }
+                    look_at = Instant::now() + self.interval();
+                }
+            }
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        if self.notices.complete() {
+            SAFETY_POLL
+        } else {
+            POLL
+        }
+    }
+
+    /// Waits for a signal, or until a look is due.
+    fn wait(&mut self, signals: &Receiver<Signal>, look_at: Instant) -> Woken {
+        let due = [Some(look_at), self.settle.due(), self.second_look];
+        let due = due.into_iter().flatten().min().unwrap_or(look_at);
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Woken::Due;
+        }
+        match signals.recv_timeout(left) {
+            Ok(Signal::Noticed { paths, notice }) => {
+                for path in paths.iter().filter(|path| self.notices.covers(path)) {
+                    self.settle.notice(Instant::now(), path, notice);
+                }
+                Woken::Noticed
+            }
+            Ok(Signal::Overflow) => {
+                self.settle
+                    .notice(Instant::now(), Path::new(""), settle::Notice::Changed);
+                Woken::Noticed
+            }
+            Err(RecvTimeoutError::Timeout) => Woken::Due,
+            Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => Woken::Stopped,
+        }
+    }
+
+    /// Looks at everything, and sends what follows.
+    fn look(&mut self) -> Result<(), Stopped> {
+        if self.notices.stopped() {
+            return Err(Stopped);
+        }
+        self.settle.clear();
+        let (scan, interest) = self.reader.scan(&self.roots);
+        if self.notices.watch(interest) {
+            // Something may have come between the look and the watch.
+            self.settle
+                .notice(Instant::now(), Path::new(""), settle::Notice::Changed);
+        }
+        let second = self.second_look.is_some_and(|due| due <= Instant::now());
+        if self.folder.doubts(&scan) && !second {
+            let due = self
+                .second_look
+                .unwrap_or_else(|| Instant::now() + SECOND_LOOK);
+            self.second_look = Some(due);
+            self.reader.forget(&scan);
+            return Ok(());
+        }
+        self.second_look = None;
+        self.send(scan)
+    }
+
+    fn send(&mut self, scan: Scan) -> Result<(), Stopped> {
+        let update = self.folder.update(scan);
+        log(&update);
+        if self.begun && !update.is_news() {
+            return Ok(());
+        }
+        self.begun = true;
+        self.batches
+            .blocking_send(update.batch)
+            .map_err(|_| Stopped)
+    }
+}
+
+enum Woken {
+    Due,
+    Noticed,
+    Stopped,
+}
+
+/// Nobody listens any more.
+struct Stopped;
+
+/// Each problem once, when it comes and when it goes.
+fn log(update: &Update) {
+    for problem in &update.appeared {
+        match problem.severity {
+            Severity::Error if is_held(problem, update) => {
+                error!("{problem}\n    the last good version stays in force");
+            }
+            Severity::Error => error!("{problem}"),
+            Severity::Warning => warn!("{problem}"),
+            Severity::Note => info!("{problem}"),
+        }
+    }
+    for problem in &update.mended {
+        let problem = Problem {
+            remedy: None,
+            ..problem.clone()
+        };
+        info!("no longer: {problem}");
+    }
+}
+
+fn is_held(problem: &Problem, update: &Update) -> bool {
+    let object = problem.object.as_ref();
+    object.is_some_and(|object| update.held.contains(object))
+}
