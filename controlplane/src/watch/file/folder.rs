@@ -417,3 +417,7 @@ fn unplaced(problem: &Problem) -> Problem {
     }
     problem
 }
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;
