@@ -1,6 +1,12 @@
 //! The file watch on real folders. Every step awaits what follows from it; a wait ends well before
 //! the slow look that would hide a missing notice.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on shall stop"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;

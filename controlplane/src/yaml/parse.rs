@@ -42,6 +42,8 @@ pub fn parse(text: &str) -> Parsed {
 enum SyntaxError {
     #[error("not YAML: {reason}")]
     Scan { reason: String, tab: bool },
+    #[error("more than one document")]
+    Several,
     #[error("nested deeper than {} levels", limits::DOCUMENT_DEPTH)]
     Depth,
     #[error("too large, aliases expanded")]
@@ -65,6 +67,7 @@ impl SyntaxError {
             Self::Scan { .. } => {
                 "look at the indentation, colons and quotes here and in the line above".into()
             }
+            Self::Several => "begin each document with a line `---`".into(),
             Self::Depth => "make it flatter; no object of the API needs as many levels".into(),
             Self::Size => "split it into several documents, and use fewer aliases".into(),
             Self::Alias => "define the anchor (&name) before its alias (*name)".into(),
@@ -251,7 +254,9 @@ impl Builder {
     fn add(&mut self, node: Rc<Node>, position: Position) -> Located<()> {
         let depth = self.frames.len();
         let Some(frame) = self.frames.last_mut() else {
-            self.root = Some(node);
+            if self.root.replace(node).is_some() {
+                return Err((position, SyntaxError::Several));
+            }
             return Ok(());
         };
         if depth + node.height > limits::DOCUMENT_DEPTH {
@@ -330,14 +335,31 @@ fn position_of(line: usize, column: usize) -> Position {
 }
 
 fn scan_error(text: &str, error: &saphyr_parser::ScanError) -> (Position, SyntaxError) {
+    let lines = yaml_lines(text);
     let (line, column) = (error.marker().line(), error.marker().col());
-    let written = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    // The parser counts a line more than there is when the last one has no break.
+    let position = match lines.last() {
+        Some(last) if line > lines.len() => position_of(lines.len(), last.chars().count()),
+        _ => position_of(line, column),
+    };
+    let written = lines
+        .get(line.saturating_sub(1))
+        .copied()
+        .unwrap_or_default();
     let indent = written.len() - written.trim_start().len();
     let tab = written
         .get(..indent)
         .is_some_and(|indent| indent.contains('\t'));
     let reason = error.info().to_owned();
-    (position_of(line, column), SyntaxError::Scan { reason, tab })
+    (position, SyntaxError::Scan { reason, tab })
+}
+
+/// The lines of a text, by YAML's line breaks; never none.
+fn yaml_lines(text: &str) -> Vec<&str> {
+    let by_line_feed = text
+        .split('\n')
+        .map(|line| line.strip_suffix('\r').unwrap_or(line));
+    by_line_feed.flat_map(|line| line.split('\r')).collect()
 }
 
 /// Whether the scalar may be something else than text.

@@ -100,8 +100,8 @@ fn next_step(path: &str) -> Option<(Step<'_>, &str)> {
     let path = path.strip_prefix('.').unwrap_or(path);
     if let Some(inner) = path.strip_prefix('[') {
         if inner.starts_with('"') {
-            let end = inner.find("\"]")? + 1;
-            return Some((Step::Quoted(inner.get(..end)?), inner.get(end + 1..)?));
+            let (quoted, rest) = inner.split_at_checked(quoted_end(inner)?)?;
+            return Some((Step::Quoted(quoted), rest.strip_prefix(']')?));
         }
         let (index, rest) = inner.split_once(']')?;
         return Some((Step::Index(index.parse().ok()?), rest));
@@ -109,6 +109,17 @@ fn next_step(path: &str) -> Option<(Step<'_>, &str)> {
     let end = path.find(['.', '[']).unwrap_or(path.len());
     let (name, rest) = path.split_at(end);
     (!name.is_empty()).then_some((Step::Field(name), rest))
+}
+
+/// Behind the quote that ends a quoted text.
+fn quoted_end(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    let quote = text.char_indices().skip(1).find(|(_, c)| {
+        let ends = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    quote.map(|(at, _)| at + 1)
 }
 
 #[cfg(test)]
@@ -142,6 +153,7 @@ mod tests {
             ("nothing", 1, 1),
             ("a[", 1, 1),
             ("a[\"", 1, 1),
+            ("a[\"b\\", 1, 1),
         ] {
             assert_eq!(root.find(path), Position { line, column }, "{path}");
         }

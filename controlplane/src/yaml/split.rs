@@ -18,7 +18,7 @@ pub fn split(text: &str) -> Vec<Chunk<'_>> {
     let mut chunks = Vec::new();
     let mut open = Open::at(0, 1);
     let (mut offset, mut line_number) = (0, 1);
-    for line in text.split_inclusive('\n') {
+    while let Some(line) = text.get(offset..).and_then(first_line) {
         let content = line.trim_end_matches(['\n', '\r']);
         if is_marker(content, "---") && open.begun {
             chunks.extend(open.close(text, offset));
@@ -34,6 +34,19 @@ pub fn split(text: &str) -> Vec<Chunk<'_>> {
     }
     chunks.extend(open.close(text, offset));
     chunks
+}
+
+/// The text to the end of its first line, break included: `\n`, `\r\n` or (as YAML has it) `\r`.
+fn first_line(text: &str) -> Option<&str> {
+    let Some(end) = text.find(['\n', '\r']) else {
+        return (!text.is_empty()).then_some(text);
+    };
+    let length = if text.get(end..)?.starts_with("\r\n") {
+        2
+    } else {
+        1
+    };
+    text.get(..end + length)
 }
 
 /// A document whose end isn't known yet.
@@ -123,6 +136,15 @@ mod tests {
         assert_eq!(
             lines("a: 1\n...\n%YAML 1.2\n---\nb: 2\n"),
             [(1, "a: 1\n...\n"), (3, "%YAML 1.2\n---\nb: 2\n")]
+        );
+    }
+
+    #[test]
+    fn every_break_of_yaml_ends_a_line() {
+        assert_eq!(lines("a: 1\r---\rb: 2"), [(1, "a: 1\r"), (2, "---\rb: 2")]);
+        assert_eq!(
+            lines("a: 1\n\r---\nb: 2"),
+            [(1, "a: 1\n\r"), (3, "---\nb: 2")]
         );
     }
 
