@@ -38,6 +38,9 @@ pub const MESSAGE_BYTES: usize = 4 << 20;
 /// A request's body that is read and thrown away after the response, to keep the connection: more
 /// costs the client less when it opens a new one.
 pub const DISCARD_BYTES: u64 = 64 << 10;
+/// Options in `Connection`, empty ones counted: nobody sends more than a few, and each is compared with
+/// each field's name before that is passed on.
+pub const CONNECTION_OPTIONS: usize = 32;
 /// Interim responses to one request: nobody needs more, and each costs the client too.
 pub const INTERIM_RESPONSES: u8 = 16;
 /// Digits of a chunk's size: 64 bits; leading zeros beyond that are only good to confuse.

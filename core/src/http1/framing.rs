@@ -1,9 +1,12 @@
 //! What the fields say about the message itself: where its body ends, whether the connection stays,
 //! whether it is to become something else (RFC 9112, sections 6, 7 and 9; RFC 9110, section 7.8).
 
+use memchr::memchr_iter;
+
 use super::field::{Field, FieldId, Span};
 use super::list;
 use super::token::{decimal, is_token};
+use crate::limits::CONNECTION_OPTIONS;
 
 /// How a body's end is known (RFC 9112, section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub enum FramingError {
     TransferEncodingInHttp10,
     #[error("transfer coding is not known")]
     UnknownCoding,
+    #[error("more than {CONNECTION_OPTIONS} options in Connection")]
+    ConnectionOptions,
 }
 
 /// The options of all `Connection` fields (RFC 9110, section 7.6.1).
@@ -83,6 +88,7 @@ pub(super) struct Facts {
     pub(super) connection: ConnectionOptions,
     pub(super) expect_continue: bool,
     pub(super) te_trailers: bool,
+    options: usize,
     upgrades: u32,
     upgrade: Span,
 }
@@ -100,7 +106,7 @@ impl Facts {
         match field.id {
             FieldId::ContentLength => return self.note_length(field.value.of(buf)),
             FieldId::TransferEncoding => return self.note_coding(field.value.of(buf)),
-            FieldId::Connection => self.connection.add(field.value.of(buf)),
+            FieldId::Connection => return self.note_connection(field.value.of(buf)),
             FieldId::Host => {
                 self.hosts += 1;
                 self.host = field.value;
@@ -115,6 +121,15 @@ impl Facts {
             FieldId::Te => self.te_trailers |= list::has(field.value.of(buf), b"trailers"),
             _ => {}
         }
+        Ok(())
+    }
+
+    fn note_connection(&mut self, value: &[u8]) -> Result<(), FramingError> {
+        self.options += 1 + memchr_iter(b',', value).count();
+        if self.options > CONNECTION_OPTIONS {
+            return Err(FramingError::ConnectionOptions);
+        }
+        self.connection.add(value);
         Ok(())
     }
 

@@ -190,6 +190,7 @@ fn signed_chunks_of_a_long_upload_are_not_taken_for_abuse() {
     );
 }
 
+/// CVE-2026-118899 of nginx is about such a close: it must end the exchange, at once and as a failure.
 #[test]
 fn a_body_that_was_cut_is_never_ended() {
     let table = [

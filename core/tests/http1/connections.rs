@@ -89,6 +89,7 @@ fn what_could_not_be_read_is_answered_and_closed() {
     assert!(matches!(server.response_done(), After::Close { .. }));
 }
 
+/// CVE-2025-4366 of Pingora: a body that was not read was taken for the next request.
 #[test]
 fn a_request_body_is_read_before_the_next_request() {
     let mut server = upload("");

@@ -244,5 +244,8 @@ fn limits_have_their_status() {
     );
     refuse_fields(431, format!("A: {}\r\n", "b".repeat(17_000)));
     refuse_fields(431, "A: b\r\n".repeat(100));
+    refuse_fields(400, format!("Connection: a{}\r\n", ", b".repeat(32)));
+    refuse_fields(400, format!("Connection: {}\r\n", ",".repeat(32)));
+    refuse_fields(400, "Connection: a\r\n".repeat(33));
     refuse_fields(431, format!("{}: b\r\n", "a".repeat(17_000)));
 }

@@ -81,25 +81,28 @@ impl ClientSide {
     /// # Errors
     /// When nothing like it was asked for. The connection is then of no more use.
     pub fn response(&mut self, head: &ResponseHead) -> Result<Answer, AnswerError> {
+        let answer = self.classify(head);
+        if answer.is_err() {
+            *self = Self::default();
+        }
+        answer
+    }
+
+    fn classify(&mut self, head: &ResponseHead) -> Result<Answer, AnswerError> {
         if self.phase != Phase::Requested {
-            self.phase = Phase::Idle;
-            self.keep_alive = false;
             return Err(AnswerError::Unasked);
         }
         if head.is_interim() {
             self.interims += 1;
-            return if self.interims > INTERIM_RESPONSES {
-                Err(AnswerError::TooManyInterims)
-            } else {
-                Ok(Answer::Interim)
-            };
+            let is_bounded = self.interims <= INTERIM_RESPONSES;
+            return is_bounded
+                .then_some(Answer::Interim)
+                .ok_or(AnswerError::TooManyInterims);
         }
         if head.status == 101 {
-            if !self.asked_upgrade {
-                return Err(AnswerError::UnaskedUpgrade);
-            }
+            let switching = self.asked_upgrade.then_some(Answer::Switching);
             self.phase = Phase::Switched;
-            return Ok(Answer::Switching);
+            return switching.ok_or(AnswerError::UnaskedUpgrade);
         }
         self.keep_alive = head.keep_alive;
         self.phase = if head.framing.is_empty() {

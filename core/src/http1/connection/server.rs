@@ -142,7 +142,8 @@ impl ServerSide {
     }
 
     /// Whether [`encode::CONTINUE`] is to be sent now, because the gateway itself wants the body, not the
-    /// backend. True at most once, and never when the client doesn't wait (RFC 9110, section 10.1.1).
+    /// backend. True at most once, and never when the client doesn't wait (RFC 9110, section 10.1.1). The
+    /// backend is then sent no `Expect`.
     pub fn must_continue(&mut self) -> bool {
         let waits = self.phase == Phase::Requested && self.body == Body::Announced;
         if !waits || self.expect != Expect::Continue {
