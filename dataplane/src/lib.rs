@@ -1,1 +1,41 @@
+//! Ringgate's data plane: one thread per core carries the traffic.
+//!
+//! # The life of a request
+//!
+//! - [`accept`]: a shard's listening sockets
+//! - [`downstream`]: a client's connection, from request to request; replies of our own
+//! - [`proxy`]: THE request: what happens to each, with every branch in sight
+//! - [`forward`]: attempts at a backend; [`upstream`]: endpoints, pooled connections, one exchange
+//! - [`tunnel`], [`mirror`], [`echo`]: where a request goes instead, or besides
+//!
+//! # The life of a change
+//!
+//! - [`config`]: receives it, compiles it off the shards, prepares sockets, puts it in force, keeps it
+//! - [`shard`]: the thread that it comes into force on; [`sys`]: the kernel and the runtime below it
+//!
+//! # Beside both
+//!
+//! - [`serve`]: wiring; [`telemetry`], [`admin`]: what can be seen; [`drain`]: the end; [`limits`]: bounds and their reasons
 
+mod accept;
+mod admin;
+mod config;
+mod downstream;
+mod drain;
+mod echo;
+mod fields;
+mod forward;
+mod join;
+mod limits;
+mod mirror;
+mod proxy;
+mod serve;
+mod shard;
+mod sys;
+mod telemetry;
+mod tunnel;
+mod upstream;
+
+pub use serve::{ServeError, Settings, serve};
+pub use sys::driver::Choice;
+pub use telemetry::access_log::Target;

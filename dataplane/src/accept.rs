@@ -1,0 +1,112 @@
+//! Accepting: a shard's listening sockets, and how many clients it takes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringgate_core::table::Bind;
+
+use crate::downstream;
+use crate::shard::Shard;
+use crate::sys::io::{Cancel, Cancelled, Listener, Stream, sleep, spawn};
+
+/// After an error that time may heal (no descriptors left), and while there are too many clients.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The listening sockets of a shard.
+pub(crate) struct Accepting {
+    open: RefCell<HashMap<Bind, Cancel>>,
+    clients: Rc<Cell<usize>>,
+    most: usize,
+}
+
+/// Counts a client as long as it lives.
+pub(crate) struct Client(Rc<Cell<usize>>);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Accepting {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            open: RefCell::default(),
+            clients: Rc::default(),
+            most,
+        }
+    }
+
+    pub(crate) fn clients(&self) -> usize {
+        self.clients.get()
+    }
+
+    fn client(&self) -> Client {
+        self.clients.set(self.clients.get() + 1);
+        Client(self.clients.clone())
+    }
+
+    pub(crate) fn open(&self, shard: &'static Shard, bind: Bind, socket: std::net::TcpListener) {
+        match Listener::new(socket) {
+            Ok(listener) => {
+                let canceller = Cancel::new();
+                spawn(accept(shard, bind, listener, canceller.handle()));
+                self.open.borrow_mut().insert(bind, canceller);
+            }
+            Err(error) => tracing::error!(%bind, %error, "a listening socket can't be used"),
+        }
+    }
+
+    /// Stops accepting; connections that wait in the queue are still taken.
+    pub(crate) fn close(&self, bind: Bind) {
+        if let Some(canceller) = self.open.borrow_mut().remove(&bind) {
+            canceller.cancel();
+        }
+    }
+
+    pub(crate) fn close_all(&self) {
+        for (_, canceller) in self.open.borrow_mut().drain() {
+            canceller.cancel();
+        }
+    }
+}
+
+async fn accept(shard: &'static Shard, bind: Bind, listener: Listener, cancel: Cancelled) {
+    loop {
+        match listener.accept(cancel.clone()).await {
+            Ok(client) => serve(shard, bind, client),
+            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => break,
+            Err(error) => pause_after(shard, &error).await,
+        }
+        while shard.accepting.clients() >= shard.accepting.most {
+            shard.counters.full();
+            sleep(PAUSE).await;
+        }
+    }
+    // Closing a socket resets what waits in its queue, so the queue is emptied first.
+    while let Ok(client) = listener.accept_now() {
+        serve(shard, bind, client);
+    }
+}
+
+fn serve(shard: &'static Shard, bind: Bind, (stream, peer): (Stream, SocketAddr)) {
+    let client = shard.accepting.client();
+    spawn(downstream::serve(shard, bind, stream, peer, client));
+}
+
+/// An error concerns one connection, or passes: it never ends the loop (RUSTSEC-2024-0376).
+async fn pause_after(shard: &'static Shard, error: &io::Error) {
+    shard.counters.accept_failed();
+    let lacks = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    if error
+        .raw_os_error()
+        .is_some_and(|code| lacks.contains(&code))
+    {
+        tracing::warn!(%error, "a connection can't be accepted: raise the limit of open files");
+        sleep(PAUSE).await;
+    }
+}

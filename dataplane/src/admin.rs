@@ -1,0 +1,96 @@
+//! The admin endpoint: `/livez`, `/readyz`, `/metrics`, `/config`. Read-only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::{InForce, Question};
+use crate::shard::{Command, Handle, Report};
+use crate::telemetry::exposition::{self, Scrape};
+
+/// How long a shard may take to tell its counters.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the admin endpoint can see.
+#[derive(Clone)]
+pub(crate) struct Inside {
+    pub(crate) shards: Arc<Vec<Handle>>,
+    pub(crate) in_force: watch::Receiver<InForce>,
+    pub(crate) questions: mpsc::Sender<Question>,
+    pub(crate) draining: watch::Receiver<bool>,
+}
+
+pub(crate) fn router(inside: Inside) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/config", get(config))
+        .with_state(inside)
+}
+
+/// Asks every shard; one that is stuck is left out.
+pub(crate) fn reports(shards: &[Handle]) -> Vec<Report> {
+    let (sender, answers) = crossbeam_channel::bounded(shards.len());
+    let asked = shards
+        .iter()
+        .filter(|shard| shard.send(Command::Report(sender.clone())))
+        .count();
+    drop(sender);
+    (0..asked)
+        .map_while(|_| answers.recv_timeout(PATIENCE).ok())
+        .collect()
+}
+
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Ready: a snapshot is in force, and we don't drain.
+async fn readyz(State(inside): State<Inside>) -> (StatusCode, &'static str) {
+    if *inside.draining.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    match inside.in_force.borrow().since {
+        Some(_) => (StatusCode::OK, "ok\n"),
+        None => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no snapshot in force: waiting for a control plane\n",
+        ),
+    }
+}
+
+async fn metrics(State(inside): State<Inside>) -> Response {
+    let in_force = inside.in_force.borrow().clone();
+    let shards = inside.shards.clone();
+    let text = tokio::task::spawn_blocking(move || {
+        exposition::text(Scrape {
+            in_force,
+            reports: reports(&shards),
+        })
+    });
+    match text.await {
+        Ok(text) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn config(State(inside): State<Inside>) -> Response {
+    let (sender, answer) = oneshot::channel();
+    if inside.questions.send(Question::Dump(sender)).await.is_err() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    match answer.await {
+        Ok(dump) => ([(header::CONTENT_TYPE, "application/json")], dump).into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}

@@ -1,0 +1,187 @@
+//! A change into force: compiled here, off the shards; sockets made for all shards before any of them
+//! hears of it; then the same table for all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use ringgate_core::ir::{Id, Object, Snapshot, Version};
+use ringgate_core::table::{Bind, Compiled, Compiler, Table};
+
+use crate::shard::{Command, Handle, Swap};
+use crate::sys::socket;
+
+/// A shard that doesn't answer for so long is stuck; the change is in force on the others.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Sockets of one new address and port, one per shard.
+type Prepared1 = (Bind, Vec<TcpListener>);
+/// What was made ready before shards hear of a change.
+pub(crate) type Prepared = Vec<Prepared1>;
+
+/// Puts changes into force.
+pub(crate) struct Applier {
+    compiler: Compiler,
+    shards: Arc<Vec<Handle>>,
+    /// Where our sockets are.
+    held: BTreeSet<Bind>,
+    /// Where they should be, and why they aren't.
+    unbound: BTreeMap<Bind, String>,
+    in_force: Arc<Table>,
+    problems: Vec<(Id, String)>,
+    /// Tables that no shard uses any more come here to be dropped.
+    graveyard: Receiver<Arc<Table>>,
+}
+
+impl Applier {
+    pub(crate) fn new(shards: Arc<Vec<Handle>>, graveyard: Receiver<Arc<Table>>) -> Self {
+        Self {
+            compiler: Compiler::default(),
+            shards,
+            held: BTreeSet::new(),
+            unbound: BTreeMap::new(),
+            in_force: Arc::default(),
+            problems: Vec::new(),
+            graveyard,
+        }
+    }
+
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.in_force
+    }
+
+    pub(crate) fn objects(&self) -> &BTreeMap<Id, Object> {
+        self.compiler.objects()
+    }
+
+    pub(crate) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Everything that is not as it should be.
+    pub(crate) fn failures(&self) -> Vec<(Id, String)> {
+        let mut failures = self.problems.clone();
+        for (bind, reason) in &self.unbound {
+            let port = self.in_force.port(*bind);
+            let listeners = port.into_iter().flat_map(|port| port.listeners());
+            failures.extend(
+                listeners.map(|one| (Id::listener(&one.gateway, &one.name), reason.clone())),
+            );
+        }
+        failures.sort();
+        failures
+    }
+
+    pub(crate) fn replace(&mut self, snapshot: Snapshot) {
+        let compiled = self.compiler.replace(snapshot);
+        self.commit(compiled);
+    }
+
+    pub(crate) fn update(&mut self, version: Version, upsert: Vec<(Id, Object)>, remove: Vec<Id>) {
+        let compiled = self.compiler.update(version, upsert, remove);
+        self.commit(compiled);
+    }
+
+    /// Tries again what could not be bound; whether anything changed.
+    pub(crate) fn bind_again(&mut self) -> bool {
+        if self.unbound.is_empty() {
+            return false;
+        }
+        let before = self.unbound.clone();
+        let table = self.in_force.clone();
+        self.swap(table, &[]);
+        self.unbound != before
+    }
+
+    fn commit(&mut self, compiled: Compiled) {
+        self.problems = compiled
+            .problems
+            .into_iter()
+            .map(|problem| (problem.object, problem.error.to_string()))
+            .collect();
+        self.swap(compiled.table, &compiled.retired);
+    }
+
+    fn swap(&mut self, table: Arc<Table>, retired: &[ringgate_core::table::Slot]) {
+        let wanted: BTreeSet<_> = table.ports.iter().map(|port| port.bind).collect();
+        let close: Vec<_> = self.held.difference(&wanted).copied().collect();
+        let mut prepared = self.prepare(&wanted);
+        self.in_force = table.clone();
+        let retired: Arc<[_]> = retired.into();
+        let (done, answers) = crossbeam_channel::bounded(self.shards.len());
+        let mut told = 0;
+        for shard in self.shards.iter() {
+            let open = prepared
+                .iter_mut()
+                .filter_map(|(bind, sockets)| Some((*bind, sockets.pop()?)));
+            let swap = Swap {
+                table: table.clone(),
+                open: open.collect(),
+                close: close.clone(),
+                retired: retired.clone(),
+                done: done.clone(),
+            };
+            told += usize::from(shard.send(Command::Swap(Box::new(swap))));
+        }
+        for _ in 0..told {
+            if answers.recv_timeout(PATIENCE).is_err() {
+                tracing::error!("a shard doesn't take the new table: is it stuck?");
+                break;
+            }
+        }
+        self.held.retain(|bind| wanted.contains(bind));
+        self.held.extend(prepared.iter().map(|(bind, _)| *bind));
+        self.bury();
+    }
+
+    /// Makes the sockets of all new addresses, for all shards, or for none.
+    fn prepare(&mut self, wanted: &BTreeSet<Bind>) -> Prepared {
+        let mut prepared = Prepared::new();
+        self.unbound.clear();
+        for bind in wanted.difference(&self.held) {
+            match self.sockets(*bind) {
+                Ok(sockets) => prepared.push((*bind, sockets)),
+                Err(error) => {
+                    let reason = unbound(*bind, &error);
+                    tracing::error!(%bind, "{reason}");
+                    self.unbound.insert(*bind, reason);
+                }
+            }
+        }
+        prepared
+    }
+
+    fn sockets(&self, bind: Bind) -> io::Result<Vec<TcpListener>> {
+        // Our own sockets on the same port would answer the probe.
+        if !self.held.iter().any(|held| held.port == bind.port) {
+            socket::probe(bind)?;
+        }
+        self.shards.iter().map(|_| socket::listen(bind)).collect()
+    }
+
+    /// Drops tables that no shard uses any more.
+    pub(crate) fn bury(&self) {
+        while self.graveyard.try_recv().is_ok() {}
+    }
+}
+
+/// One sentence with the remedy.
+fn unbound(bind: Bind, error: &io::Error) -> String {
+    let port = bind.port;
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "port {port} can't be bound: permission denied; give the process CAP_NET_BIND_SERVICE, \
+             run it as root, or choose a port above 1023"
+        ),
+        io::ErrorKind::AddrInUse => format!(
+            "{bind} can't be bound: another process listens there; stop it, or choose another port"
+        ),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "{bind} can't be bound: the address is not one of this host; put it on an interface"
+        ),
+        _ => format!("{bind} can't be bound: {error}"),
+    }
+}

@@ -1,0 +1,47 @@
+//! Configuration: from the control plane, or from the copy on disk, into force on every shard.
+
+mod apply;
+mod last_good;
+mod receive;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ringgate_core::ir::{Id, Version};
+use ringgate_core::table::Table;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(crate) use apply::Applier;
+pub(crate) use last_good::LastGood;
+pub(crate) use receive::receive;
+
+/// What is in force, for whoever looks inside.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InForce {
+    pub(crate) version: Version,
+    pub(crate) table: Arc<Table>,
+    /// What could not be carried out, with the reason.
+    pub(crate) failures: Arc<Vec<(Id, String)>>,
+    /// None: nothing has come into force yet.
+    pub(crate) since: Option<SystemTime>,
+    /// Whether the control plane is connected.
+    pub(crate) is_led: bool,
+    pub(crate) updates: u64,
+}
+
+/// A question for the configuration thread.
+pub(crate) enum Question {
+    /// Everything that is in force, as JSON.
+    Dump(oneshot::Sender<String>),
+}
+
+/// The ends that the configuration thread holds.
+pub(crate) struct Ends {
+    pub(crate) socket: PathBuf,
+    pub(crate) instance: String,
+    pub(crate) driver: &'static str,
+    pub(crate) in_force: watch::Sender<InForce>,
+    pub(crate) questions: mpsc::Receiver<Question>,
+    pub(crate) draining: watch::Receiver<bool>,
+}

@@ -1,0 +1,344 @@
+//! The stream from the control plane: asks for what is missing, puts it in force, acknowledges.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use hyper_util::rt::TokioIo;
+use ringgate_core::ir::{Id, Object, Version};
+use ringgate_core::wire::{self, proto};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tower::service_fn;
+
+use super::{Applier, Ends, InForce, LastGood, Question};
+
+/// Messages that wait to be sent to the control plane.
+const OUTBOX: usize = 16;
+/// Between attempts to reach the control plane: from the first to the last.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How often we say that we live; the control plane waits 5 s.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Changes that come within this time are one write of the copy on disk.
+const SAVE_AFTER: Duration = Duration::from_millis(500);
+
+mod stubs {
+    #![allow(
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        reason = "generated code"
+    )]
+    tonic::include_proto!("ringgate.v1");
+}
+
+/// Everything that the configuration thread works on.
+pub(crate) struct Receiver {
+    applier: Applier,
+    last_good: LastGood,
+    ends: Ends,
+    hashes: HashMap<Id, u64>,
+    version: Version,
+    parts: Parts,
+    refused: Vec<(Id, String)>,
+    save_at: Option<Instant>,
+    updates: u64,
+}
+
+/// Parts of an update that is not yet whole.
+#[derive(Default)]
+struct Parts {
+    upsert: Vec<(Id, Object)>,
+    hashes: Vec<(Id, u64)>,
+    remove: Vec<Id>,
+    refused: Vec<(Id, String)>,
+}
+
+/// Boots from the copy on disk, then follows the control plane for ever.
+pub(crate) async fn receive(applier: Applier, last_good: LastGood, ends: Ends) {
+    let mut receiver = Receiver {
+        applier,
+        last_good,
+        ends,
+        hashes: HashMap::new(),
+        version: Version::default(),
+        parts: Parts::default(),
+        refused: Vec::new(),
+        save_at: None,
+        updates: 0,
+    };
+    receiver.boot();
+    let mut wait = RETRY.0;
+    loop {
+        if let Some(channel) = connect(&receiver.ends.socket).await {
+            let began = Instant::now();
+            if let Err(status) = receiver.follow(channel).await {
+                tracing::warn!(%status, "the control plane is gone; traffic goes on");
+            }
+            receiver.publish(false);
+            if began.elapsed() > RETRY.1 {
+                wait = RETRY.0;
+            }
+        }
+        receiver.between(wait).await;
+        wait = (wait * 2).min(RETRY.1);
+    }
+}
+
+async fn connect(socket: &Path) -> Option<Channel> {
+    let path = socket.to_owned();
+    // The address is not used: the connector knows the way.
+    let endpoint = Endpoint::from_static("http://control-plane");
+    let connector = service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    endpoint.connect_with_connector(connector).await.ok()
+}
+
+impl Receiver {
+    fn boot(&mut self) {
+        match self.last_good.load() {
+            Ok(None) => {}
+            Ok(Some(snapshot)) => {
+                let objects = snapshot.objects.iter();
+                self.hashes = objects
+                    .map(|(id, object)| (id.clone(), wire::encode_entry(id, object).hash))
+                    .collect();
+                self.version = snapshot.version;
+                tracing::info!(version = %self.version, "serving the last good snapshot from disk");
+                self.applier.replace(snapshot);
+                self.publish(false);
+            }
+            Err(error) => {
+                let path = self.last_good.path().display();
+                tracing::error!(
+                    "the last good snapshot {path} {error}; waiting for a control plane"
+                );
+            }
+        }
+    }
+
+    /// What goes on while no control plane is there.
+    async fn between(&mut self, wait: Duration) {
+        let until = Instant::now() + wait;
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => break,
+                () = due(self.save_at) => self.save(),
+                Some(question) = self.ends.questions.recv() => self.answer(question),
+            }
+        }
+        if self.applier.bind_again() {
+            self.publish(false);
+        }
+        self.applier.bury();
+    }
+
+    /// One stream, to its end.
+    async fn follow(&mut self, channel: Channel) -> Result<(), tonic::Status> {
+        let (outbox, messages) = mpsc::channel(OUTBOX);
+        let client = stubs::snapshots_client::SnapshotsClient::new(channel);
+        let mut client = client.max_decoding_message_size(2 * ringgate_core::limits::MESSAGE_BYTES);
+        send(
+            &outbox,
+            proto::dataplane_message::Message::Hello(self.hello()),
+        )
+        .await;
+        let response = client.stream(ReceiverStream::new(messages)).await?;
+        let mut updates = response.into_inner();
+        self.parts = Parts::default();
+        self.publish(true);
+        tracing::info!("connected to the control plane");
+        let mut beat = tokio::time::interval(HEARTBEAT);
+        loop {
+            tokio::select! {
+                message = updates.message() => {
+                    let Some(message) = message? else { return Ok(()) };
+                    if let Some(proto::controlplane_message::Message::Update(update)) = message.message
+                        && self.take(update)
+                    {
+                        send(&outbox, self.ack()).await;
+                    }
+                }
+                _ = beat.tick() => {
+                    let draining = *self.ends.draining.borrow();
+                    let heartbeat = proto::Heartbeat { draining };
+                    send(&outbox, proto::dataplane_message::Message::Heartbeat(heartbeat)).await;
+                    self.applier.bury();
+                    if self.applier.bind_again() {
+                        self.publish(true);
+                        send(&outbox, self.ack()).await;
+                    }
+                }
+                () = due(self.save_at) => self.save(),
+                Some(question) = self.ends.questions.recv() => self.answer(question),
+            }
+        }
+    }
+
+    fn hello(&self) -> proto::Hello {
+        let held = self.hashes.iter();
+        let held = held.map(|(id, hash)| proto::Held {
+            id: Some(wire::encode_id(id)),
+            hash: *hash,
+        });
+        proto::Hello {
+            instance: self.ends.instance.clone(),
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+            version: Some(wire::encode_version(self.version)),
+            held: held.collect(),
+            driver: self.ends.driver.to_owned(),
+            workers: u32::try_from(self.applier.shards()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Takes a part; true when a version came into force.
+    fn take(&mut self, update: proto::Update) -> bool {
+        let Ok(version) = wire::version(update.version) else {
+            tracing::error!("an update without a version is ignored");
+            return false;
+        };
+        if version < self.version {
+            tracing::warn!(%version, in_force = %self.version, "an older version is ignored");
+            return false;
+        }
+        for entry in &update.upsert {
+            self.parts.take(entry);
+        }
+        let removed = update
+            .remove
+            .iter()
+            .filter_map(|id| wire::id(Some(id)).ok());
+        self.parts.remove.extend(removed);
+        if update.last {
+            self.apply(version, update.full);
+        }
+        update.last
+    }
+
+    fn apply(&mut self, version: Version, is_full: bool) {
+        let mut parts = std::mem::take(&mut self.parts);
+        if is_full {
+            let named: std::collections::HashSet<&Id> =
+                parts.hashes.iter().map(|(id, _)| id).collect();
+            let gone = self.hashes.keys().filter(|id| !named.contains(id)).cloned();
+            parts.remove = gone.collect();
+        }
+        for id in &parts.remove {
+            self.hashes.remove(id);
+        }
+        self.hashes.extend(parts.hashes);
+        self.refused = parts.refused;
+        self.version = version;
+        self.updates += 1;
+        let (upserts, removes) = (parts.upsert.len(), parts.remove.len());
+        let began = Instant::now();
+        self.applier.update(version, parts.upsert, parts.remove);
+        let took = began.elapsed();
+        tracing::info!(%version, upserts, removes, ?took, "a new version is in force");
+        self.save_at.get_or_insert(Instant::now() + SAVE_AFTER);
+        self.publish(true);
+    }
+
+    fn failures(&self) -> Vec<(Id, String)> {
+        let mut failures = self.applier.failures();
+        failures.extend(self.refused.iter().cloned());
+        failures
+    }
+
+    fn ack(&self) -> proto::dataplane_message::Message {
+        let failures = self.failures().into_iter();
+        let failures = failures.map(|(id, reason)| proto::Failure {
+            id: Some(wire::encode_id(&id)),
+            reason,
+        });
+        proto::dataplane_message::Message::Ack(proto::Ack {
+            version: Some(wire::encode_version(self.version)),
+            failures: failures.collect(),
+        })
+    }
+
+    fn publish(&self, is_led: bool) {
+        let has_any = self.version != Version::default();
+        self.ends.in_force.send_replace(InForce {
+            version: self.version,
+            table: self.applier.table().clone(),
+            failures: self.failures().into(),
+            since: has_any.then(SystemTime::now),
+            is_led,
+            updates: self.updates,
+        });
+    }
+
+    fn save(&mut self) {
+        self.save_at = None;
+        let entries = self.applier.objects().iter();
+        let saved = proto::Saved {
+            version: Some(wire::encode_version(self.version)),
+            entries: entries
+                .map(|(id, object)| wire::encode_entry(id, object))
+                .collect(),
+        };
+        if let Err(error) = self.last_good.store(&saved) {
+            let path = self.last_good.path().display();
+            tracing::error!(
+                "{path} can't be written: {error}; a restart would need the control plane"
+            );
+        }
+    }
+
+    fn answer(&self, question: Question) {
+        match question {
+            Question::Dump(to) => {
+                let dump = serde_json::json!({
+                    "version": self.version,
+                    "objects": self.applier.objects(),
+                });
+                let _ = to.send(format!("{dump:#}\n"));
+            }
+        }
+    }
+}
+
+impl Parts {
+    fn take(&mut self, entry: &proto::Entry) {
+        match wire::entry(entry) {
+            Ok((id, object)) => {
+                self.hashes.push((id.clone(), entry.hash));
+                self.upsert.push((id, object));
+            }
+            Err(error) => {
+                tracing::error!(%error, "an object is refused; the one in force stays");
+                if let Ok(id) = wire::id(entry.id.as_ref()) {
+                    self.hashes.push((id.clone(), entry.hash));
+                    self.refused.push((id, error.to_string()));
+                }
+            }
+        }
+    }
+}
+
+async fn send(
+    outbox: &mpsc::Sender<proto::DataplaneMessage>,
+    message: proto::dataplane_message::Message,
+) {
+    // A stream that has ended is noticed where it is read.
+    let _ = outbox
+        .send(proto::DataplaneMessage {
+            message: Some(message),
+        })
+        .await;
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => sleep(Duration::from_secs(3600)).await,
+    }
+}

@@ -1,0 +1,229 @@
+//! HTTP/1 towards the client: waiting for requests, reading heads, ending connections in good order.
+
+use std::cell::RefCell;
+use std::io;
+use std::time::Duration;
+
+use ringgate_core::http1::{
+    After, Framing, Limits, Parse, Relay, RequestError, RequestHead, ServerSide, parse_request,
+};
+use ringgate_core::ir::ListenerSettings;
+
+use super::Downstream;
+use super::reply::{self, Reply};
+use crate::limits;
+use crate::proxy;
+use crate::shard::timer::Action;
+use crate::sys::buffer::Buffer;
+use crate::sys::socket::Shutdown;
+
+/// What a connection holds while it is in use; given back when it goes idle.
+pub(crate) struct Session {
+    /// Bytes from the client that are not yet taken.
+    pub(crate) input: Buffer,
+    pub(crate) head: RequestHead,
+    /// The request's body, as far as it was read.
+    pub(crate) body: Relay,
+    /// Never borrowed across an await.
+    pub(crate) side: RefCell<ServerSide>,
+}
+
+/// What came of waiting for a head.
+enum Head {
+    Complete,
+    /// Nothing came for a while: wait on without a buffer.
+    Idle,
+    Closed,
+    /// Some bytes came, but not the head's end in time.
+    Late,
+    Refused(RequestError),
+}
+
+enum Next {
+    Idle,
+    Close,
+}
+
+/// Serves requests until either side ends the connection.
+pub(crate) async fn serve(downstream: Downstream) {
+    loop {
+        let keep_alive = settings(&downstream, |settings| settings.timeouts.keep_alive);
+        let now = downstream.shard.deadlines.now();
+        downstream.watch.set(now, keep_alive, Action::EndIdle);
+        if downstream.shard.is_draining()
+            || downstream.stream.readable().await.is_err()
+            || downstream.watch.has_fired()
+        {
+            return;
+        }
+        // Boxed, so that an idle connection's task is small.
+        match Box::pin(burst(&downstream)).await {
+            Next::Idle => {}
+            Next::Close => return,
+        }
+    }
+}
+
+fn settings<T>(downstream: &Downstream, get: impl FnOnce(&ListenerSettings) -> T) -> T {
+    let table = downstream.shard.table();
+    match table.port(downstream.bind) {
+        Some(port) => get(&port.settings),
+        None => get(&ListenerSettings::default()),
+    }
+}
+
+/// Requests that follow one another closely share a buffer and a head.
+async fn burst(downstream: &Downstream) -> Next {
+    let mut session = Session {
+        input: downstream.shard.buffers.take(),
+        head: RequestHead::default(),
+        body: Relay::discard(Framing::None),
+        side: RefCell::default(),
+    };
+    let next = requests(downstream, &mut session).await;
+    downstream.shard.buffers.give(session.input);
+    next
+}
+
+async fn requests(downstream: &Downstream, session: &mut Session) -> Next {
+    let mut is_first = true;
+    loop {
+        let head = read_head(downstream, session, is_first).await;
+        is_first = false;
+        let after = match head {
+            Head::Complete => proxy::request(downstream, session).await,
+            Head::Idle => return Next::Idle,
+            Head::Closed => return Next::Close,
+            Head::Late => reply::refuse(downstream, session, Reply::timeout()).await,
+            Head::Refused(error) => {
+                downstream
+                    .shard
+                    .counters
+                    .total(|totals| totals.refused_requests += 1);
+                reply::refuse(downstream, session, Reply::refused(&error)).await
+            }
+        };
+        match after {
+            After::Next => {}
+            After::Discard { at_most } => {
+                if !discard(downstream, session, at_most).await {
+                    return Next::Close;
+                }
+            }
+            After::Close { unread: false } => return Next::Close,
+            After::Close { unread: true } => {
+                linger(downstream, session).await;
+                return Next::Close;
+            }
+            After::Tunnel => return Next::Close,
+        }
+    }
+}
+
+/// Reads until a head is complete. What is in the buffer already is tried first (pipelining).
+async fn read_head(downstream: &Downstream, session: &mut Session, is_first: bool) -> Head {
+    let (limits, header_timeout) = settings(downstream, |settings| {
+        (Limits::from(&settings.limits), settings.timeouts.header)
+    });
+    let mut has_begun = false;
+    loop {
+        if !session.input.is_empty() {
+            match parse_request(session.input.pending(), &limits, &mut session.head) {
+                Ok(Parse::Complete) => return Head::Complete,
+                Ok(Parse::Partial) => {}
+                Err(error) => return Head::Refused(error),
+            }
+            if !has_begun {
+                has_begun = true;
+                let now = downstream.shard.deadlines.now();
+                downstream
+                    .watch
+                    .set(now, header_timeout, Action::Shutdown(Shutdown::Read));
+            }
+        }
+        let read = if has_begun || is_first {
+            read_more(downstream, session).await
+        } else {
+            read_next(downstream, session).await
+        };
+        match read {
+            Ok(1..) => {}
+            Ok(_) if has_begun && downstream.watch.has_fired() => return Head::Late,
+            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => return Head::Idle,
+            Ok(_) | Err(_) => return Head::Closed,
+        }
+    }
+}
+
+/// Appends what comes to the session's buffer.
+pub(crate) async fn read_more(downstream: &Downstream, session: &mut Session) -> io::Result<usize> {
+    let mut input = std::mem::take(&mut session.input);
+    input.reserve(limits::BUFFER_BYTES / 2);
+    let (read, back) = downstream.stream.read(input).await;
+    session.input = back;
+    read
+}
+
+/// Waits for the next request of a client that is likely to send one soon: with a buffer at hand, which saves
+/// asking first whether there is something to read, but for a short time only.
+async fn read_next(downstream: &Downstream, session: &mut Session) -> io::Result<usize> {
+    let shard = downstream.shard;
+    if shard.is_draining() {
+        return Ok(0);
+    }
+    let now = shard.deadlines.now();
+    downstream.watch.set(
+        now,
+        Duration::from_millis(limits::HOT_MS),
+        Action::CancelRead,
+    );
+    let input = std::mem::take(&mut session.input);
+    let handle = downstream.watch.cancel_handle();
+    let (read, back) = downstream.stream.read_unless(input, handle).await;
+    session.input = back;
+    read
+}
+
+/// Reads the rest of a request's body to nowhere, so that the connection can be used again.
+async fn discard(downstream: &Downstream, session: &mut Session, at_most: u64) -> bool {
+    let mut body = session.body.clone().into_discard();
+    let before = body.received();
+    let idle = settings(downstream, |settings| settings.timeouts.idle);
+    let mut nowhere = Vec::new();
+    loop {
+        match body.pump(session.input.pending(), &mut nowhere, 0) {
+            Ok(consumed) => session.input.consume(consumed),
+            Err(_) => return false,
+        }
+        if body.is_done() {
+            return true;
+        }
+        if body.received() - before > at_most {
+            return false;
+        }
+        let now = downstream.shard.deadlines.now();
+        downstream
+            .watch
+            .set(now, idle, Action::Shutdown(Shutdown::Both));
+        if !matches!(read_more(downstream, session).await, Ok(1..)) {
+            return false;
+        }
+    }
+}
+
+/// Lets the client read our last response before its unread bytes make the kernel reset the connection
+/// (RFC 9112, section 9.6).
+async fn linger(downstream: &Downstream, session: &mut Session) {
+    downstream.stream.finish();
+    let now = downstream.shard.deadlines.now();
+    let wait = Duration::from_millis(limits::LINGER_MS);
+    downstream
+        .watch
+        .set(now, wait, Action::Shutdown(Shutdown::Both));
+    loop {
+        session.input.clear();
+        if !matches!(read_more(downstream, session).await, Ok(1..)) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The downstream side: a client's connection, from request to request.
+
+pub(crate) mod h1;
+pub(crate) mod reply;
+
+use std::net::SocketAddr;
+
+use ringgate_core::table::Bind;
+
+use crate::accept::Client;
+use crate::shard::Shard;
+use crate::shard::timer::Watched;
+use crate::sys::io::Stream;
+
+/// A client's connection: what stays the same from request to request. Small, for idle connections
+/// hold nothing else.
+pub(crate) struct Downstream {
+    pub(crate) shard: &'static Shard,
+    pub(crate) bind: Bind,
+    pub(crate) stream: Stream,
+    pub(crate) watch: Watched,
+    /// The client: the peer, unless PROXY protocol says otherwise.
+    pub(crate) client: SocketAddr,
+    /// Whether what the peer says about the client is believed.
+    pub(crate) is_trusted: bool,
+    _counted: Client,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(
+    shard: &'static Shard,
+    bind: Bind,
+    stream: Stream,
+    peer: SocketAddr,
+    counted: Client,
+) {
+    shard.counters.total(|totals| totals.connections += 1);
+    let watch = shard.deadlines.watch(stream.fd());
+    let client = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let is_trusted = is_trusted(shard, bind, client);
+    let downstream = Downstream {
+        shard,
+        bind,
+        stream,
+        watch,
+        client,
+        is_trusted,
+        _counted: counted,
+    };
+    h1::serve(downstream).await;
+}
+
+fn is_trusted(shard: &Shard, bind: Bind, client: SocketAddr) -> bool {
+    let table = shard.table();
+    let networks = table.port(bind).map(|port| &port.settings.trusted_proxies);
+    networks.is_some_and(|networks| networks.iter().any(|one| one.contains(client.ip())))
+}

@@ -1,0 +1,291 @@
+//! A request on its way to a backend: attempts, and when there is another one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ringgate_core::http1::{After, Method, Relay, encode};
+use ringgate_core::ir::ListenerSettings;
+use ringgate_core::retry::{self, Failure, Sendable};
+use ringgate_core::table::{Backend, Plan, Rule, Table};
+
+use crate::downstream::Downstream;
+use crate::downstream::h1::{self, Session};
+use crate::downstream::reply::{self, Reply};
+use crate::limits;
+use crate::mirror;
+use crate::proxy::Outcome;
+use crate::shard::timer::{Action, Millis, NEVER};
+use crate::sys::buffer::Buffer;
+use crate::sys::io::sleep;
+use crate::sys::socket::Shutdown;
+use crate::tunnel;
+use crate::upstream::exchange::{self, Exchanged};
+use crate::upstream::pool::{self, Load, Unavailable};
+
+/// Where a request goes, and what it looks like there.
+pub(crate) struct Forward<'t> {
+    pub(crate) table: &'t Table,
+    pub(crate) settings: Arc<ListenerSettings>,
+    pub(crate) rule: &'t Rule,
+    pub(crate) plan: &'t Plan,
+    pub(crate) backend: &'t Arc<Backend>,
+    /// Whose origin the response is shared with, if the plan has a CORS filter.
+    pub(crate) origin: Option<Box<[u8]>>,
+    /// The head for the backend, and what of the body came with it. Kept until a response begins, to be
+    /// sent again.
+    pub(crate) out: Buffer,
+    pub(crate) started: Instant,
+    pub(crate) method: Method,
+}
+
+impl Forward<'_> {
+    /// The longest silence of the backend.
+    pub(crate) fn idle(&self) -> Duration {
+        self.backend.backend.settings.idle_timeout
+    }
+
+    /// Statuses that lead to another attempt after this one.
+    pub(crate) fn retry_codes(&self, attempt: u32) -> &[u16] {
+        match &self.rule.retry {
+            Some(retry) if attempt <= retry.attempts => &retry.codes,
+            _ => &[],
+        }
+    }
+}
+
+/// What an attempt came to.
+enum Attempt {
+    Over(After),
+    Failed(Failure),
+}
+
+/// Sends a request to its backend and the response to the client.
+pub(crate) async fn forward(
+    downstream: &Downstream,
+    session: &mut Session,
+    mut forward: Forward<'_>,
+) -> (After, Outcome) {
+    let mut outcome = Outcome::default();
+    let after = match prepare(downstream, session, &mut forward).await {
+        Ok(()) => {
+            mirror::start(downstream.shard, &forward, session.body.is_done());
+            attempts(downstream, session, &mut forward, &mut outcome).await
+        }
+        Err(reply) => {
+            outcome.status = reply.status;
+            outcome.reason = Some(reply.reason);
+            reply::send(downstream, session, reply).await
+        }
+    };
+    downstream.shard.buffers.give(forward.out);
+    (after, outcome)
+}
+
+/// Takes what of the body is there; all of it, up to a bound, where it may be needed a second time.
+async fn prepare(
+    downstream: &Downstream,
+    session: &mut Session,
+    forward: &mut Forward<'_>,
+) -> Result<(), Reply> {
+    session.body = Relay::new(session.head.framing, session.head.framing);
+    take_body(session, forward)?;
+    let is_kept = forward
+        .rule
+        .retry
+        .as_ref()
+        .is_some_and(|retry| retry.attempts > 0)
+        || !forward.plan.mirrors.is_empty();
+    while is_kept && !session.body.is_done() && forward.out.len() < limits::REPLAY_BYTES {
+        if session.side.borrow_mut().must_continue() {
+            let mut told = downstream.shard.buffers.take();
+            told.out().extend_from_slice(encode::CONTINUE);
+            reply::write(downstream, told).await;
+        }
+        let now = downstream.shard.deadlines.now();
+        let idle = forward.settings.timeouts.idle;
+        downstream
+            .watch
+            .set(now, idle, Action::Shutdown(Shutdown::Read));
+        match h1::read_more(downstream, session).await {
+            Ok(1..) => take_body(session, forward)?,
+            _ if downstream.watch.has_fired() => return Err(Reply::late_body()),
+            _ => return Err(Reply::truncated_body()),
+        }
+    }
+    Ok(())
+}
+
+fn take_body(session: &mut Session, forward: &mut Forward<'_>) -> Result<(), Reply> {
+    if !session.input.is_empty() {
+        session.side.borrow_mut().request_body_started();
+    }
+    let room = limits::REPLAY_BYTES;
+    let taken = session
+        .body
+        .pump(session.input.pending(), forward.out.out(), room);
+    session
+        .input
+        .consume(taken.map_err(|error| Reply::bad_body(&error))?);
+    if forward
+        .settings
+        .limits
+        .body_bytes
+        .is_some_and(|most| session.body.received() > most)
+    {
+        return Err(Reply::large_body());
+    }
+    if session.body.is_done() {
+        session.side.borrow_mut().request_body_done();
+    }
+    Ok(())
+}
+
+async fn attempts(
+    downstream: &Downstream,
+    session: &mut Session,
+    forward: &mut Forward<'_>,
+    outcome: &mut Outcome,
+) -> After {
+    let shard = downstream.shard;
+    let until = deadline(
+        shard.deadlines.at(forward.started),
+        forward.rule.timeouts.request,
+    );
+    loop {
+        outcome.attempts += 1;
+        let attempt = attempt(downstream, session, forward, outcome, until).await;
+        let failure = match attempt {
+            Attempt::Over(after) => return after,
+            Attempt::Failed(failure) => failure,
+        };
+        let is_late = shard.deadlines.now() >= until;
+        let again = again(downstream, session, forward, failure, outcome.attempts);
+        let Some(wait) = again.filter(|_| !is_late) else {
+            let reply = Reply::failed(failure);
+            outcome.status = reply.status;
+            outcome.reason = Some(reply.reason);
+            return reply::send(downstream, session, reply).await;
+        };
+        shard.counters.total(|totals| totals.retries += 1);
+        if !wait.is_zero() {
+            let left = Duration::from_millis(until.saturating_sub(shard.deadlines.now()));
+            sleep(wait.min(left)).await;
+        }
+    }
+}
+
+/// After how long the request goes out once more, if it does.
+pub(crate) fn again(
+    downstream: &Downstream,
+    session: &Session,
+    forward: &Forward<'_>,
+    failure: Failure,
+    attempt: u32,
+) -> Option<Duration> {
+    let request = Sendable {
+        idempotent: session.head.method.is_idempotent(),
+        // What was streamed is gone; what is in `out` is not.
+        replayable: session.body.is_done() || failure == Failure::Connect,
+    };
+    let mut random = downstream.shard.random.borrow_mut();
+    retry::after(
+        failure,
+        attempt,
+        request,
+        forward.rule.retry.as_ref(),
+        &mut random,
+    )
+}
+
+async fn attempt(
+    downstream: &Downstream,
+    session: &mut Session,
+    forward: &mut Forward<'_>,
+    outcome: &mut Outcome,
+    until: Millis,
+) -> Attempt {
+    let shard = downstream.shard;
+    let Some(endpoint) = shard
+        .upstreams
+        .choose(shard, forward.backend, outcome.endpoint)
+    else {
+        return over(downstream, session, outcome, Reply::no_endpoints()).await;
+    };
+    outcome.endpoint = Some(endpoint.address);
+    let load = Load::on(&endpoint);
+    let began = Instant::now();
+    let now = shard.deadlines.at(began);
+    let until = until.min(deadline(now, forward.rule.timeouts.backend_request));
+    let may_be_stale = session.head.method.is_idempotent() && session.body.is_done();
+    let left = Duration::from_millis(until.saturating_sub(now));
+    let connection = endpoint
+        .connection(shard, forward.backend, may_be_stale, left)
+        .await;
+    let connection = match connection {
+        Ok(connection) => connection,
+        Err(Unavailable::Full) => {
+            return over(downstream, session, outcome, Reply::full()).await;
+        }
+        Err(Unavailable::Connect(error)) => {
+            tracing::debug!(endpoint = %endpoint.address, %error, "can't connect");
+            let is_late = shard.deadlines.now() >= until;
+            return Attempt::Failed(if is_late {
+                Failure::Timeout
+            } else {
+                Failure::Connect
+            });
+        }
+    };
+    let exchanged = exchange::run(downstream, session, &connection, forward, until, outcome).await;
+    drop(load);
+    shard
+        .counters
+        .backend(forward.backend.slot, outcome.status, began.elapsed());
+    match exchanged {
+        Exchanged::Whole { reuse } => {
+            if reuse {
+                pool::keep(connection, shard.deadlines.now());
+            }
+            Attempt::Over(session.side.borrow_mut().response_done())
+        }
+        Exchanged::Failed { failure, reuse } => {
+            if reuse {
+                pool::keep(connection, shard.deadlines.now());
+            }
+            if failure == Failure::Timeout {
+                shard.counters.total(|totals| totals.timeouts += 1);
+            }
+            Attempt::Failed(failure)
+        }
+        Exchanged::Refused(reply) => over(downstream, session, outcome, reply).await,
+        Exchanged::Cut(reason) => {
+            outcome.reason = Some(reason);
+            Attempt::Over(After::Close { unread: false })
+        }
+        Exchanged::Switched { received } => {
+            shard.counters.total(|totals| totals.tunnels += 1);
+            let idle = forward.settings.timeouts.tunnel_idle;
+            let sent = std::mem::take(&mut session.input);
+            let bytes = tunnel::run(downstream, &connection, idle, sent, received).await;
+            outcome.response_bytes = bytes;
+            Attempt::Over(After::Tunnel)
+        }
+    }
+}
+
+async fn over(
+    downstream: &Downstream,
+    session: &mut Session,
+    outcome: &mut Outcome,
+    reply: Reply,
+) -> Attempt {
+    outcome.status = reply.status;
+    outcome.reason = Some(reply.reason);
+    Attempt::Over(reply::send(downstream, session, reply).await)
+}
+
+fn deadline(from: Millis, after: Option<Duration>) -> Millis {
+    after.map_or(NEVER, |after| {
+        from.saturating_add(Millis::try_from(after.as_millis()).unwrap_or(NEVER))
+    })
+}

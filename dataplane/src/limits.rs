@@ -1,0 +1,38 @@
+//! Bounds of a data plane, each with its reason. Those on requests are settings of a listener.
+
+/// A buffer's first size: most heads fit in it, and 64 of them are in a shard's second-level cache.
+pub(crate) const BUFFER_BYTES: usize = 16 << 10;
+/// Buffers that a shard keeps for later: 16 MiB at most.
+pub(crate) const FREE_BUFFERS: usize = 1024;
+/// A body's buffer grows to this once it has filled a smaller one: fewer system calls for large bodies.
+pub(crate) const BODY_BUFFER_BYTES: usize = 256 << 10;
+/// Request bodies that are kept for another attempt, or for a mirror; longer ones are streamed only.
+pub(crate) const REPLAY_BYTES: usize = 64 << 10;
+/// Connections that the kernel queues for a shard before it refuses more (also bounded by
+/// `net.core.somaxconn`).
+pub(crate) const ACCEPT_QUEUE: i32 = 4096;
+/// Idle connections to one endpoint that a shard keeps.
+pub(crate) const IDLE_UPSTREAMS: usize = 1024;
+/// A connection that was used this recently is not asked whether it is still open: the question costs a
+/// system call, and a request that meets a closed connection is sent again if that is safe.
+pub(crate) const FRESH_UPSTREAM_MS: u64 = 50;
+/// Descriptors that stay free for files, the control plane, listeners and the first upstreams. The limit
+/// bounds clients and upstreams together; an upstream that can't be opened is a 503 for its request alone.
+pub(crate) const DESCRIPTORS_RESERVED: u64 = 256;
+/// Access log lines that wait for the writer; beyond it they are dropped and counted.
+pub(crate) const LOG_LINES: usize = 64 << 10;
+/// Commands that wait for a shard.
+pub(crate) const COMMANDS: usize = 256;
+/// How long a connection is read from, after our last byte, before it is closed (RFC 9112, section 9.6).
+pub(crate) const LINGER_MS: u64 = 2_000;
+/// The finest step of deadlines.
+pub(crate) const TICK_MS: u64 = 20;
+/// Mirrored requests under way per shard; beyond it they are dropped and counted.
+pub(crate) const MIRRORS: usize = 1024;
+/// An interim response's head, or a final one's, of an upstream.
+pub(crate) const RESPONSE_HEADER_BYTES: u32 = 60 << 10;
+/// How long a client that was just answered is expected to send its next request: so long it keeps a
+/// buffer, and saves the kernel a question per request.
+pub(crate) const HOT_MS: u64 = 1_000;
+/// Fields of a response: more than the 100 of a request, for backends set many cookies.
+pub(crate) const RESPONSE_FIELDS: u32 = 256;

@@ -1,0 +1,401 @@
+//! THE request: what happens to each, with every branch in sight.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ringgate_core::filter::{cors, location};
+use ringgate_core::http1::{After, FieldId, Form, Framing, Method, Relay};
+use ringgate_core::ir::{Endpoints, Redirect};
+use ringgate_core::route::{Request, host, path};
+use ringgate_core::table::{
+    Action, Backend, Listener, Plan, Port, Rule, Table, Target, WeightedTarget,
+};
+
+use crate::downstream::Downstream;
+use crate::downstream::h1::Session;
+use crate::downstream::reply::{self, Reply};
+use crate::echo;
+use crate::fields::HeadFields;
+use crate::forward::{self, Forward};
+use crate::sys::buffer::Buffer;
+use crate::telemetry::access_log::Line;
+use crate::upstream::request_head;
+
+/// What is to be told of a request when it is over.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// 0: ended without a response.
+    pub(crate) status: u16,
+    pub(crate) attempts: u32,
+    pub(crate) endpoint: Option<SocketAddr>,
+    pub(crate) response_bytes: u64,
+    pub(crate) reason: Option<&'static str>,
+}
+
+/// Where a request goes.
+enum Decision<'t> {
+    Reply(Reply),
+    Echo { name: Arc<str>, head: Buffer },
+    Forward(Forward<'t>),
+}
+
+/// A decision, with what it was taken for.
+struct Decided<'t> {
+    decision: Decision<'t>,
+    listener: Option<&'t Listener>,
+    rule: Option<&'t Rule>,
+    backend: Option<&'t Arc<Backend>>,
+}
+
+/// Answers one request, whose head was read.
+pub(crate) async fn request(downstream: &Downstream, session: &mut Session) -> After {
+    let started = Instant::now();
+    let table = downstream.shard.table();
+    session.side.borrow_mut().request(&session.head);
+    session.body = Relay::discard(session.head.framing);
+    let asked = downstream.shard.log.is_on().then(|| Asked::of(session));
+    let decided = decide(downstream, session, &table, started);
+    let (listener, rule, backend) = (decided.listener, decided.rule, decided.backend);
+    session.input.consume(session.head.len);
+    let (after, outcome) = match decided.decision {
+        Decision::Reply(reply) => answer(downstream, session, reply).await,
+        Decision::Echo { name, head } => {
+            let reply = echo::reply(&name, head.pending());
+            downstream.shard.buffers.give(head);
+            answer(downstream, session, reply).await
+        }
+        Decision::Forward(forward) => forward::forward(downstream, session, forward).await,
+    };
+    let took = started.elapsed();
+    if let Some(listener) = listener {
+        let place = (listener.slot, rule.map(|rule| rule.slot));
+        downstream
+            .shard
+            .counters
+            .request(place, outcome.status, took);
+    }
+    if let Some(asked) = asked
+        && listener.is_none_or(|listener| listener.settings.access_log)
+    {
+        log(
+            downstream,
+            session,
+            &asked,
+            (listener, rule, backend),
+            &outcome,
+            took,
+        );
+    }
+    after
+}
+
+async fn answer(downstream: &Downstream, session: &Session, reply: Reply) -> (After, Outcome) {
+    let outcome = Outcome {
+        status: reply.status,
+        reason: Some(reply.reason),
+        response_bytes: reply.body.len() as u64,
+        ..Outcome::default()
+    };
+    (reply::send(downstream, session, reply).await, outcome)
+}
+
+/// Everything that is known of a request before a byte of it goes anywhere.
+fn decide<'t>(
+    downstream: &Downstream,
+    session: &mut Session,
+    table: &'t Table,
+    started: Instant,
+) -> Decided<'t> {
+    let reply = |reply| Decided {
+        decision: Decision::Reply(reply),
+        listener: None,
+        rule: None,
+        backend: None,
+    };
+    let Some(port) = table.port(downstream.bind) else {
+        return reply(Reply::text(404, "no_listener", "This listener is gone.\n"));
+    };
+    let (head, buf) = (&session.head, session.input.pending());
+    let host = host::of_authority(head.authority.of(buf));
+    let Some(listener) = port.listener(&host) else {
+        return reply(Reply::text(
+            404,
+            "no_listener",
+            "No listener is for this host.\n",
+        ));
+    };
+    let reply = |reply| Decided {
+        decision: Decision::Reply(reply),
+        listener: Some(listener),
+        rule: None,
+        backend: None,
+    };
+    if let Some(refused) = refuse(session, listener) {
+        return reply(refused);
+    }
+    let path = match path::normalize(head.path(buf)) {
+        Ok(path) => path,
+        Err(error) => {
+            let text = format!("The request is refused: {error}.\n").into_bytes();
+            return reply(Reply {
+                body: text.into(),
+                ..Reply::empty(400, "bad_path")
+            });
+        }
+    };
+    let fields = HeadFields {
+        fields: &head.fields,
+        buf,
+    };
+    let request = Request {
+        method: std::str::from_utf8(head.method_text.of(buf)).unwrap_or_default(),
+        host: &host,
+        path: &path,
+        query: head.query.map(|query| query.of(buf)).unwrap_or_default(),
+        fields: &fields,
+    };
+    let Some(found) = listener.find(&request) else {
+        return reply(Reply::text(
+            404,
+            "no_route",
+            "No route matches this request.\n",
+        ));
+    };
+    let asked = Matched {
+        downstream,
+        port,
+        table,
+        request,
+        prefix_length: found.prefix_length,
+    };
+    let (decision, backend) = asked.carry_out(session, found.rule, started);
+    Decided {
+        decision,
+        listener: Some(listener),
+        rule: Some(found.rule),
+        backend,
+    }
+}
+
+/// What is refused whatever the routes say.
+fn refuse(session: &Session, listener: &Listener) -> Option<Reply> {
+    let head = &session.head;
+    if head.method == Method::Connect {
+        let reply = Reply::text(405, "connect", "CONNECT is not served here.\n");
+        let fields = b"allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n".to_vec();
+        return Some(Reply { fields, ..reply });
+    }
+    if head.form == Form::Asterisk {
+        return Some(Reply::empty(204, "options"));
+    }
+    let most = listener.settings.limits.body_bytes;
+    if let (Framing::Length(length), Some(most)) = (head.framing, most)
+        && length > most
+    {
+        return Some(Reply::large_body());
+    }
+    None
+}
+
+/// A request that a rule takes.
+struct Matched<'r, 't> {
+    downstream: &'r Downstream,
+    port: &'t Port,
+    table: &'t Table,
+    request: Request<'r, HeadFields<'r>>,
+    prefix_length: usize,
+}
+
+impl<'t> Matched<'_, 't> {
+    fn carry_out(
+        &self,
+        session: &Session,
+        rule: &'t Rule,
+        started: Instant,
+    ) -> (Decision<'t>, Option<&'t Arc<Backend>>) {
+        if let Some(preflight) = self.preflight(&rule.plan) {
+            return (Decision::Reply(preflight), None);
+        }
+        let broken = || Reply::text(500, "broken_rule", "This route can't be carried out.\n");
+        let targets = match &rule.action {
+            Action::Broken => return (Decision::Reply(broken()), None),
+            Action::Redirect(redirect) => {
+                return (Decision::Reply(self.redirect(redirect, &rule.plan)), None);
+            }
+            Action::Forward(targets) => targets,
+        };
+        let shard = self.downstream.shard;
+        let Some(target) = shard.rules.borrow_mut().choose(rule.slot, targets) else {
+            let text = "This route has no backend with a weight above zero.\n";
+            return (Decision::Reply(Reply::text(500, "no_backend", text)), None);
+        };
+        if let Some(redirect) = &target.redirect {
+            return (Decision::Reply(self.redirect(redirect, &target.plan)), None);
+        }
+        let backend = match target.target {
+            Target::Backend(slot) => self.table.backend(slot),
+            Target::Invalid => None,
+        };
+        let Some(backend) = backend else {
+            let text = "This route refers to a backend that doesn't exist or isn't granted.\n";
+            return (
+                Decision::Reply(Reply::text(500, "invalid_backend", text)),
+                None,
+            );
+        };
+        (
+            self.to_backend(session, rule, target, backend, started),
+            Some(backend),
+        )
+    }
+
+    fn to_backend(
+        &self,
+        session: &Session,
+        rule: &'t Rule,
+        target: &'t WeightedTarget,
+        backend: &'t Arc<Backend>,
+        started: Instant,
+    ) -> Decision<'t> {
+        let mut head = self.downstream.shard.buffers.take();
+        let asked = request_head::Asked {
+            downstream: self.downstream,
+            settings: &self.port.settings,
+            head: &session.head,
+            buf: session.input.pending(),
+            path: self.request.path,
+            prefix_length: self.prefix_length,
+        };
+        if let Err(error) = asked.write(&target.plan, head.out()) {
+            self.downstream.shard.buffers.give(head);
+            let text = format!("The request is refused after its rewrite: {error}.\n");
+            let refused = Reply::empty(400, "bad_path");
+            return Decision::Reply(Reply {
+                body: text.into_bytes().into(),
+                ..refused
+            });
+        }
+        match &backend.backend.endpoints {
+            Endpoints::Echo(name) => Decision::Echo {
+                name: name.clone(),
+                head,
+            },
+            Endpoints::Addresses(_) => Decision::Forward(Forward {
+                table: self.table,
+                settings: self.port.settings.clone(),
+                rule,
+                plan: &target.plan,
+                backend,
+                origin: self.origin(&target.plan),
+                out: head,
+                started,
+                method: session.head.method,
+            }),
+        }
+    }
+
+    /// The origin that asks, if the plan has a CORS filter.
+    fn origin(&self, plan: &Plan) -> Option<Box<[u8]>> {
+        plan.cors.as_ref()?;
+        self.request.fields.first(FieldId::Origin).map(Box::from)
+    }
+
+    /// The answer to a CORS preflight, if this is one and the rule has the filter.
+    fn preflight(&self, plan: &Plan) -> Option<Reply> {
+        let cors = plan.cors.as_deref()?;
+        let fields = self.request.fields;
+        let ask = cors::Ask {
+            origin: fields.first(FieldId::Origin),
+            method: fields.first(FieldId::AccessControlRequestMethod),
+            headers: fields.first(FieldId::AccessControlRequestHeaders),
+        };
+        let is_preflight =
+            self.request.method == "OPTIONS" && ask.origin.is_some() && ask.method.is_some();
+        is_preflight.then(|| {
+            let mut reply = Reply::empty(204, "preflight");
+            cors::preflight(cors, &ask, |name, value| reply.field(name, value));
+            reply
+        })
+    }
+
+    fn redirect(&self, redirect: &Redirect, plan: &Plan) -> Reply {
+        let from = location::From {
+            scheme: "http",
+            host: self.request.host,
+            port: self.downstream.bind.port,
+            path: self.request.path,
+            query: self.request.query,
+            prefix_length: self.prefix_length,
+        };
+        let mut reply = Reply::empty(redirect.status, "redirect");
+        reply.field("location", &location::location(redirect, &from));
+        if let Some(cors) = plan.cors.as_deref() {
+            let origin = self.request.fields.first(FieldId::Origin);
+            let ask = cors::Ask {
+                origin,
+                ..cors::Ask::default()
+            };
+            cors::response(cors, &ask, |name, value| reply.field(name, value));
+        }
+        for (name, value) in plan.response.appended() {
+            reply.field(name, value.as_bytes());
+        }
+        reply
+    }
+}
+
+/// What the access log tells of a request, kept until it is over.
+struct Asked {
+    method: Vec<u8>,
+    authority: Vec<u8>,
+    target: Vec<u8>,
+    minor: u8,
+}
+
+impl Asked {
+    fn of(session: &Session) -> Self {
+        let (head, buf) = (&session.head, session.input.pending());
+        Self {
+            method: head.method_text.of(buf).to_vec(),
+            authority: head.authority.of(buf).to_vec(),
+            target: head.target.of(buf).to_vec(),
+            minor: head.minor,
+        }
+    }
+}
+
+fn log(
+    downstream: &Downstream,
+    session: &Session,
+    asked: &Asked,
+    (listener, rule, backend): (Option<&Listener>, Option<&Rule>, Option<&Arc<Backend>>),
+    outcome: &Outcome,
+    took: Duration,
+) {
+    let line = Line {
+        client: downstream.client,
+        method: &asked.method,
+        authority: &asked.authority,
+        target: &asked.target,
+        minor: asked.minor,
+        status: outcome.status,
+        request_bytes: session.body.received(),
+        response_bytes: outcome.response_bytes,
+        took,
+        gateway: listener.map(|listener| listener.gateway.to_string()),
+        listener: listener.map(|listener| &*listener.name),
+        route: rule.map(|rule| rule.route.to_string()),
+        rule: rule.map(|rule| &*rule.name),
+        backend: backend.map(|one| format!("{}:{}", one.backend.service, one.backend.port)),
+        endpoint: outcome.endpoint,
+        attempts: outcome.attempts,
+        error: outcome.reason,
+    };
+    if !downstream.shard.log.send(&line) {
+        downstream
+            .shard
+            .counters
+            .total(|totals| totals.log_lines_dropped += 1);
+    }
+}

@@ -1,0 +1,188 @@
+//! Wiring: shards, the configuration thread, the admin endpoint, the wait for the end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::Sender;
+use ringgate_core::table::Table;
+use thiserror::Error;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, watch};
+
+use crate::admin::{self, Inside};
+use crate::config::{self, Applier, Ends, InForce, LastGood};
+use crate::drain;
+use crate::limits;
+use crate::shard::{self, Handle, Options};
+use crate::sys::affinity::Cores;
+use crate::sys::driver::{Choice, Driver};
+use crate::sys::socket;
+use crate::telemetry::access_log::{AccessLog, Target};
+
+/// How a data plane runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The control plane's Unix socket.
+    pub socket: PathBuf,
+    /// Where the last good snapshot is kept.
+    pub state_dir: PathBuf,
+    pub admin: SocketAddr,
+    /// None: as many as we have cores.
+    pub workers: Option<usize>,
+    pub driver: Choice,
+    pub access_log: Target,
+    pub drain_grace: Duration,
+    /// Drain when standard input ends: the supervisor is gone.
+    pub exit_with_stdin: bool,
+}
+
+/// Why a data plane can't start, or go on.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    #[error("--admin {address} can't be bound: {error}; choose another address, or port 0 for any")]
+    Admin {
+        address: SocketAddr,
+        error: io::Error,
+    },
+    #[error("--access-log {path} can't be opened: {error}")]
+    AccessLog { path: String, error: io::Error },
+    #[error("shard {index} can't start: {error}; try --driver epoll")]
+    Shard { index: usize, error: io::Error },
+    #[error("a runtime can't be started: {0}")]
+    Runtime(io::Error),
+}
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// [`ServeError`], before any traffic is taken.
+pub fn serve(settings: Settings) -> Result<(), ServeError> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)?;
+    runtime.block_on(run(settings))
+}
+
+async fn run(settings: Settings) -> Result<(), ServeError> {
+    let address = settings.admin;
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| ServeError::Admin { address, error })?;
+    let bound = listener.local_addr().unwrap_or(address);
+    tracing::info!(address = %bound, "admin endpoint");
+    let log = AccessLog::start(&settings.access_log).map_err(|error| ServeError::AccessLog {
+        path: format!("{:?}", settings.access_log),
+        error,
+    })?;
+    let (bury, graveyard) = crossbeam_channel::unbounded();
+    let (shards, driver) = start_shards(&settings, &log, &bury)?;
+    let (in_force, see_in_force) = watch::channel(InForce::default());
+    let (draining, see_draining) = watch::channel(false);
+    let (ask, questions) = mpsc::channel(4);
+    let ends = Ends {
+        socket: settings.socket.clone(),
+        instance: instance(),
+        driver: driver.name(),
+        in_force,
+        questions,
+        draining: see_draining.clone(),
+    };
+    let applier = Applier::new(shards.clone(), graveyard);
+    follow(applier, LastGood::in_folder(&settings.state_dir), ends)?;
+    let inside = Inside {
+        shards: shards.clone(),
+        in_force: see_in_force,
+        questions: ask,
+        draining: see_draining,
+    };
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, admin::router(inside)).await {
+            tracing::error!(%error, "the admin endpoint has ended");
+        }
+    });
+    let orphaned = orphaned(settings.exit_with_stdin);
+    let drained = drain::until_drained(shards, draining, settings.drain_grace, orphaned);
+    drained.await.map_err(ServeError::Runtime)
+}
+
+type Shards = Arc<Vec<Handle>>;
+
+fn start_shards(
+    settings: &Settings,
+    log: &AccessLog,
+    graveyard: &Sender<Arc<Table>>,
+) -> Result<(Shards, Driver), ServeError> {
+    let cores = Cores::ours();
+    let workers = settings.workers.unwrap_or_else(|| cores.workers()).max(1);
+    let mut handles = Vec::with_capacity(workers);
+    let mut driver = Driver::Epoll;
+    for index in 0..workers {
+        let options = Options {
+            index,
+            core: cores.of(index, workers),
+            driver: settings.driver,
+            clients: clients_per_shard(workers),
+            log: log.clone(),
+            graveyard: graveyard.clone(),
+            seed: seed(index),
+        };
+        let (handle, chosen) =
+            shard::spawn(options).map_err(|error| ServeError::Shard { index, error })?;
+        handles.push(handle);
+        driver = chosen;
+    }
+    tracing::info!(workers, driver = driver.name(), "shards are up");
+    Ok((Arc::new(handles), driver))
+}
+
+/// Half of what the descriptors allow, for each client may need one more towards a backend.
+fn clients_per_shard(workers: usize) -> usize {
+    let descriptors = socket::raise_descriptor_limit();
+    let workers = u64::try_from(workers).unwrap_or(1);
+    let each = descriptors.saturating_sub(limits::DESCRIPTORS_RESERVED) / workers;
+    usize::try_from(each).unwrap_or(usize::MAX).max(1)
+}
+
+/// The configuration thread: traffic never waits for it.
+fn follow(applier: Applier, last_good: LastGood, ends: Ends) -> Result<(), ServeError> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)?;
+    let thread = thread::Builder::new().name("config".into());
+    let run = move || runtime.block_on(config::receive(applier, last_good, ends));
+    thread.spawn(run).map_err(ServeError::Runtime)?;
+    Ok(())
+}
+
+/// Ends when standard input does; never, if that is not asked for.
+async fn orphaned(with_stdin: bool) {
+    if with_stdin {
+        let (mut stdin, mut byte) = (tokio::io::stdin(), [0_u8; 1]);
+        while matches!(stdin.read(&mut byte).await, Ok(1..)) {}
+    } else {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+fn instance() -> String {
+    format!("{}-{}", std::process::id(), since_epoch().as_millis())
+}
+
+/// Shards and processes shall not choose the same endpoints in step.
+fn seed(index: usize) -> u64 {
+    let index = u64::try_from(index).unwrap_or(0);
+    since_epoch().subsec_nanos() as u64 ^ u64::from(std::process::id()) << 32 ^ index << 17
+}

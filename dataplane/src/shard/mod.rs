@@ -1,0 +1,79 @@
+//! A shard: one thread, one runtime, its own sockets, pools, counters and table. Nothing in here is
+//! shared with another shard; what reaches it comes by [`Command`].
+
+mod command;
+mod run;
+mod state;
+pub(crate) mod timer;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use ringgate_core::balance::Random;
+use ringgate_core::table::Table;
+
+pub(crate) use command::{Command, Handle, Report, Swap};
+pub(crate) use run::{Options, spawn};
+pub(crate) use state::RuleStates;
+use timer::Deadlines;
+
+use crate::accept::Accepting;
+use crate::sys::buffer::Pool;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::counters::Counters;
+use crate::telemetry::date::Date;
+use crate::upstream::pool::Upstreams;
+
+/// Everything that a shard's tasks share. Lives as long as its thread, and that is as long as the
+/// process: so it is leaked, and tasks need no reference counts.
+pub(crate) struct Shard {
+    pub(crate) index: usize,
+    pub(crate) buffers: Pool,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) rules: RefCell<RuleStates>,
+    pub(crate) counters: Counters,
+    pub(crate) random: RefCell<Random>,
+    pub(crate) date: Date,
+    pub(crate) log: AccessLog,
+    pub(crate) accepting: Accepting,
+    pub(crate) mirrors: Cell<usize>,
+    is_draining: Cell<bool>,
+    table: RefCell<Rc<ShardTable>>,
+}
+
+/// The table that a shard serves from: requests count references here, within the shard, and not on the
+/// `Arc` that all shards share.
+pub(crate) struct ShardTable {
+    table: Arc<Table>,
+    /// Where tables are dropped: not on a shard, for that can take milliseconds.
+    graveyard: Sender<Arc<Table>>,
+}
+
+impl std::ops::Deref for ShardTable {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        &self.table
+    }
+}
+
+impl Drop for ShardTable {
+    fn drop(&mut self) {
+        // If nobody takes it any more, the process ends.
+        let _ = self.graveyard.send(std::mem::take(&mut self.table));
+    }
+}
+
+impl Shard {
+    /// The table in force. A request takes it once and uses it to its end.
+    pub(crate) fn table(&self) -> Rc<ShardTable> {
+        self.table.borrow().clone()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.get()
+    }
+}

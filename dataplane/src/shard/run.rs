@@ -1,0 +1,153 @@
+//! A shard's life: its thread, its runtime, the commands that it carries out.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use monoio::io::AsyncReadRent;
+use ringgate_core::balance::Random;
+use ringgate_core::table::Table;
+
+use super::timer::Deadlines;
+use super::{Command, Handle, Report, Shard, ShardTable, Swap};
+use crate::accept::Accepting;
+use crate::limits;
+use crate::sys::affinity;
+use crate::sys::driver::{AnyRuntime, Choice, Driver};
+use crate::telemetry::access_log::AccessLog;
+
+/// What a shard is started with.
+pub(crate) struct Options {
+    pub(crate) index: usize,
+    pub(crate) core: Option<usize>,
+    pub(crate) driver: Choice,
+    /// The most clients at a time.
+    pub(crate) clients: usize,
+    pub(crate) log: AccessLog,
+    pub(crate) graveyard: Sender<Arc<Table>>,
+    pub(crate) seed: u64,
+}
+
+/// Starts a shard's thread; returns once its runtime stands.
+pub(crate) fn spawn(options: Options) -> io::Result<(Handle, Driver)> {
+    let (commands, receiver) = crossbeam_channel::bounded(limits::COMMANDS);
+    let (wake, woken) = UnixStream::pair()?;
+    wake.set_nonblocking(true)?;
+    woken.set_nonblocking(true)?;
+    let (ready, started) = crossbeam_channel::bounded(1);
+    thread::Builder::new()
+        .name(format!("shard-{}", options.index))
+        .spawn(move || {
+            if let Some(core) = options.core {
+                affinity::pin(core);
+            }
+            match AnyRuntime::build(options.driver) {
+                Ok((mut runtime, driver)) => {
+                    let _ = ready.send(Ok(driver));
+                    runtime.block_on(live(options, driver, receiver, woken));
+                }
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                }
+            }
+        })?;
+    let driver = started
+        .recv()
+        .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))??;
+    Ok((Handle { commands, wake }, driver))
+}
+
+async fn live(options: Options, driver: Driver, commands: Receiver<Command>, woken: UnixStream) {
+    let empty = ShardTable {
+        table: Arc::default(),
+        graveyard: options.graveyard.clone(),
+    };
+    let shard: &'static Shard = Box::leak(Box::new(Shard {
+        index: options.index,
+        buffers: crate::sys::buffer::Pool::default(),
+        deadlines: Deadlines::new(),
+        upstreams: crate::upstream::pool::Upstreams::default(),
+        rules: RefCell::default(),
+        counters: crate::telemetry::counters::Counters::default(),
+        random: RefCell::new(Random::seeded(options.seed)),
+        date: crate::telemetry::date::Date::default(),
+        log: options.log,
+        accepting: Accepting::new(options.clients),
+        mirrors: Cell::new(0),
+        is_draining: Cell::new(false),
+        table: RefCell::new(Rc::new(empty)),
+    }));
+    monoio::spawn(shard.deadlines.run());
+    monoio::spawn(keep_house(shard));
+    let Ok(mut woken) = monoio::net::UnixStream::from_std(woken) else {
+        return;
+    };
+    let mut bytes = vec![0_u8; 64];
+    loop {
+        while let Ok(command) = commands.try_recv() {
+            shard.carry_out(command, driver, &options.graveyard);
+        }
+        let (read, back) = woken.read(bytes).await;
+        bytes = back;
+        if !matches!(read, Ok(1..)) {
+            return;
+        }
+    }
+}
+
+/// Closes upstream connections that were idle for too long, and frees buffers after a burst.
+async fn keep_house(shard: &'static Shard) {
+    loop {
+        monoio::time::sleep(Duration::from_secs(2)).await;
+        shard.upstreams.prune(shard.deadlines.now());
+        shard.buffers.trim();
+    }
+}
+
+impl Shard {
+    fn carry_out(&'static self, command: Command, driver: Driver, graveyard: &Sender<Arc<Table>>) {
+        match command {
+            Command::Swap(swap) => self.swap(*swap, graveyard),
+            Command::Drain => self.drain(),
+            Command::Report(to) => {
+                let _ = to.try_send(Report {
+                    shard: self.index,
+                    driver,
+                    clients: self.accepting.clients(),
+                    idle_upstreams: self.upstreams.idle(),
+                    counted: self.counters.counted(),
+                });
+            }
+        }
+    }
+
+    /// A new set of sockets stands before the old one goes, and the table lies between.
+    fn swap(&'static self, swap: Swap, graveyard: &Sender<Arc<Table>>) {
+        let next = ShardTable {
+            table: swap.table,
+            graveyard: graveyard.clone(),
+        };
+        drop(self.table.replace(Rc::new(next)));
+        self.upstreams.retire(&swap.retired);
+        self.rules.borrow_mut().retire(&swap.retired);
+        self.counters.retire(&swap.retired);
+        for (bind, socket) in swap.open {
+            self.accepting.open(self, bind, socket);
+        }
+        for bind in swap.close {
+            self.accepting.close(bind);
+        }
+        let _ = swap.done.try_send(());
+    }
+
+    fn drain(&'static self) {
+        self.is_draining.set(true);
+        self.accepting.close_all();
+        self.deadlines.end_idle();
+    }
+}

@@ -1,0 +1,37 @@
+//! What a shard keeps for a rule as long as the rule exists.
+
+use std::collections::HashMap;
+
+use ringgate_core::balance::Weights;
+use ringgate_core::table::{Slot, WeightedTarget};
+
+/// Where each rule's weighted round robin stands.
+#[derive(Debug, Default)]
+pub(crate) struct RuleStates {
+    weights: HashMap<Slot, Weights, foldhash::fast::FixedState>,
+}
+
+impl RuleStates {
+    /// The backend that takes the next request of a rule; none where all weights are zero.
+    pub(crate) fn choose<'t>(
+        &mut self,
+        rule: Slot,
+        targets: &'t [WeightedTarget],
+    ) -> Option<&'t WeightedTarget> {
+        match targets {
+            [] => None,
+            [one] => (one.weight > 0).then_some(one),
+            _ => {
+                let weights = targets.iter().map(|target| target.weight);
+                let place = self.weights.entry(rule).or_default().next(weights)?;
+                targets.get(place)
+            }
+        }
+    }
+
+    pub(crate) fn retire(&mut self, slots: &[Slot]) {
+        for slot in slots {
+            self.weights.remove(slot);
+        }
+    }
+}

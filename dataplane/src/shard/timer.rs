@@ -1,0 +1,255 @@
+//! Deadlines of a shard's connections. A pending read or write can't be dropped under io_uring, so a
+//! deadline acts on the socket: it shuts it down, or cancels one read, and the operation ends by itself.
+//!
+//! Setting a deadline costs two stores. One task sweeps all of them, no more often than every
+//! [`limits::TICK_MS`], and sleeps until the earliest one.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::os::fd::RawFd;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use monoio::io::{CancelHandle, Canceller};
+
+use crate::limits;
+use crate::sys::socket::{self, Shutdown};
+
+/// Milliseconds since the shard began; [`NEVER`] is no deadline.
+pub(crate) type Millis = u64;
+pub(crate) const NEVER: Millis = Millis::MAX;
+
+/// What happens to the socket when its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Shutdown(Shutdown),
+    /// Only the read that was started with [`Watch::cancel_handle`] ends: a client's next request is
+    /// waited for without a buffer from here on.
+    CancelRead,
+    /// A client that was idle for too long is parted from.
+    EndIdle,
+}
+
+/// One connection's deadline.
+pub(crate) struct Watch {
+    socket: RawFd,
+    at: Cell<Millis>,
+    action: Cell<Action>,
+    has_fired: Cell<bool>,
+    canceller: RefCell<Option<Canceller>>,
+}
+
+impl Watch {
+    /// Whether the deadline that was set last is what ended an operation.
+    pub(crate) fn has_fired(&self) -> bool {
+        self.has_fired.get()
+    }
+
+    /// No deadline until the next one is set.
+    pub(crate) fn clear(&self) {
+        self.at.set(NEVER);
+    }
+
+    pub(crate) fn cancel_handle(&self) -> CancelHandle {
+        self.canceller.borrow_mut().get_or_insert_default().handle()
+    }
+
+    /// Ends the read that was started with [`Self::cancel_handle`], without a deadline.
+    pub(crate) fn cancel_read(&self) {
+        self.act(Action::CancelRead);
+    }
+
+    fn fire(&self) {
+        self.at.set(NEVER);
+        self.has_fired.set(true);
+        self.act(self.action.get());
+    }
+
+    fn act(&self, action: Action) {
+        match action {
+            Action::Shutdown(how) => socket::shutdown(self.socket, how),
+            Action::EndIdle => socket::shutdown(self.socket, Shutdown::Read),
+            Action::CancelRead => {
+                let canceller = self.canceller.borrow_mut().take();
+                if let Some(canceller) = canceller {
+                    canceller.cancel();
+                }
+            }
+        }
+    }
+
+    /// Ends the wait for a next request, as if its time were over: for draining.
+    fn end_idle(&self) {
+        let waits = matches!(self.action.get(), Action::CancelRead | Action::EndIdle);
+        if self.at.get() != NEVER && waits {
+            self.fire();
+        }
+    }
+}
+
+/// All watches of a shard.
+pub(crate) struct Deadlines {
+    start: Instant,
+    watches: RefCell<Vec<Option<Rc<Watch>>>>,
+    free: RefCell<Vec<usize>>,
+    /// When the next sweep is due.
+    next: Cell<Millis>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// A watch that is swept as long as this lives. Must not outlive its socket.
+pub(crate) struct Watched {
+    watch: Rc<Watch>,
+    place: usize,
+    deadlines: &'static Deadlines,
+}
+
+impl std::ops::Deref for Watched {
+    type Target = Watch;
+
+    fn deref(&self) -> &Watch {
+        &self.watch
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(watch) = self.deadlines.watches.borrow_mut().get_mut(self.place) {
+            *watch = None;
+        }
+        self.deadlines.free.borrow_mut().push(self.place);
+    }
+}
+
+impl Watched {
+    /// Acts in `after` from `now`, unless set anew before.
+    pub(crate) fn set(&self, now: Millis, after: Duration, action: Action) {
+        let after = u64::try_from(after.as_millis()).unwrap_or(NEVER);
+        self.set_at(now.saturating_add(after), action);
+    }
+
+    pub(crate) fn set_at(&self, at: Millis, action: Action) {
+        self.watch.at.set(at);
+        self.watch.action.set(action);
+        self.watch.has_fired.set(false);
+        self.deadlines.expect(at);
+    }
+}
+
+impl Deadlines {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            watches: RefCell::default(),
+            free: RefCell::default(),
+            next: Cell::new(NEVER),
+            waker: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.at(Instant::now())
+    }
+
+    pub(crate) fn at(&self, instant: Instant) -> Millis {
+        let elapsed = instant.saturating_duration_since(self.start);
+        u64::try_from(elapsed.as_millis()).unwrap_or(NEVER)
+    }
+
+    pub(crate) fn watch(&'static self, socket: RawFd) -> Watched {
+        let watch = Rc::new(Watch {
+            socket,
+            at: Cell::new(NEVER),
+            action: Cell::new(Action::Shutdown(Shutdown::Both)),
+            has_fired: Cell::new(false),
+            canceller: RefCell::default(),
+        });
+        let mut watches = self.watches.borrow_mut();
+        let place = self.free.borrow_mut().pop().unwrap_or(watches.len());
+        if place == watches.len() {
+            watches.push(None);
+        }
+        if let Some(slot) = watches.get_mut(place) {
+            *slot = Some(watch.clone());
+        }
+        Watched {
+            watch,
+            place,
+            deadlines: self,
+        }
+    }
+
+    fn expect(&self, at: Millis) {
+        if at >= self.next.get() {
+            return;
+        }
+        self.next.set(at);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Ends every wait for a client's next request: for draining.
+    pub(crate) fn end_idle(&self) {
+        for watch in self.all() {
+            watch.end_idle();
+        }
+    }
+
+    fn all(&self) -> Vec<Rc<Watch>> {
+        self.watches.borrow().iter().flatten().cloned().collect()
+    }
+
+    /// Fires what is due; says when the next one is.
+    fn sweep(&self, now: Millis) -> Millis {
+        let mut next = NEVER;
+        let mut due = Vec::new();
+        for watch in self.watches.borrow().iter().flatten() {
+            if watch.at.get() <= now {
+                due.push(watch.clone());
+            } else {
+                next = next.min(watch.at.get());
+            }
+        }
+        for watch in due {
+            watch.fire();
+        }
+        next.max(now + limits::TICK_MS)
+    }
+
+    /// Sweeps for ever.
+    pub(crate) async fn run(&self) {
+        loop {
+            let next = self.sweep(self.now());
+            self.next.set(next);
+            self.wait().await;
+        }
+    }
+
+    /// Until `next` is due; an earlier deadline that is set meanwhile brings it forward.
+    async fn wait(&self) {
+        loop {
+            let next = self.next.get();
+            let now = self.now();
+            if next <= now {
+                return;
+            }
+            let wait = Duration::from_millis((next - now).min(60_000));
+            let mut sleep = pin!(monoio::time::sleep(wait));
+            poll_fn(|context| {
+                *self.waker.borrow_mut() = Some(context.waker().clone());
+                if self.next.get() < next {
+                    return Poll::Ready(());
+                }
+                sleep.as_mut().poll(context)
+            })
+            .await;
+            if self.next.get() < next {
+                // At least a tick, so that many short deadlines don't make many sweeps.
+                monoio::time::sleep(Duration::from_millis(limits::TICK_MS)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Streams and listeners: what of the runtime the rest of this crate may use, so that it can be extended
+//! or replaced here.
+//!
+//! Rules that come with io_uring: a future that waits for a read or a write is never dropped (the bytes
+//! could be lost); [`Stream::abort`] ends it instead. Only [`Stream::readable`] may be dropped.
+
+use std::cell::UnsafeCell;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent};
+use monoio::net::{TcpListener, TcpStream};
+
+use super::buffer::Buffer;
+use super::socket;
+
+/// A TCP connection. Reading and writing go on side by side.
+pub(crate) struct Stream {
+    inner: UnsafeCell<TcpStream>,
+}
+
+impl Stream {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            inner: UnsafeCell::new(stream),
+        }
+    }
+
+    /// Connects within `timeout`.
+    pub(crate) async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
+        let connect = monoio::time::timeout(timeout, TcpStream::connect_addr(address));
+        let stream = connect
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        stream.set_nodelay(true)?;
+        Ok(Self::new(stream))
+    }
+
+    /// Appends to the buffer, which must have room. 0 bytes: the peer has closed its side.
+    pub(crate) async fn read(&self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
+        // SAFETY: the runtime's read takes `&mut` only to say "one reader"; it uses nothing of the stream
+        // but its reference-counted descriptor, and all of it runs on this shard's thread. There is one
+        // reader and one writer at a time, each in one future.
+        let stream = unsafe { &mut *self.inner.get() };
+        stream.read(buffer).await
+    }
+
+    /// As [`Self::read`], but ends with ECANCELED when it is cancelled, without a byte lost.
+    pub(crate) async fn read_unless(
+        &self,
+        buffer: Buffer,
+        cancelled: CancelHandle,
+    ) -> (io::Result<usize>, Buffer) {
+        // SAFETY: as in `read`.
+        let stream = unsafe { &mut *self.inner.get() };
+        stream.cancelable_read(buffer, cancelled).await
+    }
+
+    /// Sends all that is pending. The bytes stay in the buffer: see [`Buffer::rewind`].
+    pub(crate) async fn write(&self, mut buffer: Buffer) -> (io::Result<()>, Buffer) {
+        while !buffer.is_empty() {
+            // SAFETY: as in `read`.
+            let stream = unsafe { &mut *self.inner.get() };
+            let (result, back) = stream.write(buffer).await;
+            buffer = back;
+            match result {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
+                Ok(count) => buffer.mark_sent(count),
+                Err(error) => return (Err(error), buffer),
+            }
+        }
+        (Ok(()), buffer)
+    }
+
+    /// Until there is something to read, or the peer has closed. May be dropped.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        // SAFETY: a shared reference beside the short exclusive ones of `read` and `write`, which end
+        // before their first await point is reached.
+        let stream = unsafe { &*self.inner.get() };
+        stream.readable(false).await
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        // SAFETY: as in `readable`.
+        unsafe { &*self.inner.get() }.as_raw_fd()
+    }
+
+    /// Ends pending and future reads and writes; the descriptor stays until the stream is dropped.
+    pub(crate) fn abort(&self) {
+        socket::shutdown(self.fd(), socket::Shutdown::Both);
+    }
+
+    /// Says that nothing more is sent.
+    pub(crate) fn finish(&self) {
+        socket::shutdown(self.fd(), socket::Shutdown::Write);
+    }
+
+    /// Whether a connection that was idle is still good: neither closed nor with bytes that nobody asked for.
+    pub(crate) fn is_quiet(&self) -> bool {
+        socket::is_quiet(self.fd())
+    }
+}
+
+/// A listening socket of one shard.
+pub(crate) struct Listener {
+    inner: TcpListener,
+}
+
+impl Listener {
+    /// Takes a socket over that was made by [`socket::listen`].
+    pub(crate) fn new(socket: std::net::TcpListener) -> io::Result<Self> {
+        TcpListener::from_std(socket).map(|inner| Self { inner })
+    }
+
+    /// The next connection; [`io::ErrorKind`] of an error code 125 when it was cancelled.
+    pub(crate) async fn accept(&self, cancel: CancelHandle) -> io::Result<(Stream, SocketAddr)> {
+        let (stream, peer) = self.inner.cancelable_accept(cancel).await?;
+        Ok((Stream::new(stream), peer))
+    }
+
+    /// A connection that waits in the queue, if there is one.
+    pub(crate) fn accept_now(&self) -> io::Result<(Stream, SocketAddr)> {
+        let (stream, peer) = socket::accept_now(self.inner.as_raw_fd())?;
+        Ok((Stream::new(TcpStream::from_std(stream)?), peer))
+    }
+}
+
+/// Waits; may be dropped.
+pub(crate) async fn sleep(wait: Duration) {
+    monoio::time::sleep(wait).await;
+}
+
+/// Runs a task on this shard, to its end.
+pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
+    drop(monoio::spawn(task));
+}
+
+/// The listening sockets' way to end an accept that waits.
+pub(crate) use monoio::io::{CancelHandle as Cancelled, Canceller as Cancel};

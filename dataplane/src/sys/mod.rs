@@ -1,0 +1,18 @@
+//! Where this crate meets the kernel: the only folder with `unsafe`, and, beside `shard/`, the only one
+//! that names monoio.
+//!
+//! - [`io`]: our narrow interface over the runtime's streams and listeners
+//! - [`buffer`]: the buffers that go to the kernel and back, and their pool
+//! - [`socket`]: listening sockets, and what is asked of a socket beside reading and writing
+//! - [`driver`]: which of the runtime's drivers runs
+//! - [`affinity`]: which cores are ours
+#![expect(
+    unsafe_code,
+    reason = "system calls, and buffers that the kernel writes to"
+)]
+
+pub(crate) mod affinity;
+pub(crate) mod buffer;
+pub(crate) mod driver;
+pub(crate) mod io;
+pub(crate) mod socket;

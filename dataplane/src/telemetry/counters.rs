@@ -1,0 +1,169 @@
+//! A shard's counters: plain numbers that only their shard touches. Whoever wants to see them asks the
+//! shard for a copy ([`Counted`]).
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ringgate_core::table::Slot;
+
+type Map<K, T> = HashMap<K, T, foldhash::fast::FixedState>;
+
+/// Upper bounds of the duration histograms, in seconds (those of OpenTelemetry's HTTP conventions).
+pub(crate) const BOUNDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// Requests with one outcome class each, and how long they took.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Durations {
+    /// By the first digit of the status; 0 is an exchange that ended without one.
+    pub(crate) classes: [u64; 6],
+    /// One per bound and one beyond them; not cumulative.
+    pub(crate) buckets: [u64; BOUNDS.len() + 1],
+    pub(crate) seconds: f64,
+}
+
+impl Durations {
+    pub(crate) fn count(&mut self, status: u16, took: Duration) {
+        let class = usize::from(status / 100);
+        if let Some(count) = self.classes.get_mut(if class > 5 { 0 } else { class }) {
+            *count += 1;
+        }
+        let seconds = took.as_secs_f64();
+        self.seconds += seconds;
+        let place = BOUNDS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(BOUNDS.len());
+        if let Some(bucket) = self.buckets.get_mut(place) {
+            *bucket += 1;
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        let pairs = self.classes.iter_mut().zip(&other.classes);
+        let pairs = pairs.chain(self.buckets.iter_mut().zip(&other.buckets));
+        pairs.for_each(|(mine, theirs)| *mine += theirs);
+        self.seconds += other.seconds;
+    }
+}
+
+/// Where a request went: a listener, and a rule unless none took it.
+pub(crate) type Place = (Slot, Option<Slot>);
+
+/// A copy of everything that a shard has counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) requests: Map<Place, Durations>,
+    pub(crate) backends: Map<Slot, Durations>,
+    pub(crate) totals: Totals,
+}
+
+/// Events without labels.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) connections: u64,
+    pub(crate) accept_failures: u64,
+    pub(crate) accept_waits: u64,
+    pub(crate) refused_requests: u64,
+    pub(crate) upstream_connections: u64,
+    pub(crate) upstream_connect_failures: u64,
+    pub(crate) retries: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) mirrors: u64,
+    pub(crate) mirrors_dropped: u64,
+    pub(crate) tunnels: u64,
+    pub(crate) log_lines_dropped: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    requests: RefCell<Map<Place, Durations>>,
+    backends: RefCell<Map<Slot, Durations>>,
+    totals: Cell<Totals>,
+}
+
+impl Counters {
+    pub(crate) fn request(&self, place: Place, status: u16, took: Duration) {
+        self.requests
+            .borrow_mut()
+            .entry(place)
+            .or_default()
+            .count(status, took);
+    }
+
+    pub(crate) fn backend(&self, backend: Slot, status: u16, took: Duration) {
+        self.backends
+            .borrow_mut()
+            .entry(backend)
+            .or_default()
+            .count(status, took);
+    }
+
+    pub(crate) fn total(&self, change: impl FnOnce(&mut Totals)) {
+        let mut totals = self.totals.get();
+        change(&mut totals);
+        self.totals.set(totals);
+    }
+
+    pub(crate) fn accept_failed(&self) {
+        self.total(|totals| totals.accept_failures += 1);
+    }
+
+    pub(crate) fn full(&self) {
+        self.total(|totals| totals.accept_waits += 1);
+    }
+
+    pub(crate) fn retire(&self, slots: &[Slot]) {
+        if slots.is_empty() {
+            return;
+        }
+        let gone = |slot: &Slot| slots.contains(slot);
+        let mut requests = self.requests.borrow_mut();
+        requests.retain(|(listener, rule), _| !gone(listener) && !rule.as_ref().is_some_and(gone));
+        self.backends.borrow_mut().retain(|slot, _| !gone(slot));
+    }
+
+    pub(crate) fn counted(&self) -> Counted {
+        Counted {
+            requests: self.requests.borrow().clone(),
+            backends: self.backends.borrow().clone(),
+            totals: self.totals.get(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_fall_into_their_class_and_bucket() {
+        let mut durations = Durations::default();
+        durations.count(200, Duration::from_millis(5));
+        durations.count(503, Duration::from_secs(60));
+        durations.count(0, Duration::ZERO);
+        assert_eq!(durations.classes, [1, 0, 1, 0, 0, 1]);
+        assert_eq!(durations.buckets[0], 2);
+        assert_eq!(durations.buckets[BOUNDS.len()], 1);
+        let mut sum = durations.clone();
+        sum.add(&durations);
+        assert_eq!(sum.classes, [2, 0, 2, 0, 0, 2]);
+    }
+
+    #[test]
+    fn what_is_retired_is_forgotten() {
+        let counters = Counters::default();
+        counters.request((Slot(1), Some(Slot(2))), 200, Duration::ZERO);
+        counters.request((Slot(1), Some(Slot(3))), 200, Duration::ZERO);
+        counters.backend(Slot(4), 200, Duration::ZERO);
+        counters.retire(&[Slot(2), Slot(4)]);
+        let counted = counters.counted();
+        assert_eq!(
+            counted.requests.keys().collect::<Vec<_>>(),
+            [&(Slot(1), Some(Slot(3)))]
+        );
+        assert!(counted.backends.is_empty());
+    }
+}

@@ -1,0 +1,345 @@
+//! Metrics as Prometheus reads them (OpenMetrics text), by OpenTelemetry's names for HTTP.
+//!
+//! Labels are what is configured (gateway, listener, route, rule, backend) and the status class: their number
+//! is bounded by the configuration, whatever clients send.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+use ringgate_core::table::Slot;
+
+use super::counters::{BOUNDS, Counted, Durations, Totals};
+use crate::config::InForce;
+use crate::shard::Report;
+
+/// What was gathered for one scrape.
+#[derive(Debug)]
+pub(crate) struct Scrape {
+    pub(crate) in_force: InForce,
+    pub(crate) reports: Vec<Report>,
+}
+
+type Labels = Vec<(&'static str, String)>;
+/// Counters and buckets carry no exemplars.
+type NoLabels = [(&'static str, &'static str); 0];
+
+/// The whole text.
+pub(crate) fn text(scrape: Scrape) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(scrape));
+    let mut text = String::new();
+    // Writing to a String can't fail.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+    text
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut all = Counted::default();
+        for report in &self.reports {
+            merge(&mut all, &report.counted);
+        }
+        self.requests(&all, &mut encoder)?;
+        self.backends(&all, &mut encoder)?;
+        self.totals(&all.totals, &mut encoder)?;
+        self.state(&mut encoder)
+    }
+}
+
+fn merge(all: &mut Counted, one: &Counted) {
+    for (place, durations) in &one.requests {
+        all.requests.entry(*place).or_default().add(durations);
+    }
+    for (slot, durations) in &one.backends {
+        all.backends.entry(*slot).or_default().add(durations);
+    }
+    all.totals.add(&one.totals);
+}
+
+impl Totals {
+    fn add(&mut self, other: &Self) {
+        for ((_, _, mine), (_, _, theirs)) in self.named_mut().into_iter().zip(other.named()) {
+            *mine += theirs;
+        }
+    }
+
+    fn named(&self) -> [(&'static str, &'static str, u64); 12] {
+        let mut copy = *self;
+        copy.named_mut()
+            .map(|(name, help, value)| (name, help, *value))
+    }
+
+    fn named_mut(&mut self) -> [(&'static str, &'static str, &mut u64); 12] {
+        [
+            (
+                "connections",
+                "Client connections accepted",
+                &mut self.connections,
+            ),
+            (
+                "accept_failures",
+                "Connections that could not be accepted",
+                &mut self.accept_failures,
+            ),
+            (
+                "accept_waits",
+                "Pauses because a shard had as many clients as it may have",
+                &mut self.accept_waits,
+            ),
+            (
+                "refused_requests",
+                "Requests refused for their syntax or size",
+                &mut self.refused_requests,
+            ),
+            (
+                "upstream_connections",
+                "Connections opened to backends",
+                &mut self.upstream_connections,
+            ),
+            (
+                "upstream_connect_failures",
+                "Connections to backends that failed",
+                &mut self.upstream_connect_failures,
+            ),
+            (
+                "retries",
+                "Attempts beyond a request's first",
+                &mut self.retries,
+            ),
+            (
+                "timeouts",
+                "Attempts that ran out of time",
+                &mut self.timeouts,
+            ),
+            ("mirrors", "Mirrored requests sent", &mut self.mirrors),
+            (
+                "mirrors_dropped",
+                "Mirrored requests not sent",
+                &mut self.mirrors_dropped,
+            ),
+            (
+                "tunnels",
+                "Connections that changed to another protocol",
+                &mut self.tunnels,
+            ),
+            (
+                "access_log_lines_dropped",
+                "Access log lines dropped",
+                &mut self.log_lines_dropped,
+            ),
+        ]
+    }
+}
+
+impl Scrape {
+    fn requests(&self, all: &Counted, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let places = self.listeners();
+        let rules = self.rules();
+        let labelled = |(listener, rule): &(Slot, Option<Slot>)| {
+            let (gateway, name) = places.get(listener)?;
+            let none = (String::new(), String::new());
+            let (route, rule) = match rule {
+                Some(rule) => rules.get(rule)?,
+                None => &none,
+            };
+            Some(vec![
+                ("gateway", gateway.clone()),
+                ("listener", name.clone()),
+                ("route", route.clone()),
+                ("rule", rule.clone()),
+            ])
+        };
+        let mut families: Vec<(Labels, &Durations)> = all
+            .requests
+            .iter()
+            .filter_map(|(place, durations)| Some((labelled(place)?, durations)))
+            .collect();
+        families.sort_by(|a, b| a.0.cmp(&b.0));
+        let help = "Requests by listener, route, rule and status class; no class: ended without a response";
+        classes("http_server_requests", help, &families, encoder)?;
+        let help = "Time from a request's head to the end of its response";
+        histograms("http_server_request_duration", help, &families, encoder)
+    }
+
+    fn backends(&self, all: &Counted, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut families: Vec<(Labels, &Durations)> = Vec::new();
+        for (slot, durations) in &all.backends {
+            if let Some(backend) = self.in_force.table.backend(*slot) {
+                let name = format!("{}:{}", backend.backend.service, backend.backend.port);
+                families.push((vec![("backend", name)], durations));
+            }
+        }
+        families.sort_by(|a, b| a.0.cmp(&b.0));
+        let help = "Attempts at backends by status class; no class: failed without a response";
+        classes("http_client_requests", help, &families, encoder)?;
+        let help = "Time from choosing an endpoint to the end of its response";
+        histograms("http_client_request_duration", help, &families, encoder)
+    }
+
+    fn totals(&self, totals: &Totals, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, help, value) in totals.named() {
+            let name = format!("ringgate_{name}");
+            let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Counter)?;
+            family.encode_counter::<NoLabels, _, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn state(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let sum = |get: fn(&Report) -> usize| -> i64 {
+            i64::try_from(self.reports.iter().map(get).sum::<usize>()).unwrap_or(i64::MAX)
+        };
+        let since = self
+            .in_force
+            .since
+            .and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let seconds = since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
+        let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        for (name, help, value) in [
+            (
+                "ringgate_clients",
+                "Client connections open",
+                sum(|report| report.clients),
+            ),
+            (
+                "ringgate_idle_upstreams",
+                "Connections to backends kept for reuse",
+                sum(|report| report.idle_upstreams),
+            ),
+            (
+                "ringgate_config_term",
+                "The leader's term of the version in force",
+                whole(self.in_force.version.term),
+            ),
+            (
+                "ringgate_config_sequence",
+                "The sequence of the version in force",
+                whole(self.in_force.version.sequence),
+            ),
+            (
+                "ringgate_config_updates",
+                "Versions that came into force since the start",
+                whole(self.in_force.updates),
+            ),
+            (
+                "ringgate_config_failures",
+                "Objects that can't be carried out",
+                whole(self.in_force.failures.len() as u64),
+            ),
+            (
+                "ringgate_config_last_reload_timestamp_seconds",
+                "When the version in force came",
+                seconds,
+            ),
+            (
+                "ringgate_control_plane_connected",
+                "Whether the control plane is connected",
+                self.in_force.is_led.into(),
+            ),
+        ] {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            family.encode_gauge(&value)?;
+        }
+        let help = "The driver that a shard runs on";
+        let mut family =
+            encoder.encode_descriptor("ringgate_shard_driver", help, None, MetricType::Gauge)?;
+        for report in &self.reports {
+            let labels = vec![
+                ("shard", report.shard.to_string()),
+                ("driver", report.driver.name().to_owned()),
+            ];
+            family.encode_family(&labels)?.encode_gauge(&1_i64)?;
+        }
+        Ok(())
+    }
+
+    fn listeners(&self) -> HashMap<Slot, (String, String)> {
+        let listeners = self
+            .in_force
+            .table
+            .ports
+            .iter()
+            .flat_map(|port| port.listeners());
+        listeners
+            .map(|one| (one.slot, (one.gateway.to_string(), one.name.to_string())))
+            .collect()
+    }
+
+    fn rules(&self) -> HashMap<Slot, (String, String)> {
+        let listeners = self
+            .in_force
+            .table
+            .ports
+            .iter()
+            .flat_map(|port| port.listeners());
+        let rules = listeners
+            .flat_map(|listener| listener.hosts())
+            .flat_map(|host| host.rules());
+        rules
+            .map(|rule| (rule.slot, (rule.route.to_string(), rule.name.to_string())))
+            .collect()
+    }
+}
+
+fn classes(
+    name: &str,
+    help: &str,
+    families: &[(Labels, &Durations)],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, durations) in families {
+        for (class, count) in durations
+            .classes
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+        {
+            let mut labels = labels.clone();
+            let class = if class == 0 {
+                String::new()
+            } else {
+                format!("{class}xx")
+            };
+            labels.push(("http_response_status_class", class));
+            family
+                .encode_family(&labels)?
+                .encode_counter::<NoLabels, _, u64>(count, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn histograms(
+    name: &str,
+    help: &str,
+    families: &[(Labels, &Durations)],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> fmt::Result {
+    let unit = Some(&Unit::Seconds);
+    let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+    for (labels, durations) in families {
+        Histogram(durations).encode(family.encode_family(labels)?)?;
+    }
+    Ok(())
+}
+
+struct Histogram<'d>(&'d Durations);
+
+impl EncodeMetric for Histogram<'_> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let bounds = BOUNDS.iter().copied().chain([f64::MAX]);
+        let buckets: Vec<_> = bounds.zip(self.0.buckets).collect();
+        let count = self.0.buckets.iter().sum();
+        encoder.encode_histogram::<NoLabels>(self.0.seconds, count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}

@@ -1,0 +1,84 @@
+//! A tunnel between client and backend: bytes both ways, whatever they mean (RFC 9110, section 7.8).
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::downstream::Downstream;
+use crate::join::both;
+use crate::limits;
+use crate::shard::timer::{Action, Watched};
+use crate::sys::buffer::Buffer;
+use crate::sys::io::Stream;
+use crate::sys::socket::Shutdown;
+use crate::upstream::pool::Connection;
+
+/// Carries bytes until both sides have ended, or neither has sent anything for `idle`. `sent` and
+/// `received` are what came before. Gives how many bytes went to the client.
+pub(crate) async fn run(
+    downstream: &Downstream,
+    upstream: &Connection,
+    idle: Duration,
+    sent: Buffer,
+    received: Buffer,
+) -> u64 {
+    let shard = downstream.shard;
+    let alive = || {
+        let now = shard.deadlines.now();
+        let watches: [&Watched; 2] = [&downstream.watch, &upstream.watch];
+        for watch in watches {
+            watch.set(now, idle, Action::Shutdown(Shutdown::Both));
+        }
+    };
+    let (up, down) = (Cell::new(0), Cell::new(0));
+    let upward = Way {
+        from: &downstream.stream,
+        to: &upstream.stream,
+        bytes: &up,
+    };
+    let downward = Way {
+        from: &upstream.stream,
+        to: &downstream.stream,
+        bytes: &down,
+    };
+    let (sent, received) = both(upward.carry(sent, &alive), downward.carry(received, &alive)).await;
+    shard.buffers.give(sent);
+    shard.buffers.give(received);
+    down.get()
+}
+
+struct Way<'w> {
+    from: &'w Stream,
+    to: &'w Stream,
+    bytes: &'w Cell<u64>,
+}
+
+impl Way<'_> {
+    /// One direction to its end; a side that has ended is told to the other, which may go on sending.
+    async fn carry(&self, mut buffer: Buffer, alive: &impl Fn()) -> Buffer {
+        loop {
+            alive();
+            self.bytes.set(self.bytes.get() + buffer.len() as u64);
+            let (written, back) = self.to.write(buffer).await;
+            buffer = back;
+            buffer.clear();
+            if written.is_err() {
+                self.from.abort();
+                return buffer;
+            }
+            buffer.reserve(limits::BUFFER_BYTES);
+            let (read, back) = self.from.read(buffer).await;
+            buffer = back;
+            match read {
+                Ok(1..) => {}
+                Ok(_) => {
+                    self.to.finish();
+                    return buffer;
+                }
+                Err(_) => {
+                    self.to.abort();
+                    return buffer;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! One exchange on an upstream connection: the request out, the response in and on to the client.
+
+use std::cell::{Cell, RefCell};
+
+use ringgate_core::http1::{
+    Answer, Limits, Method, Parse, Relay, ResponseHead, ServerSide, parse_response,
+};
+use ringgate_core::retry::Failure;
+
+use super::pool::Connection;
+use super::response_head::Answered;
+use super::upload::{Upload, Uploaded};
+use crate::downstream::Downstream;
+use crate::downstream::h1::Session;
+use crate::downstream::reply::Reply;
+use crate::forward::Forward;
+use crate::join::both;
+use crate::limits;
+use crate::proxy::Outcome;
+use crate::shard::timer::{Action, Millis};
+use crate::sys::buffer::Buffer;
+use crate::sys::socket::Shutdown;
+
+/// What an exchange came to.
+pub(crate) enum Exchanged {
+    /// The client has the whole response.
+    Whole { reuse: bool },
+    /// The client has nothing yet.
+    Failed { failure: Failure, reuse: bool },
+    /// The client has nothing yet, and is at fault.
+    Refused(Reply),
+    /// The client has a part that can't be completed, or is gone: only closing tells.
+    Cut(&'static str),
+    /// The connection carries another protocol; these bytes of it have come already.
+    Switched { received: Buffer },
+}
+
+/// Sends the request that `forward` holds, and passes the response on.
+pub(crate) async fn run(
+    downstream: &Downstream,
+    session: &mut Session,
+    upstream: &Connection,
+    forward: &mut Forward<'_>,
+    until: Millis,
+    outcome: &mut Outcome,
+) -> Exchanged {
+    upstream
+        .side
+        .borrow_mut()
+        .request(session.head.framing, session.head.upgrade.is_some());
+    upstream.set_deadline(downstream.shard.deadlines.now(), forward.idle(), until);
+    forward.out.rewind();
+    let (sent, out) = upstream
+        .stream
+        .write(std::mem::take(&mut forward.out))
+        .await;
+    forward.out = out;
+    if sent.is_err() {
+        return Exchanged::Failed {
+            failure: upstream.failure(true),
+            reuse: false,
+        };
+    }
+    let is_sent = session.body.is_done();
+    if is_sent {
+        upstream.side.borrow_mut().request_body_done();
+    }
+    let is_uploading = Cell::new(!is_sent);
+    let receiving = Receiving {
+        downstream,
+        side: &session.side,
+        method: session.head.method,
+        upstream,
+        forward,
+        until,
+        retry_codes: if is_sent {
+            forward.retry_codes(outcome.attempts)
+        } else {
+            &[]
+        },
+        is_uploading: &is_uploading,
+        input: downstream.shard.buffers.take(),
+        status: 0,
+        bytes: 0,
+    };
+    if is_sent {
+        return receiving.run(outcome).await;
+    }
+    let upload = Upload {
+        downstream,
+        input: &mut session.input,
+        body: &mut session.body,
+        side: &session.side,
+        upstream,
+        forward,
+        until,
+    };
+    let upload = async {
+        let uploaded = upload.run().await;
+        is_uploading.set(false);
+        uploaded
+    };
+    match both(upload, receiving.run(outcome)).await {
+        (Uploaded::Refused(reply), Exchanged::Failed { .. }) => Exchanged::Refused(reply),
+        (Uploaded::Refused(reply), Exchanged::Whole { .. }) => Exchanged::Cut(reply.reason),
+        (_, exchanged) => exchanged,
+    }
+}
+
+impl Connection {
+    /// The next read or write ends `idle` after `now`, and no later than `until`.
+    pub(crate) fn set_deadline(&self, now: Millis, idle: std::time::Duration, until: Millis) {
+        let idle = Millis::try_from(idle.as_millis()).unwrap_or(Millis::MAX);
+        let at = now.saturating_add(idle).min(until);
+        self.watch.set_at(at, Action::Shutdown(Shutdown::Both));
+    }
+
+    /// Why a read or write failed. `is_first`: before any byte of a response.
+    pub(crate) fn failure(&self, is_first: bool) -> Failure {
+        if self.watch.has_fired() {
+            Failure::Timeout
+        } else if is_first && self.is_reused {
+            Failure::StaleConnection
+        } else {
+            Failure::Broken
+        }
+    }
+}
+
+/// The response's side of an exchange.
+struct Receiving<'x> {
+    downstream: &'x Downstream,
+    side: &'x RefCell<ServerSide>,
+    method: Method,
+    upstream: &'x Connection,
+    forward: &'x Forward<'x>,
+    until: Millis,
+    /// Statuses that lead to another attempt instead of to the client.
+    retry_codes: &'x [u16],
+    is_uploading: &'x Cell<bool>,
+    /// What came from the backend and is not yet taken.
+    input: Buffer,
+    status: u16,
+    bytes: u64,
+}
+
+/// Why a response's body ended early.
+enum Stop {
+    Backend,
+    Client,
+}
+
+impl Receiving<'_> {
+    async fn run(mut self, outcome: &mut Outcome) -> Exchanged {
+        let mut head = self.upstream.head.take();
+        head.reset();
+        let exchanged = self.response(&mut head).await;
+        self.upstream.head.replace(head);
+        if self.is_uploading.get() {
+            // Nobody needs the rest of the request's body: its reader is woken to see that.
+            self.upstream.stream.abort();
+            self.downstream.watch.cancel_read();
+        }
+        outcome.status = self.status;
+        outcome.response_bytes = self.bytes;
+        self.downstream.shard.buffers.give(self.input);
+        exchanged
+    }
+
+    async fn response(&mut self, head: &mut ResponseHead) -> Exchanged {
+        loop {
+            if let Err(failure) = self.head(head).await {
+                return Exchanged::Failed {
+                    failure,
+                    reuse: false,
+                };
+            }
+            let answer = self.upstream.side.borrow_mut().response(head);
+            match answer {
+                Err(error) => {
+                    tracing::debug!(%error, "a backend's response is refused");
+                    return Exchanged::Failed {
+                        failure: Failure::Broken,
+                        reuse: false,
+                    };
+                }
+                Ok(Answer::Interim) => {
+                    if !self.interim(head).await {
+                        return Exchanged::Cut("client_gone");
+                    }
+                }
+                Ok(Answer::Switching) => return self.switching(head).await,
+                Ok(Answer::Final { .. }) => return self.finally(head).await,
+            }
+        }
+    }
+
+    /// Reads until a head is complete.
+    async fn head(&mut self, head: &mut ResponseHead) -> Result<(), Failure> {
+        let limits = Limits {
+            request_line_bytes: limits::RESPONSE_HEADER_BYTES,
+            header_bytes: limits::RESPONSE_HEADER_BYTES,
+            header_fields: limits::RESPONSE_FIELDS,
+        };
+        let mut is_first = self.input.is_empty();
+        loop {
+            if !self.input.is_empty() {
+                match parse_response(self.input.pending(), &limits, self.method, head) {
+                    Ok(Parse::Complete) => return Ok(()),
+                    Ok(Parse::Partial) => is_first = false,
+                    Err(error) => {
+                        tracing::debug!(%error, "a backend's response is refused");
+                        return Err(Failure::Broken);
+                    }
+                }
+            }
+            if !self.read().await {
+                return Err(self.upstream.failure(is_first));
+            }
+        }
+    }
+
+    /// Appends what comes from the backend; false at its end.
+    async fn read(&mut self) -> bool {
+        let now = self.downstream.shard.deadlines.now();
+        self.upstream
+            .set_deadline(now, self.forward.idle(), self.until);
+        let (read, input) = self
+            .upstream
+            .stream
+            .read(std::mem::take(&mut self.input))
+            .await;
+        self.input = input;
+        // Only a large message fills a buffer: then fewer, larger reads pay.
+        if self.input.room() == 0 {
+            self.input
+                .reserve(limits::BODY_BUFFER_BYTES - limits::BUFFER_BYTES);
+        }
+        matches!(read, Ok(1..))
+    }
+
+    fn answered<'a>(&'a self, head: &'a ResponseHead) -> Answered<'a> {
+        Answered {
+            shard: self.downstream.shard,
+            now: self.downstream.shard.deadlines.now(),
+            forward: self.forward,
+            head,
+            buf: self.input.pending(),
+            method: self.method,
+        }
+    }
+
+    async fn interim(&mut self, head: &ResponseHead) -> bool {
+        let mut out = self.downstream.shard.buffers.take();
+        let is_passed = self.side.borrow_mut().interim(head.status);
+        if is_passed {
+            self.answered(head).write_interim(out.out());
+        }
+        self.input.consume(head.len);
+        let (is_sent, out) = self.write(out).await;
+        self.downstream.shard.buffers.give(out);
+        is_sent
+    }
+
+    async fn switching(&mut self, head: &ResponseHead) -> Exchanged {
+        if !self.side.borrow_mut().switching() {
+            return Exchanged::Failed {
+                failure: Failure::Broken,
+                reuse: false,
+            };
+        }
+        let mut out = self.downstream.shard.buffers.take();
+        self.answered(head).write_switching(out.out());
+        self.status = head.status;
+        self.input.consume(head.len);
+        let (is_sent, out) = self.write(out).await;
+        self.downstream.shard.buffers.give(out);
+        if is_sent {
+            Exchanged::Switched {
+                received: std::mem::take(&mut self.input),
+            }
+        } else {
+            Exchanged::Cut("client_gone")
+        }
+    }
+
+    async fn finally(&mut self, head: &ResponseHead) -> Exchanged {
+        self.status = head.status;
+        if self.retry_codes.contains(&head.status) {
+            return self.set_aside(head);
+        }
+        let reply = {
+            let mut side = self.side.borrow_mut();
+            if self.downstream.shard.is_draining() {
+                side.drain();
+            }
+            side.response(head.status, head.framing)
+        };
+        let mut relay = Relay::new(head.framing, reply.framing);
+        let mut out = self.downstream.shard.buffers.take();
+        self.answered(head).write(reply, out.out());
+        self.input.consume(head.len);
+        let (passed, out) = self.pass_body(&mut relay, out).await;
+        self.downstream.shard.buffers.give(out);
+        self.bytes = relay.received();
+        match passed {
+            Ok(()) => {
+                let mut side = self.upstream.side.borrow_mut();
+                side.response_body_done();
+                Exchanged::Whole {
+                    reuse: side.reuse(self.input.len()),
+                }
+            }
+            Err(Stop::Client) => Exchanged::Cut("client_gone"),
+            Err(Stop::Backend) if self.upstream.watch.has_fired() => {
+                Exchanged::Cut("backend_timeout")
+            }
+            Err(Stop::Backend) => Exchanged::Cut("backend_broken"),
+        }
+    }
+
+    /// A response that leads to another attempt. Its connection is kept if all of it is here.
+    fn set_aside(&mut self, head: &ResponseHead) -> Exchanged {
+        self.input.consume(head.len);
+        let mut relay = Relay::discard(head.framing);
+        let taken = relay.pump(self.input.pending(), &mut Vec::new(), 0);
+        let mut side = self.upstream.side.borrow_mut();
+        let reuse = match taken {
+            Ok(taken) if relay.is_done() => {
+                side.response_body_done();
+                side.reuse(self.input.len() - taken)
+            }
+            _ => false,
+        };
+        Exchanged::Failed {
+            failure: Failure::Status(head.status),
+            reuse,
+        }
+    }
+
+    /// Passes a body on as it comes. `out` holds the head, which goes with the body's first part.
+    async fn pass_body(
+        &mut self,
+        relay: &mut Relay,
+        mut out: Buffer,
+    ) -> (Result<(), Stop>, Buffer) {
+        loop {
+            let length = self.input.len();
+            if out.is_empty() && length > 0 && relay.verbatim(length) == length {
+                // Nothing to add: the bytes go out from where they came in.
+                relay.advance(length);
+                std::mem::swap(&mut out, &mut self.input);
+            } else {
+                let room = limits::BODY_BUFFER_BYTES;
+                match relay.pump(self.input.pending(), out.out(), room) {
+                    Ok(taken) => self.input.consume(taken),
+                    Err(_) => return (Err(Stop::Backend), out),
+                }
+            }
+            let (is_sent, back) = self.write(out).await;
+            out = back;
+            if !is_sent {
+                return (Err(Stop::Client), out);
+            }
+            if relay.is_done() {
+                return (Ok(()), out);
+            }
+            if self.input.is_empty() && !self.read().await {
+                let ended = relay.end_of_stream(out.out());
+                if ended.is_err() || self.upstream.watch.has_fired() {
+                    return (Err(Stop::Backend), out);
+                }
+            }
+        }
+    }
+
+    /// Sends all of a buffer to the client, and gives it back empty.
+    async fn write(&self, out: Buffer) -> (bool, Buffer) {
+        if out.is_empty() {
+            return (true, out);
+        }
+        let now = self.downstream.shard.deadlines.now();
+        let idle = self.forward.settings.timeouts.idle;
+        self.downstream
+            .watch
+            .set(now, idle, Action::Shutdown(Shutdown::Both));
+        let (sent, mut out) = self.downstream.stream.write(out).await;
+        out.clear();
+        (sent.is_ok(), out)
+    }
+}

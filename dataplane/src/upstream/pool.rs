@@ -1,0 +1,271 @@
+//! A shard's upstream connections, by endpoint: which endpoint a request goes to, and which connection.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringgate_core::balance;
+use ringgate_core::http1::{ClientSide, ResponseHead};
+use ringgate_core::ir::{Balance, Endpoints};
+use ringgate_core::table::{Backend, Slot};
+
+use crate::limits;
+use crate::shard::Shard;
+use crate::shard::timer::{Millis, Watched};
+use crate::sys::io::Stream;
+
+/// A connection to an endpoint, with what is used again from request to request.
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    pub(crate) watch: Watched,
+    pub(crate) side: RefCell<ClientSide>,
+    pub(crate) head: RefCell<ResponseHead>,
+    /// Whether it has carried a request before: then it may have been closed meanwhile.
+    pub(crate) is_reused: bool,
+    pub(crate) endpoint: Rc<Endpoint>,
+    since: Millis,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.endpoint.open.set(self.endpoint.open.get() - 1);
+    }
+}
+
+/// One address, with its idle connections.
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    /// Requests under way.
+    pub(crate) load: Cell<u32>,
+    /// Connections, idle ones included.
+    open: Cell<u32>,
+    /// No longer part of its backend: connections to it aren't kept.
+    is_gone: Cell<bool>,
+    idle: RefCell<Vec<Box<Connection>>>,
+}
+
+/// Counts a request on an endpoint as long as it lives.
+pub(crate) struct Load(Rc<Endpoint>);
+
+impl Load {
+    pub(crate) fn on(endpoint: &Rc<Endpoint>) -> Self {
+        endpoint.load.set(endpoint.load.get() + 1);
+        Self(endpoint.clone())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.load.set(self.0.load.get() - 1);
+    }
+}
+
+/// What a shard keeps for a backend: its endpoints as of the version that was seen last.
+struct Backing {
+    seen: Arc<Backend>,
+    endpoints: Vec<Rc<Endpoint>>,
+    turn: usize,
+}
+
+/// All upstreams of a shard.
+#[derive(Default)]
+pub(crate) struct Upstreams {
+    backends: RefCell<HashMap<Slot, Backing, foldhash::fast::FixedState>>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum Unavailable {
+    /// The endpoint has as many connections as its policy allows.
+    Full,
+    Connect(io::Error),
+}
+
+impl Upstreams {
+    /// The endpoint for a request, by the backend's balance; `tried` is avoided if there is another.
+    pub(crate) fn choose(
+        &self,
+        shard: &Shard,
+        backend: &Arc<Backend>,
+        tried: Option<SocketAddr>,
+    ) -> Option<Rc<Endpoint>> {
+        let mut backends = self.backends.borrow_mut();
+        let backing = backends
+            .entry(backend.slot)
+            .or_insert_with(|| Backing::new(backend));
+        if !Arc::ptr_eq(&backing.seen, backend) {
+            backing.renew(backend);
+        }
+        let count = backing.endpoints.len();
+        let tried = tried.and_then(|tried| {
+            backing
+                .endpoints
+                .iter()
+                .position(|endpoint| endpoint.address == tried)
+        });
+        let place = match backend.backend.settings.balance {
+            Balance::RoundRobin => balance::next_in_turn(count, tried, &mut backing.turn),
+            Balance::LeastLoadedOfTwo => {
+                let mut random = shard.random.borrow_mut();
+                balance::less_loaded_of_two(count, tried, &mut random, |place| {
+                    backing
+                        .endpoints
+                        .get(place)
+                        .map_or(0, |endpoint| endpoint.load.get())
+                })
+            }
+        };
+        backing.endpoints.get(place?).cloned()
+    }
+
+    /// Forgets backends that are gone; their idle connections close.
+    pub(crate) fn retire(&self, slots: &[Slot]) {
+        let mut backends = self.backends.borrow_mut();
+        for backing in slots.iter().filter_map(|slot| backends.remove(slot)) {
+            backing.endpoints.iter().for_each(|endpoint| endpoint.go());
+        }
+    }
+
+    /// Closes connections that were idle for too long, or that the other side has closed.
+    pub(crate) fn prune(&self, now: Millis) {
+        for backing in self.backends.borrow().values() {
+            let keep = backing.seen.backend.settings.keep_alive.as_millis();
+            let keep = Millis::try_from(keep).unwrap_or(Millis::MAX);
+            for endpoint in &backing.endpoints {
+                endpoint.idle.borrow_mut().retain(|connection| {
+                    let idle = now.saturating_sub(connection.since);
+                    let is_fresh = idle < limits::FRESH_UPSTREAM_MS;
+                    is_fresh || (idle < keep && connection.stream.is_quiet())
+                });
+            }
+        }
+    }
+
+    pub(crate) fn idle(&self) -> usize {
+        let backends = self.backends.borrow();
+        let endpoints = backends.values().flat_map(|backing| &backing.endpoints);
+        endpoints.map(|endpoint| endpoint.idle.borrow().len()).sum()
+    }
+}
+
+impl Backing {
+    fn new(backend: &Arc<Backend>) -> Self {
+        let mut backing = Self {
+            seen: backend.clone(),
+            endpoints: Vec::new(),
+            turn: 0,
+        };
+        backing.renew(backend);
+        backing
+    }
+
+    /// Takes new endpoints over; those that stay keep their connections and load.
+    fn renew(&mut self, backend: &Arc<Backend>) {
+        self.seen = backend.clone();
+        let Endpoints::Addresses(wanted) = &backend.backend.endpoints else {
+            self.endpoints.drain(..).for_each(|endpoint| endpoint.go());
+            return;
+        };
+        let old: HashMap<_, _> = self
+            .endpoints
+            .drain(..)
+            .map(|endpoint| (endpoint.address, endpoint))
+            .collect();
+        let endpoints = wanted.iter().map(|wanted| match old.get(&wanted.address) {
+            Some(endpoint) => endpoint.clone(),
+            None => Endpoint::new(wanted.address),
+        });
+        self.endpoints = endpoints.collect();
+        let gone = old.values().filter(|endpoint| {
+            !self
+                .endpoints
+                .iter()
+                .any(|stays| Rc::ptr_eq(stays, endpoint))
+        });
+        gone.for_each(|endpoint| endpoint.go());
+    }
+}
+
+impl Endpoint {
+    fn new(address: SocketAddr) -> Rc<Self> {
+        Rc::new(Self {
+            address,
+            load: Cell::new(0),
+            open: Cell::new(0),
+            is_gone: Cell::new(false),
+            idle: RefCell::default(),
+        })
+    }
+
+    /// A connection: one from before if it is still good, else a new one.
+    pub(crate) async fn connection(
+        self: &Rc<Self>,
+        shard: &'static Shard,
+        backend: &Backend,
+        may_be_stale: bool,
+        within: Duration,
+    ) -> Result<Box<Connection>, Unavailable> {
+        let settings = &backend.backend.settings;
+        while let Some(connection) = self.take_idle() {
+            let idle = shard.deadlines.now().saturating_sub(connection.since);
+            let is_fresh = may_be_stale && idle < limits::FRESH_UPSTREAM_MS;
+            if is_fresh || connection.stream.is_quiet() {
+                return Ok(connection);
+            }
+        }
+        if settings
+            .max_connections
+            .is_some_and(|most| self.open.get() >= most)
+        {
+            return Err(Unavailable::Full);
+        }
+        let stream = Stream::connect(self.address, settings.connect_timeout.min(within)).await;
+        shard.counters.total(|totals| match &stream {
+            Ok(_) => totals.upstream_connections += 1,
+            Err(_) => totals.upstream_connect_failures += 1,
+        });
+        let stream = stream.map_err(Unavailable::Connect)?;
+        self.open.set(self.open.get() + 1);
+        let watch = shard.deadlines.watch(stream.fd());
+        Ok(Box::new(Connection {
+            stream,
+            watch,
+            side: RefCell::default(),
+            head: RefCell::default(),
+            is_reused: false,
+            endpoint: self.clone(),
+            since: 0,
+        }))
+    }
+
+    /// Is part of its backend no more. Requests under way go on; idle connections close, which also
+    /// unties the circle of references between them and their endpoint.
+    fn go(&self) {
+        self.is_gone.set(true);
+        drop(self.idle.take());
+    }
+
+    fn take_idle(&self) -> Option<Box<Connection>> {
+        self.idle.borrow_mut().pop()
+    }
+}
+
+/// Keeps a connection for a next request. The latest one is taken first, so that those of a burst
+/// grow old and close.
+pub(crate) fn keep(mut connection: Box<Connection>, now: Millis) {
+    let endpoint = connection.endpoint.clone();
+    if endpoint.is_gone.get() {
+        return;
+    }
+    connection.watch.clear();
+    connection.is_reused = true;
+    connection.since = now;
+    let mut idle = endpoint.idle.borrow_mut();
+    if idle.len() < limits::IDLE_UPSTREAMS {
+        idle.push(connection);
+    }
+}
