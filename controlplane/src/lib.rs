@@ -1,17 +1,39 @@
-//! Ringgate's control plane.
+//! Ringgate's control plane: reads what people want, tells data planes what shall be in force, and
+//! says what became of it.
 //!
 //! # The life of a change
 //! - [`watch`]: files (later a cluster) yield batches of objects; [`yaml`] reads their text, with places
 //! - [`api`]: the objects' types, with the API's defaults
 //! - [`store`]: the objects that are known now
+//! - [`resolve`]: the addresses of ExternalNames, which enter as an event like the others
+//! - [`reconcile`]: gathers all of it, and decides when there is a new version
+//! - [`translate`]: what shall be in force, and a verdict on each object; pure
+//! - [`push`]: versions go to data planes, acks come back
+//! - [`status`]: what became of each object, in the words of the API
+//!
+//! [`serve`] wires these together; [`admin`] and [`metrics`] let people look inside.
 //!
 //! Beside the path: [`problem`], what is wrong with what a user wrote; [`validate`], the same from the
-//! command line; [`limits`], every bound.
+//! command line; [`cli`], the command line itself; [`supervise`], which keeps both processes alive
+//! under `ringgate run`; [`limits`], every bound.
+#![forbid(unsafe_code)]
 
 pub mod api;
-pub mod limits;
-pub mod problem;
 pub mod store;
-pub mod validate;
 pub mod watch;
 pub mod yaml;
+
+pub mod push;
+pub mod reconcile;
+pub mod resolve;
+pub mod serve;
+pub mod status;
+pub mod translate;
+
+pub mod admin;
+pub mod cli;
+pub mod limits;
+pub mod metrics;
+pub mod problem;
+pub mod supervise;
+pub mod validate;

@@ -1,5 +1,7 @@
 //! Bounds of the control plane, each with its reason.
 
+use std::time::Duration;
+
 /// Of one file, in bytes: 10,000 routes as `kubectl get -o yaml` prints them need about 20 MiB.
 pub const FILE_BYTES: u64 = 32 << 20;
 
@@ -23,3 +25,43 @@ pub const FILES: usize = 100_000;
 
 /// Of sub-folders, which symlinks may make endless.
 pub const FOLDER_DEPTH: usize = 32;
+
+/// Changes are gathered so long into one push: far below what a person notices, long enough for an
+/// editor that writes several files.
+pub const GATHER: Duration = Duration::from_millis(10);
+
+/// A part of an update: a quarter of what a message may have, for one entry may stick out.
+pub const PART_BYTES: usize = ringgate_core::limits::MESSAGE_BYTES / 4;
+
+/// A data plane's greeting names what it has: 64 bytes for each of the most objects that may be.
+pub const HELLO_BYTES: usize = ringgate_core::limits::OBJECTS * 64;
+
+/// Data planes at one control plane on one machine: a rolling restart has two, a test a few more.
+pub const DATA_PLANES: usize = 64;
+
+/// A data plane that didn't ack a version for so long is named as lagging and no longer waited for.
+pub const ACK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Messages from data planes that wait for the reconciler: more make the streams wait.
+pub const PEER_EVENTS: usize = 256;
+
+/// Bytes of a data plane's name, software, driver or failure reason that are kept.
+pub const PEER_TEXT_BYTES: usize = 512;
+
+/// An ExternalName is resolved again by its TTL, but not more often than this, ...
+pub const RESOLVE_AT_LEAST: Duration = Duration::from_secs(1);
+
+/// ... and not more seldom: some records live for days, and people move services.
+pub const RESOLVE_AT_MOST: Duration = Duration::from_secs(300);
+
+/// How seldom a name is asked again that doesn't resolve.
+pub const RESOLVE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Names that are asked for at once: a file full of them is no reason to flood the resolver.
+pub const LOOKUPS: usize = 32;
+
+/// An admin server's answer: the statuses of 100,000 routes have about 100 MB.
+pub const ADMIN_BYTES: usize = 256 << 20;
+
+/// Statuses follow changes after so long, so that a burst of acks costs one pass over all objects.
+pub const REFRESH: Duration = Duration::from_millis(20);

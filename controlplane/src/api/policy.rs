@@ -26,8 +26,7 @@ pub struct ListenerPolicySpec {
     pub limits: ListenerLimits,
     #[serde(default)]
     pub trusted_proxies: Vec<Cidr>,
-    #[serde(default)]
-    pub proxy_protocol: ProxyProtocol,
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub access_log: Option<bool>,
     pub server: Option<HeaderValue>,
     pub via: Option<HeaderName>,
@@ -54,14 +53,10 @@ pub struct ListenerLimits {
     pub connections: Option<Positive>,
 }
 
-choice!(
-    #[derive(Default)]
-    ProxyProtocol {
-        #[default]
-        Off = "Off",
-        FromTrusted = "FromTrusted",
-    }
-);
+choice!(ProxyProtocol {
+    Off = "Off",
+    FromTrusted = "FromTrusted",
+});
 
 impl ListenerPolicySpec {
     /// The settings that this policy asks for.
@@ -72,9 +67,11 @@ impl ListenerPolicySpec {
             timeouts: self.timeouts.over(default.timeouts),
             limits: self.limits.over(default.limits),
             trusted_proxies: self.trusted_proxies.iter().map(|one| one.get()).collect(),
-            proxy_protocol: match self.proxy_protocol {
-                ProxyProtocol::FromTrusted => ir::ProxyProtocol::FromTrusted,
-                ProxyProtocol::Off | ProxyProtocol::Unknown(_) => ir::ProxyProtocol::Off,
+            proxy_protocol: match &self.proxy_protocol {
+                Some(ProxyProtocol::FromTrusted) => ir::ProxyProtocol::FromTrusted,
+                Some(ProxyProtocol::Off | ProxyProtocol::Unknown(_)) | None => {
+                    ir::ProxyProtocol::Off
+                }
             },
             access_log: self.access_log.unwrap_or(default.access_log),
             server: self.server.as_ref().map(HeaderValue::shared),
@@ -121,22 +118,17 @@ pub struct BackendPolicy {
 #[serde(rename_all = "camelCase")]
 pub struct BackendPolicySpec {
     pub target_refs: Vec<PolicyTarget>,
-    #[serde(default)]
-    pub balance: Balance,
+    pub balance: Option<Balance>,
     #[serde(default)]
     pub timeouts: BackendTimeouts,
     /// Per endpoint and shard.
     pub max_connections: Option<Positive>,
 }
 
-choice!(
-    #[derive(Default)]
-    Balance {
-        #[default]
-        LeastLoadedOfTwo = "LeastLoadedOfTwo",
-        RoundRobin = "RoundRobin",
-    }
-);
+choice!(Balance {
+    LeastLoadedOfTwo = "LeastLoadedOfTwo",
+    RoundRobin = "RoundRobin",
+});
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -153,9 +145,11 @@ impl BackendPolicySpec {
         let default = BackendSettings::default();
         let or = |wanted: Option<ApiDuration>, default| wanted.map_or(default, ApiDuration::get);
         BackendSettings {
-            balance: match self.balance {
-                Balance::RoundRobin => ir::Balance::RoundRobin,
-                Balance::LeastLoadedOfTwo | Balance::Unknown(_) => ir::Balance::LeastLoadedOfTwo,
+            balance: match &self.balance {
+                Some(Balance::RoundRobin) => ir::Balance::RoundRobin,
+                Some(Balance::LeastLoadedOfTwo | Balance::Unknown(_)) | None => {
+                    ir::Balance::LeastLoadedOfTwo
+                }
             },
             connect_timeout: or(self.timeouts.connect, default.connect_timeout),
             idle_timeout: or(self.timeouts.idle, default.idle_timeout),

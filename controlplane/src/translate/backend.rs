@@ -1,0 +1,241 @@
+//! Backends: what a reference leads to, and the endpoints of a Service's port.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ringgate_core::ir::{self, BackendSettings, Endpoint, Endpoints, Id, ObjectName};
+
+use super::grant;
+use super::problem::Fault;
+use super::{Inputs, ResolvedNames};
+use crate::api::ObjectKind;
+use crate::api::reference::BackendObjectReference;
+use crate::api::service::{
+    AddressFamily, EndpointPort, EndpointSlice, PortRef, Service, ServicePort, ServiceType,
+    SliceEndpoint, TransportProtocol,
+};
+use crate::store::Resources;
+
+/// A port of a Service that a route may use.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ServicePortName {
+    pub(super) service: ObjectName,
+    pub(super) port: u16,
+}
+
+impl ServicePortName {
+    pub(super) fn id(&self) -> Id {
+        Id::backend(&self.service, self.port)
+    }
+}
+
+/// What a reference of a route in `namespace` leads to.
+pub(super) fn resolve(
+    resources: &Resources,
+    namespace: &Arc<str>,
+    reference: &BackendObjectReference,
+) -> Result<ServicePortName, Fault> {
+    if !reference.is_service() {
+        return Err(Fault::BackendKind(reference.kind.shared()));
+    }
+    let service = target(namespace, reference);
+    let from = (ObjectKind::HttpRoute, &**namespace);
+    if !grant::permits(resources, from, (ObjectKind::Service, &service)) {
+        return Err(Fault::NotGranted(service));
+    }
+    let Some(object) = resources.services.get(&service) else {
+        return Err(Fault::NoService(service));
+    };
+    let Some(port) = reference.port else {
+        return Err(Fault::PortMissing(service));
+    };
+    let port = port.get();
+    match find_port(object, port) {
+        Some(found) => carriable(&service, found).map_or(Ok(()), Err)?,
+        None if is_external(object) && object.spec.ports.is_empty() => {}
+        None => return Err(Fault::NoPort { service, port }),
+    }
+    Ok(ServicePortName { service, port })
+}
+
+/// The Service that a reference names, whether or not it is there.
+pub(super) fn target(namespace: &Arc<str>, reference: &BackendObjectReference) -> ObjectName {
+    ObjectName {
+        namespace: reference
+            .namespace
+            .as_ref()
+            .map_or_else(|| namespace.clone(), |one| one.shared()),
+        name: reference.name.shared(),
+    }
+}
+
+fn find_port(service: &Service, port: u16) -> Option<&ServicePort> {
+    let mut ports = service.spec.ports.iter();
+    ports.find(|one| one.port.get() == port && one.protocol == TransportProtocol::Tcp)
+}
+
+/// The name of the port, where it has one.
+pub(super) fn port_name(resources: &Resources, name: &ServicePortName) -> Option<Arc<str>> {
+    let service = resources.services.get(&name.service)?;
+    find_port(service, name.port)?.name.clone()
+}
+
+fn is_external(service: &Service) -> bool {
+    service.spec.service_type == ServiceType::ExternalName
+}
+
+/// The fault of a port that wants a protocol which we don't speak to backends (GEP-1911): TLS, or
+/// HTTP/2 without it. Names that nobody has registered are taken for HTTP/1.1.
+fn carriable(service: &ObjectName, port: &ServicePort) -> Option<Fault> {
+    const OTHERS: [&str; 9] = [
+        "https",
+        "wss",
+        "tls",
+        "h2",
+        "h2c",
+        "grpc",
+        "grpcs",
+        "kubernetes.io/h2c",
+        "kubernetes.io/wss",
+    ];
+    let protocol = port.app_protocol.as_ref()?;
+    let is_other = |name: &&str| name.eq_ignore_ascii_case(protocol);
+    OTHERS.iter().any(is_other).then(|| Fault::AppProtocol {
+        service: service.clone(),
+        port: port.port.get(),
+        protocol: protocol.clone(),
+    })
+}
+
+/// The backend that `name` stands for, and what is odd about its endpoints.
+pub(super) fn translate(
+    inputs: &Inputs<'_>,
+    name: &ServicePortName,
+    settings: BackendSettings,
+) -> (ir::Backend, Option<Fault>) {
+    let service = inputs.resources.services.get(&name.service);
+    let (endpoints, fault) = match service {
+        None => (Vec::new(), None),
+        Some(service) if is_external(service) => {
+            (external_endpoints(service, name.port, inputs.names), None)
+        }
+        Some(service) => slice_endpoints(inputs.resources, service, name),
+    };
+    let echoes = inputs.options.echo && !service.is_some_and(|service| is_external(service));
+    let endpoints = if endpoints.is_empty() && echoes {
+        Endpoints::Echo(name.service.name.clone())
+    } else {
+        Endpoints::Addresses(endpoints)
+    };
+    let backend = ir::Backend {
+        service: name.service.clone(),
+        port: name.port,
+        endpoints,
+        settings,
+    };
+    (backend, fault)
+}
+
+/// The addresses that the name resolved to, with the target port (else the port) as a number.
+fn external_endpoints(service: &Service, port: u16, names: &ResolvedNames) -> Vec<Endpoint> {
+    let port = find_port(service, port).map_or(port, number);
+    let Some(name) = &service.spec.external_name else {
+        return Vec::new();
+    };
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return sorted(std::iter::once(SocketAddr::new(address, port)));
+    }
+    let addresses = names.get(name).into_iter().flat_map(|all| all.iter());
+    sorted(addresses.map(|address| SocketAddr::new(*address, port)))
+}
+
+/// The number behind a port, where nothing else tells it: a named target port is resolved by slices.
+fn number(port: &ServicePort) -> u16 {
+    match &port.target_port {
+        Some(PortRef::Number(number)) => number.get(),
+        Some(PortRef::Name(_)) | None => port.port.get(),
+    }
+}
+
+/// Endpoints of the port's name in all slices of the Service: those that are ready; if none is, those
+/// that still serve while they terminate (KEP-1669).
+fn slice_endpoints(
+    resources: &Resources,
+    service: &Service,
+    name: &ServicePortName,
+) -> (Vec<Endpoint>, Option<Fault>) {
+    let Some(port) = find_port(service, name.port) else {
+        return (Vec::new(), None);
+    };
+    let mut ready = Vec::new();
+    let mut terminating = Vec::new();
+    let mut other_ports = false;
+    for slice in resources.endpoint_slices_of(&name.service) {
+        let Some(number) = slice_port(slice, port) else {
+            other_ports |= !slice.endpoints.is_empty();
+            continue;
+        };
+        for endpoint in &slice.endpoints {
+            let address = address(slice, endpoint).map(|ip| SocketAddr::new(ip, number));
+            match state(endpoint, service.spec.publish_not_ready_addresses) {
+                State::Ready => ready.extend(address),
+                State::Terminating => terminating.extend(address),
+                State::Out => {}
+            }
+        }
+    }
+    let usable = if ready.is_empty() { terminating } else { ready };
+    let fault = (usable.is_empty() && other_ports).then(|| Fault::NoSlicePort {
+        service: name.service.clone(),
+        port: port.name.clone().unwrap_or_else(|| "".into()),
+    });
+    (sorted(usable.into_iter()), fault)
+}
+
+fn sorted(addresses: impl Iterator<Item = SocketAddr>) -> Vec<Endpoint> {
+    let mut endpoints: Vec<_> = addresses.map(|address| Endpoint { address }).collect();
+    endpoints.sort_unstable();
+    endpoints.dedup();
+    endpoints
+}
+
+/// A slice's port is the Service's by name; one without a number stands for every port.
+fn slice_port(slice: &EndpointSlice, wanted: &ServicePort) -> Option<u16> {
+    let name = |name: &Option<Arc<str>>| name.clone().filter(|text| !text.is_empty());
+    let wanted_name = name(&wanted.name);
+    let is_wanted = |one: &&EndpointPort| {
+        name(&one.name) == wanted_name && one.protocol == TransportProtocol::Tcp
+    };
+    let found = slice.ports.iter().find(is_wanted)?;
+    Some(found.port.map_or_else(|| number(wanted), |port| port.get()))
+}
+
+/// All addresses of an endpoint are one and the same; consumers take the first.
+fn address(slice: &EndpointSlice, endpoint: &SliceEndpoint) -> Option<IpAddr> {
+    let address: IpAddr = endpoint.addresses.first()?.parse().ok()?;
+    match slice.address_type {
+        AddressFamily::Ipv4 => address.is_ipv4().then_some(address),
+        AddressFamily::Ipv6 => address.is_ipv6().then_some(address),
+        AddressFamily::Fqdn | AddressFamily::Unknown(_) => None,
+    }
+}
+
+enum State {
+    Ready,
+    Terminating,
+    Out,
+}
+
+/// As discovery.k8s.io/v1 has it: nothing said means ready.
+fn state(endpoint: &SliceEndpoint, publish_not_ready: bool) -> State {
+    let conditions = endpoint.conditions;
+    let is_ready = conditions.ready.unwrap_or(true) || publish_not_ready;
+    let is_serving = conditions.serving.unwrap_or(is_ready);
+    if is_ready {
+        State::Ready
+    } else if is_serving && conditions.terminating == Some(true) {
+        State::Terminating
+    } else {
+        State::Out
+    }
+}

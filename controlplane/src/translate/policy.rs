@@ -1,0 +1,240 @@
+//! Our own policies: which one counts for a listener or a Service's port.
+//!
+//! Direct attachment (GEP-713): the oldest policy of a target counts, others are conflicted. What a
+//! policy of a section sets goes over what the whole object's sets, field by field.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ringgate_core::ir::{BackendSettings, ListenerSettings, ObjectName};
+
+use super::gateway::{Found, Gateways};
+use super::problem::{Fault, Finding};
+use super::verdict::{PolicyVerdict, TargetVerdict};
+use super::{created, generation};
+use crate::api::meta::ObjectMeta;
+use crate::api::policy::{
+    BackendPolicy, BackendPolicySpec, BackendTimeouts, ListenerLimits, ListenerPolicy,
+    ListenerPolicySpec, ListenerTimeouts,
+};
+use crate::api::reference::PolicyTarget;
+use crate::api::{ObjectKey, ObjectKind};
+use crate::store::Resources;
+
+/// A Gateway or Service, or one of its sections.
+type Target = (ObjectName, Option<Arc<str>>);
+
+/// The policies that count, by target.
+pub(super) struct Policies<'r> {
+    listener: BTreeMap<Target, &'r Arc<ListenerPolicy>>,
+    backend: BTreeMap<Target, &'r Arc<BackendPolicy>>,
+    pub(super) verdicts: BTreeMap<ObjectKey, PolicyVerdict>,
+}
+
+impl<'r> Policies<'r> {
+    pub(super) fn decide(resources: &'r Resources, gateways: &Gateways) -> Self {
+        let mut verdicts = BTreeMap::new();
+        let listener = choose(
+            ObjectKind::ListenerPolicy,
+            resources.listener_policies.values(),
+            |policy| (&policy.metadata, policy.spec.target_refs.as_slice()),
+            |namespace, target| find_listener(gateways, namespace, target),
+            &mut verdicts,
+        );
+        let backend = choose(
+            ObjectKind::BackendPolicy,
+            resources.backend_policies.values(),
+            |policy| (&policy.metadata, policy.spec.target_refs.as_slice()),
+            |namespace, target| find_service(resources, namespace, target),
+            &mut verdicts,
+        );
+        Self {
+            listener,
+            backend,
+            verdicts,
+        }
+    }
+
+    pub(super) fn listener_settings(
+        &self,
+        gateway: &ObjectName,
+        listener: &Arc<str>,
+    ) -> ListenerSettings {
+        let section = self
+            .listener
+            .get(&(gateway.clone(), Some(listener.clone())));
+        let whole = self.listener.get(&(gateway.clone(), None));
+        match (section, whole) {
+            (Some(section), Some(whole)) => listener_over(&section.spec, &whole.spec).settings(),
+            (Some(one), None) | (None, Some(one)) => one.spec.settings(),
+            (None, None) => ListenerSettings::default(),
+        }
+    }
+
+    /// `port` is the port's name, where it has one.
+    pub(super) fn backend_settings(
+        &self,
+        service: &ObjectName,
+        port: Option<&Arc<str>>,
+    ) -> BackendSettings {
+        if self.backend.is_empty() {
+            return BackendSettings::default();
+        }
+        let section =
+            port.and_then(|port| self.backend.get(&(service.clone(), Some(port.clone()))));
+        let whole = self.backend.get(&(service.clone(), None));
+        match (section, whole) {
+            (Some(section), Some(whole)) => backend_over(&section.spec, &whole.spec).settings(),
+            (Some(one), None) | (None, Some(one)) => one.spec.settings(),
+            (None, None) => BackendSettings::default(),
+        }
+    }
+}
+
+/// Whether a target is there: `Ok(false)` when it belongs to another controller.
+type Presence = Result<bool, (&'static str, Fault)>;
+
+/// Takes the policies of one kind in order of age, and gives each target to the first that names it.
+fn choose<'r, P>(
+    kind: ObjectKind,
+    policies: impl Iterator<Item = &'r Arc<P>>,
+    parts: impl Fn(&'r P) -> (&'r ObjectMeta, &'r [PolicyTarget]),
+    find: impl Fn(&str, &PolicyTarget) -> Presence,
+    verdicts: &mut BTreeMap<ObjectKey, PolicyVerdict>,
+) -> BTreeMap<Target, &'r Arc<P>> {
+    let mut policies: Vec<_> = policies.collect();
+    policies.sort_by_key(|policy| {
+        let (metadata, _) = parts(policy);
+        (created(metadata), metadata.object_name())
+    });
+    let mut chosen: BTreeMap<Target, &'r Arc<P>> = BTreeMap::new();
+    for policy in policies {
+        let (metadata, targets) = parts(policy);
+        let name = metadata.object_name();
+        let mut judged = Vec::new();
+        for (place, target) in targets.iter().enumerate() {
+            let key = (
+                ObjectName::new(&name.namespace, &target.name),
+                target.section_name.as_ref().map(|one| one.shared()),
+            );
+            let fault = match find(&name.namespace, target) {
+                Ok(false) => continue,
+                Err(fault) => Some(fault),
+                Ok(true) => match chosen.get(&key) {
+                    Some(first) if !Arc::ptr_eq(first, policy) => {
+                        let with = parts(first).0.object_name();
+                        Some(("", Fault::PolicyConflict { with }))
+                    }
+                    _ => {
+                        chosen.insert(key, policy);
+                        None
+                    }
+                },
+            };
+            let refused = fault.map(|(part, fault)| {
+                let field = format!("spec.targetRefs[{place}]{part}");
+                Finding::new(kind, &name, field, fault)
+            });
+            judged.push(TargetVerdict {
+                target: target.clone(),
+                refused,
+            });
+        }
+        let verdict = PolicyVerdict {
+            generation: generation(metadata),
+            targets: judged,
+        };
+        verdicts.insert(ObjectKey { kind, name }, verdict);
+    }
+    chosen
+}
+
+fn require_kind(target: &PolicyTarget, kind: ObjectKind) -> Result<(), (&'static str, Fault)> {
+    if target.group == *kind.group() && target.kind == *kind.as_str() {
+        return Ok(());
+    }
+    Err((".kind", Fault::PolicyTargetKind(target.kind.shared())))
+}
+
+fn find_listener(gateways: &Gateways, namespace: &str, target: &PolicyTarget) -> Presence {
+    require_kind(target, ObjectKind::Gateway)?;
+    let name = ObjectName::new(namespace, &target.name);
+    let gateway = match gateways.find(&name) {
+        Found::Ours(_, gateway) => gateway,
+        Found::Foreign => return Ok(false),
+        Found::Nothing => return Err((".name", Fault::NoPolicyTarget(target.name.shared()))),
+    };
+    match &target.section_name {
+        Some(section) if !gateway.listeners.iter().any(|one| *section == *one.name) => {
+            Err((".sectionName", Fault::NoPolicyTarget(section.shared())))
+        }
+        _ => Ok(true),
+    }
+}
+
+fn find_service(resources: &Resources, namespace: &str, target: &PolicyTarget) -> Presence {
+    require_kind(target, ObjectKind::Service)?;
+    let name = ObjectName::new(namespace, &target.name);
+    let Some(service) = resources.services.get(&name) else {
+        return Err((".name", Fault::NoPolicyTarget(target.name.shared())));
+    };
+    let has_port = |section: &str| {
+        let mut names = service
+            .spec
+            .ports
+            .iter()
+            .filter_map(|port| port.name.as_deref());
+        names.any(|name| name == section)
+    };
+    match &target.section_name {
+        Some(section) if !has_port(section) => {
+            Err((".sectionName", Fault::NoPolicyTarget(section.shared())))
+        }
+        _ => Ok(true),
+    }
+}
+
+fn listener_over(section: &ListenerPolicySpec, whole: &ListenerPolicySpec) -> ListenerPolicySpec {
+    let (above, below) = (&section.timeouts, &whole.timeouts);
+    let timeouts = ListenerTimeouts {
+        header: above.header.or(below.header),
+        keep_alive: above.keep_alive.or(below.keep_alive),
+        idle: above.idle.or(below.idle),
+        tunnel_idle: above.tunnel_idle.or(below.tunnel_idle),
+    };
+    let (above, below) = (&section.limits, &whole.limits);
+    let limits = ListenerLimits {
+        request_line: above.request_line.or(below.request_line),
+        headers: above.headers.or(below.headers),
+        header_fields: above.header_fields.or(below.header_fields),
+        body: above.body.or(below.body),
+        connections: above.connections.or(below.connections),
+    };
+    let proxies = [&section.trusted_proxies, &whole.trusted_proxies];
+    let trusted_proxies = proxies.into_iter().find(|list| !list.is_empty());
+    let protocol = section.proxy_protocol.as_ref();
+    ListenerPolicySpec {
+        target_refs: Vec::new(),
+        timeouts,
+        limits,
+        trusted_proxies: trusted_proxies.cloned().unwrap_or_default(),
+        proxy_protocol: protocol.or(whole.proxy_protocol.as_ref()).cloned(),
+        access_log: section.access_log.or(whole.access_log),
+        server: section.server.as_ref().or(whole.server.as_ref()).cloned(),
+        via: section.via.as_ref().or(whole.via.as_ref()).cloned(),
+    }
+}
+
+fn backend_over(section: &BackendPolicySpec, whole: &BackendPolicySpec) -> BackendPolicySpec {
+    let (above, below) = (&section.timeouts, &whole.timeouts);
+    BackendPolicySpec {
+        target_refs: Vec::new(),
+        balance: section.balance.as_ref().or(whole.balance.as_ref()).cloned(),
+        timeouts: BackendTimeouts {
+            connect: above.connect.or(below.connect),
+            idle: above.idle.or(below.idle),
+            keep_alive: above.keep_alive.or(below.keep_alive),
+        },
+        max_connections: section.max_connections.or(whole.max_connections),
+    }
+}

@@ -1,0 +1,148 @@
+//! What translation decided about each object: the raw material of statuses, without their words.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ringgate_core::ir::{Hostname, Id, ObjectName};
+
+use super::problem::{Concern, Finding};
+use crate::api::ObjectKey;
+use crate::api::gateway::RouteGroupKind;
+use crate::api::reference::{ParentReference, PolicyTarget};
+
+/// Verdicts on everything that is ours, by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdicts {
+    pub gateway_classes: BTreeMap<Arc<str>, ClassVerdict>,
+    pub gateways: BTreeMap<ObjectName, GatewayVerdict>,
+    pub http_routes: BTreeMap<ObjectName, Arc<RouteVerdict>>,
+    pub policies: BTreeMap<ObjectKey, PolicyVerdict>,
+    /// On what is not ours to judge, and on what is nobody's.
+    pub others: Vec<Finding>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassVerdict {
+    pub generation: i64,
+    /// Not written anywhere, but ours all the same.
+    pub implied: bool,
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayVerdict {
+    pub generation: i64,
+    pub class: Arc<str>,
+    /// Empty: every address of the host.
+    pub addresses: Vec<IpAddr>,
+    /// About the Gateway itself.
+    pub findings: Vec<Finding>,
+    pub listeners: Vec<ListenerVerdict>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerVerdict {
+    pub id: Id,
+    pub name: Arc<str>,
+    pub port: u16,
+    pub protocol: Arc<str>,
+    pub hostname: Hostname,
+    pub supported_kinds: Vec<RouteGroupKind>,
+    pub attached_routes: u32,
+    /// Whether it is part of the snapshot.
+    pub in_force: bool,
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteVerdict {
+    pub generation: i64,
+    /// One for each parent reference to a Gateway of ours (or to nothing).
+    pub parents: Vec<ParentVerdict>,
+    pub rules: RulesVerdict,
+}
+
+/// What is the same for every parent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RulesVerdict {
+    pub count: usize,
+    /// Which of them can't be carried out, ascending.
+    pub broken: Vec<usize>,
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParentVerdict {
+    pub parent: ParentReference,
+    /// Why the route isn't attached there.
+    pub refused: Option<Finding>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyVerdict {
+    pub generation: i64,
+    pub targets: Vec<TargetVerdict>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetVerdict {
+    pub target: PolicyTarget,
+    pub refused: Option<Finding>,
+}
+
+impl RouteVerdict {
+    /// All rules are broken, so that no parent accepts the route.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.rules.count > 0 && self.rules.broken.len() == self.rules.count
+    }
+
+    #[must_use]
+    pub fn is_accepted_by(&self, parent: &ParentVerdict) -> bool {
+        parent.refused.is_none() && !self.is_void()
+    }
+}
+
+impl ListenerVerdict {
+    /// The first finding of each concern is the one that its condition names.
+    #[must_use]
+    pub fn first(&self, concern: Concern) -> Option<&Finding> {
+        first(&self.findings, concern)
+    }
+}
+
+/// The first of these that speaks to `concern`.
+#[must_use]
+pub fn first(findings: &[Finding], concern: Concern) -> Option<&Finding> {
+    findings
+        .iter()
+        .find(|finding| finding.fault.concern() == concern)
+}
+
+impl Verdicts {
+    /// Everything that was found, sorted, each once.
+    #[must_use]
+    pub fn findings(&self) -> Vec<&Finding> {
+        let classes = self.gateway_classes.values().flat_map(|one| &one.findings);
+        let gateways = self.gateways.values().flat_map(|one| {
+            let listeners = one.listeners.iter().flat_map(|one| &one.findings);
+            one.findings.iter().chain(listeners)
+        });
+        let routes = self.http_routes.values().flat_map(|one| {
+            let parents = one.parents.iter().filter_map(|one| one.refused.as_ref());
+            one.rules.findings.iter().chain(parents)
+        });
+        let targets = self.policies.values().flat_map(|one| &one.targets);
+        let policies = targets.filter_map(|one| one.refused.as_ref());
+        let mut all: Vec<_> = classes
+            .chain(gateways)
+            .chain(routes)
+            .chain(policies)
+            .chain(&self.others)
+            .collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}
