@@ -1,0 +1,28 @@
+//! Statuses: what became of each object, in the words of Gateway API v1.7.0. All of its texts live
+//! here; who decided what stands in [`crate::translate`].
+//!
+//! [`coverage`] knows what data planes have in force, [`objects`] combines that with verdicts,
+//! [`board`] keeps the result, [`report`] shows it.
+
+pub mod board;
+pub mod condition;
+pub mod coverage;
+pub mod objects;
+pub mod report;
+pub mod words;
+
+use crate::problem::{Place, Problem};
+use crate::translate::problem::Finding;
+
+/// A finding as people read it.
+#[must_use]
+pub fn problem(finding: &Finding, place: Option<Place>) -> Problem {
+    Problem {
+        place,
+        severity: words::severity(&finding.fault),
+        object: Some(finding.object.clone()),
+        field: finding.field.clone(),
+        message: words::message(&finding.fault),
+        remedy: words::remedy(&finding.fault),
+    }
+}

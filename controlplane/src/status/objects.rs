@@ -1,0 +1,298 @@
+//! Each object's status as Gateway API v1.7.0 words it: conditions from verdicts and coverage.
+
+use std::collections::BTreeMap;
+
+use ringgate_core::ir::{Id, ObjectName, Version};
+use serde::{Deserialize, Serialize};
+
+use super::condition::{Condition, Truth, messages};
+use super::coverage::{Coverage, Reached};
+use crate::api::gateway::RouteGroupKind;
+use crate::api::reference::{ParentReference, PolicyTarget};
+use crate::translate::problem::{Concern, Finding};
+use crate::translate::verdict::{
+    ClassVerdict, GatewayVerdict, ListenerVerdict, ParentVerdict, PolicyVerdict, RouteVerdict,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassStatus {
+    pub name: String,
+    /// It is written nowhere, but ours all the same.
+    pub implied: bool,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayStatus {
+    pub namespace: String,
+    pub name: String,
+    pub class: String,
+    /// Empty: every address of the host.
+    pub addresses: Vec<String>,
+    pub conditions: Vec<Condition>,
+    pub listeners: Vec<ListenerStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerStatus {
+    pub name: String,
+    pub port: u16,
+    pub protocol: String,
+    pub hostname: String,
+    pub supported_kinds: Vec<RouteGroupKind>,
+    pub attached_routes: u32,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    pub namespace: String,
+    pub name: String,
+    pub parents: Vec<ParentStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentStatus {
+    pub parent_ref: ParentReference,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    pub kind: String,
+    pub namespace: String,
+    pub name: String,
+    pub ancestors: Vec<AncestorStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AncestorStatus {
+    pub ancestor_ref: PolicyTarget,
+    pub conditions: Vec<Condition>,
+}
+
+/// Since which version each listener has been as it is.
+pub type Since = BTreeMap<Id, Version>;
+
+pub(super) fn class(name: &str, verdict: &ClassVerdict) -> ClassStatus {
+    let supported = Condition::new(
+        "SupportedVersion",
+        Truth::True,
+        "SupportedVersion",
+        String::new(),
+    );
+    ClassStatus {
+        name: name.to_owned(),
+        implied: verdict.implied,
+        conditions: vec![
+            Condition::unless("Accepted", "Accepted", &verdict.findings),
+            supported,
+        ],
+    }
+}
+
+pub(super) fn gateway(
+    name: &ObjectName,
+    verdict: &GatewayVerdict,
+    since: &Since,
+    coverage: &Coverage,
+) -> GatewayStatus {
+    let listeners: Vec<(&ListenerVerdict, Condition)> = verdict
+        .listeners
+        .iter()
+        .map(|listener| (listener, listener_programmed(listener, since, coverage)))
+        .collect();
+    let accepted = gateway_accepted(verdict);
+    let programmed = gateway_programmed(&accepted, &listeners);
+    GatewayStatus {
+        namespace: name.namespace.to_string(),
+        name: name.name.to_string(),
+        class: verdict.class.to_string(),
+        addresses: verdict.addresses.iter().map(ToString::to_string).collect(),
+        conditions: vec![accepted, programmed],
+        listeners: listeners
+            .into_iter()
+            .map(|(verdict, programmed)| listener(verdict, programmed))
+            .collect(),
+    }
+}
+
+fn gateway_accepted(verdict: &GatewayVerdict) -> Condition {
+    let of = |concern| of(&verdict.findings, concern);
+    let mut refused = of(Concern::Accepted).peekable();
+    if refused.peek().is_some() {
+        return Condition::unless("Accepted", "Accepted", refused);
+    }
+    let bad = verdict.listeners.iter().filter(|one| !one.in_force);
+    let bad: Vec<&str> = bad.map(|one| &*one.name).collect();
+    if !bad.is_empty() {
+        let some_stand = bad.len() < verdict.listeners.len();
+        let truth = if some_stand {
+            Truth::True
+        } else {
+            Truth::False
+        };
+        let message = format!("not in force: listener {}", bad.join(", "));
+        return Condition::new("Accepted", truth, "ListenersNotValid", message);
+    }
+    let advice: Vec<&Finding> = of(Concern::Advice).collect();
+    Condition::new("Accepted", Truth::True, "Accepted", messages(&advice))
+}
+
+fn gateway_programmed(
+    accepted: &Condition,
+    listeners: &[(&ListenerVerdict, Condition)],
+) -> Condition {
+    let programmed = |truth, reason, message| Condition::new("Programmed", truth, reason, message);
+    if accepted.status != Truth::True {
+        let message = "the Gateway isn't accepted".to_owned();
+        return programmed(Truth::False, "Invalid", message);
+    }
+    let not_yet = listeners
+        .iter()
+        .find(|(listener, condition)| listener.in_force && condition.status != Truth::True);
+    match not_yet {
+        None => programmed(Truth::True, "Programmed", String::new()),
+        Some((listener, condition)) => {
+            let reason = match condition.reason.as_str() {
+                UNBOUND => "AddressNotUsable",
+                _ => "Pending",
+            };
+            let message = format!("listener {}: {}", listener.name, condition.message);
+            programmed(Truth::False, reason, message)
+        }
+    }
+}
+
+/// Gateway API has this reason for a listener's `Accepted` and a ListenerSet's `Programmed`.
+const UNBOUND: &str = "PortUnavailable";
+
+fn listener_programmed(
+    listener: &ListenerVerdict,
+    since: &Since,
+    coverage: &Coverage,
+) -> Condition {
+    let programmed = |truth, reason, message| Condition::new("Programmed", truth, reason, message);
+    if !listener.in_force {
+        let message = "the listener or its Gateway isn't accepted".to_owned();
+        return programmed(Truth::False, "Invalid", message);
+    }
+    let Some(version) = since.get(&listener.id) else {
+        return programmed(Truth::Unknown, "Pending", "not sent yet".to_owned());
+    };
+    match coverage.reached(&listener.id, *version) {
+        Reached::Everywhere => programmed(Truth::True, "Programmed", String::new()),
+        Reached::Nobody => {
+            let message = "no data plane is connected".to_owned();
+            programmed(Truth::False, "Pending", message)
+        }
+        Reached::Waiting(count) => {
+            let message = format!("{count} data planes haven't put it in force yet");
+            programmed(Truth::False, "Pending", message)
+        }
+        Reached::Failed(reason) => programmed(Truth::False, UNBOUND, reason.to_owned()),
+    }
+}
+
+fn listener(verdict: &ListenerVerdict, programmed: Condition) -> ListenerStatus {
+    let of = |concern| of(&verdict.findings, concern);
+    let conflicts: Vec<&Finding> = of(Concern::Conflicted).collect();
+    let conflicted = match Condition::unless("Conflicted", "NoConflicts", conflicts.clone()) {
+        fine if conflicts.is_empty() => Condition {
+            status: Truth::False,
+            ..fine
+        },
+        bad => Condition {
+            status: Truth::True,
+            ..bad
+        },
+    };
+    let refused = of(Concern::Accepted).chain(conflicts);
+    ListenerStatus {
+        name: verdict.name.to_string(),
+        port: verdict.port,
+        protocol: verdict.protocol.to_string(),
+        hostname: verdict.hostname.to_string(),
+        supported_kinds: verdict.supported_kinds.clone(),
+        attached_routes: verdict.attached_routes,
+        conditions: vec![
+            Condition::unless("Accepted", "Accepted", refused),
+            conflicted,
+            Condition::unless("ResolvedRefs", "ResolvedRefs", of(Concern::ResolvedRefs)),
+            programmed,
+        ],
+    }
+}
+
+/// `refusal` is a data plane's, where one can't put the route in force.
+pub(super) fn route(
+    name: &ObjectName,
+    verdict: &RouteVerdict,
+    refusal: Option<&str>,
+) -> RouteStatus {
+    let parents = verdict.parents.iter().map(|parent| ParentStatus {
+        parent_ref: parent.parent.clone(),
+        conditions: route_conditions(verdict, parent, refusal),
+    });
+    RouteStatus {
+        namespace: name.namespace.to_string(),
+        name: name.name.to_string(),
+        parents: parents.collect(),
+    }
+}
+
+fn route_conditions(
+    verdict: &RouteVerdict,
+    parent: &ParentVerdict,
+    refusal: Option<&str>,
+) -> Vec<Condition> {
+    let of = |concern| of(&verdict.rules.findings, concern);
+    let accepted = match (&parent.refused, refusal) {
+        (Some(refused), _) => Condition::unless("Accepted", "Accepted", [refused]),
+        (None, _) if verdict.is_void() => {
+            Condition::unless("Accepted", "Accepted", of(Concern::Accepted))
+        }
+        (None, Some(reason)) => {
+            let message = format!("a data plane refused it: {reason}");
+            Condition::new("Accepted", Truth::False, "UnsupportedValue", message)
+        }
+        (None, None) => Condition::unless("Accepted", "Accepted", []),
+    };
+    let partial = accepted.status == Truth::True && !verdict.rules.broken.is_empty();
+    let resolved = Condition::unless("ResolvedRefs", "ResolvedRefs", of(Concern::ResolvedRefs));
+    let mut conditions = vec![accepted, resolved];
+    if partial {
+        let findings: Vec<&Finding> = of(Concern::Accepted).collect();
+        let rules: Vec<String> = verdict.rules.broken.iter().map(usize::to_string).collect();
+        // The API asks for this beginning.
+        let message = format!("Dropped Rule {}: {}", rules.join(", "), messages(&findings));
+        let condition =
+            Condition::new("PartiallyInvalid", Truth::True, "UnsupportedValue", message);
+        conditions.push(condition);
+    }
+    conditions
+}
+
+pub(super) fn policy(key: &crate::api::ObjectKey, verdict: &PolicyVerdict) -> PolicyStatus {
+    let ancestors = verdict.targets.iter().map(|target| AncestorStatus {
+        ancestor_ref: target.target.clone(),
+        conditions: vec![Condition::unless("Accepted", "Accepted", &target.refused)],
+    });
+    PolicyStatus {
+        kind: key.kind.as_str().to_owned(),
+        namespace: key.name.namespace.to_string(),
+        name: key.name.name.to_string(),
+        ancestors: ancestors.collect(),
+    }
+}
+
+fn of(findings: &[Finding], concern: Concern) -> impl Iterator<Item = &Finding> {
+    findings
+        .iter()
+        .filter(move |finding| finding.fault.concern() == concern)
+}

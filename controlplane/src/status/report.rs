@@ -1,0 +1,128 @@
+//! What `/status` answers and `ringgate status` prints: every status and problem, at one moment.
+
+use serde::{Deserialize, Serialize};
+
+use super::board::Board;
+use super::condition::Condition;
+use super::coverage::DataPlaneStatus;
+use super::objects::{ClassStatus, GatewayStatus, PolicyStatus, RouteStatus};
+use crate::problem::{Problem, Severity};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub software: String,
+    /// The version that is wanted; none before the first.
+    pub version: Option<String>,
+    pub gateway_classes: Vec<ClassStatus>,
+    pub gateways: Vec<GatewayStatus>,
+    pub http_routes: Vec<RouteStatus>,
+    pub policies: Vec<PolicyStatus>,
+    pub problems: Vec<ProblemStatus>,
+    pub data_planes: Vec<DataPlaneStatus>,
+}
+
+/// A problem, where it is and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProblemStatus {
+    /// `file:line:column`.
+    pub place: Option<String>,
+    /// `error`, `warning` or `note`.
+    pub severity: String,
+    pub object: Option<String>,
+    pub field: String,
+    pub message: String,
+    pub remedy: Option<String>,
+}
+
+impl From<&Problem> for ProblemStatus {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            place: problem.place.as_ref().map(ToString::to_string),
+            severity: problem.severity.to_string(),
+            object: problem.object.as_ref().map(ToString::to_string),
+            field: problem.field.clone(),
+            message: problem.message.clone(),
+            remedy: problem.remedy.clone(),
+        }
+    }
+}
+
+impl Report {
+    #[must_use]
+    pub fn new(
+        version: Option<String>,
+        board: &Board,
+        problems: &[Problem],
+        data_planes: Vec<DataPlaneStatus>,
+    ) -> Self {
+        Self {
+            software: format!("ringgate {}", env!("CARGO_PKG_VERSION")),
+            version,
+            gateway_classes: board.classes.values().cloned().collect(),
+            gateways: board.gateways.values().cloned().collect(),
+            http_routes: board.routes().cloned().collect(),
+            policies: board.policies.values().cloned().collect(),
+            problems: problems.iter().map(ProblemStatus::from).collect(),
+            data_planes,
+        }
+    }
+
+    /// Every condition, with the name of what it is about.
+    pub fn conditions(&self) -> impl Iterator<Item = (String, &Condition)> {
+        let classes = self.gateway_classes.iter().flat_map(|one| {
+            let about = format!("GatewayClass {}", one.name);
+            one.conditions.iter().map(move |it| (about.clone(), it))
+        });
+        let gateways = self.gateways.iter().flat_map(|one| {
+            let about = format!("Gateway {}/{}", one.namespace, one.name);
+            one.conditions.iter().map(move |it| (about.clone(), it))
+        });
+        let listeners = self.gateways.iter().flat_map(|one| {
+            one.listeners.iter().flat_map(move |listener| {
+                let about = format!(
+                    "Gateway {}/{} listener {}",
+                    one.namespace, one.name, listener.name
+                );
+                let conditions = listener.conditions.iter();
+                conditions.map(move |it| (about.clone(), it))
+            })
+        });
+        let routes = self.http_routes.iter().flat_map(|one| {
+            one.parents.iter().flat_map(move |parent| {
+                let about = format!("HTTPRoute {}/{}", one.namespace, one.name);
+                parent.conditions.iter().map(move |it| (about.clone(), it))
+            })
+        });
+        let policies = self.policies.iter().flat_map(|one| {
+            one.ancestors.iter().flat_map(move |ancestor| {
+                let about = format!("{} {}/{}", one.kind, one.namespace, one.name);
+                ancestor
+                    .conditions
+                    .iter()
+                    .map(move |it| (about.clone(), it))
+            })
+        });
+        classes
+            .chain(gateways)
+            .chain(listeners)
+            .chain(routes)
+            .chain(policies)
+    }
+
+    /// Whether there is nothing that someone should look at.
+    #[must_use]
+    pub fn is_fine(&self) -> bool {
+        let error = Severity::Error.to_string();
+        self.conditions().all(|(_, condition)| condition.is_fine())
+            && self
+                .problems
+                .iter()
+                .all(|problem| problem.severity != error)
+            && !self.data_planes.is_empty()
+            && self
+                .data_planes
+                .iter()
+                .all(|plane| !plane.lagging && plane.failures.is_empty())
+    }
+}

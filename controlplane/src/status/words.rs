@@ -1,0 +1,199 @@
+//! The words of statuses and problems: for every fault its reason, message, remedy and severity.
+
+use ringgate_core::ir::Hostname;
+
+use crate::problem::Severity;
+use crate::translate::gateway_class::IMPLIED_CLASS;
+use crate::translate::problem::{Fault, ListenerName};
+
+/// The condition's reason, of those that Gateway API v1.7.0 names for it.
+#[must_use]
+pub fn reason(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::UnknownClass(_) | Fault::ForeignClass(_) => "Pending",
+        Fault::RefusedClass(_) => "Invalid",
+        Fault::Parameters { .. } => "InvalidParameters",
+        Fault::Address { .. } => "UnsupportedAddress",
+        Fault::Protocol(_) | Fault::AppProtocol { .. } => "UnsupportedProtocol",
+        Fault::HostnameConflict { .. } => "HostnameConflict",
+        Fault::ProtocolConflict { .. } => "ProtocolConflict",
+        Fault::RouteKind(_) => "InvalidRouteKinds",
+        Fault::NoGateway(_) | Fault::ParentKind(_) | Fault::NoListener(_) => "NoMatchingParent",
+        Fault::NotAllowed(_) => "NotAllowedByListeners",
+        Fault::NoCommonHostname(_) => "NoMatchingListenerHostname",
+        Fault::BackendKind(_) => "InvalidKind",
+        Fault::NotGranted(_) => "RefNotPermitted",
+        Fault::NoService(_)
+        | Fault::PortMissing(_)
+        | Fault::NoPort { .. }
+        | Fault::NoSlicePort { .. } => "BackendNotFound",
+        Fault::IncompatibleFilters { .. } | Fault::NoPrefixToReplace => "IncompatibleFilters",
+        Fault::NotCarriedOut
+        | Fault::Value(_)
+        | Fault::Filter(_)
+        | Fault::Expression { .. }
+        | Fault::Path { .. }
+        | Fault::ForbiddenHeader(_) => "UnsupportedValue",
+        Fault::PolicyTargetKind(_) => "Invalid",
+        Fault::NoPolicyTarget(_) => "TargetNotFound",
+        Fault::PolicyConflict { .. } => "Conflicted",
+    }
+}
+
+/// One sentence, without a full stop.
+#[expect(clippy::too_many_lines, reason = "a table with an arm for each fault")]
+#[must_use]
+pub fn message(fault: &Fault) -> String {
+    match fault {
+        Fault::UnknownClass(class) => format!("there is no GatewayClass {class}"),
+        Fault::ForeignClass(class) => {
+            format!(
+                "GatewayClass {class} belongs to another controller, so nobody serves this here"
+            )
+        }
+        Fault::RefusedClass(class) => format!("GatewayClass {class} isn't accepted"),
+        Fault::Parameters { kind } => format!("no parameters are read from a {kind}"),
+        Fault::Address { value } => format!("{value:?} is no IP address that could be listened on"),
+        Fault::NotCarriedOut => "this isn't carried out yet and has no effect".to_owned(),
+        Fault::Protocol(protocol) => format!("protocol {protocol} isn't served yet"),
+        Fault::HostnameConflict { with } => {
+            format!("{} has the same port and hostname", listener(with))
+        }
+        Fault::ProtocolConflict { with } => {
+            format!("{} has the same port and another protocol", listener(with))
+        }
+        Fault::RouteKind(kind) => format!("routes of kind {kind} aren't served by this listener"),
+        Fault::NoGateway(name) => format!("there is no Gateway {name}"),
+        Fault::ParentKind(kind) => format!("routes can't be attached to a {kind} here"),
+        Fault::NoListener(gateway) => {
+            format!("no listener of Gateway {gateway} has this name and port")
+        }
+        Fault::NotAllowed(gateway) => {
+            format!("no such listener of Gateway {gateway} allows HTTPRoutes of this namespace")
+        }
+        Fault::NoCommonHostname(hostnames) => format!(
+            "no such listener has a hostname in common with {}",
+            list(hostnames)
+        ),
+        Fault::BackendKind(kind) => format!("requests can't be sent to a {kind}"),
+        Fault::NotGranted(service) => {
+            format!("no ReferenceGrant allows the reference to Service {service}")
+        }
+        Fault::NoService(service) => format!("there is no Service {service}"),
+        Fault::PortMissing(service) => format!("the port of Service {service} is left out"),
+        Fault::NoPort { service, port } => format!("Service {service} has no TCP port {port}"),
+        Fault::AppProtocol {
+            service,
+            port,
+            protocol,
+        } => format!(
+            "port {port} of Service {service} wants {protocol}, which isn't spoken to backends yet"
+        ),
+        Fault::NoSlicePort { service, port } => {
+            format!(
+                "Service {service} has endpoints, but none of its EndpointSlices has a port named {port:?}"
+            )
+        }
+        Fault::Value(value) => format!("{value:?} isn't known to this version"),
+        Fault::Filter(filter) => {
+            format!(
+                "{filter} isn't carried out yet, so requests of this rule are answered with 500"
+            )
+        }
+        Fault::IncompatibleFilters { first, second } if first == second => {
+            format!("{first} may stand only once")
+        }
+        Fault::IncompatibleFilters { first, second } => format!("{second} can't go with {first}"),
+        Fault::NoPrefixToReplace => {
+            "a prefix can be replaced only where every match is of type PathPrefix".to_owned()
+        }
+        Fault::Expression { expression, reason } => {
+            format!("{expression:?} is no regular expression that can be used: {reason}")
+        }
+        Fault::Path { path, reason } => format!("no request can have the path {path:?}: {reason}"),
+        Fault::ForbiddenHeader(name) => {
+            format!("header {name} belongs to the connection and can't be edited")
+        }
+        Fault::PolicyTargetKind(kind) => format!("this policy can't target a {kind}"),
+        Fault::NoPolicyTarget(name) => format!("there is no target {name:?}"),
+        Fault::PolicyConflict { with } => format!("{with} has this target already, and is older"),
+    }
+}
+
+/// What to do about it, if there is something to do.
+#[must_use]
+pub fn remedy(fault: &Fault) -> Option<String> {
+    Some(match fault {
+        Fault::UnknownClass(class) => format!(
+            "say gatewayClassName: {IMPLIED_CLASS}, or claim it with --gateway-class {class}"
+        ),
+        Fault::ForeignClass(class) => format!("claim it with --gateway-class {class}"),
+        Fault::RefusedClass(_) | Fault::Parameters { .. } => "remove parametersRef".to_owned(),
+        Fault::Address { .. } => "give an address of this host with type IPAddress".to_owned(),
+        Fault::NotCarriedOut => "remove it, or don't rely on it".to_owned(),
+        Fault::Protocol(_) => "use protocol HTTP".to_owned(),
+        Fault::HostnameConflict { .. } => {
+            "give it another port or hostname, or remove one of the two".to_owned()
+        }
+        Fault::ProtocolConflict { .. } => "give it another port".to_owned(),
+        Fault::RouteKind(_) => "ask for kind HTTPRoute".to_owned(),
+        Fault::NoGateway(_) => "write the Gateway, or correct name and namespace".to_owned(),
+        Fault::ParentKind(_) => "refer to a Gateway".to_owned(),
+        Fault::NoListener(_) => "correct sectionName and port, or leave them out".to_owned(),
+        Fault::NotAllowed(_) => {
+            "let the listener's allowedRoutes select this namespace and kind".to_owned()
+        }
+        Fault::NoCommonHostname(_) => {
+            "give the route a hostname that the listener serves, or widen the listener's".to_owned()
+        }
+        Fault::BackendKind(_) => "refer to a Service".to_owned(),
+        Fault::NotGranted(service) => format!(
+            "write a ReferenceGrant in namespace {}, from HTTPRoute to Service",
+            service.namespace
+        ),
+        Fault::NoService(_) => "write the Service, or correct name and namespace".to_owned(),
+        Fault::PortMissing(_) => "give the port of the Service".to_owned(),
+        Fault::NoPort { .. } => "give a port that the Service has".to_owned(),
+        Fault::AppProtocol { .. } => {
+            "remove appProtocol if the backend speaks HTTP/1.1 too".to_owned()
+        }
+        Fault::NoSlicePort { .. } => {
+            "name the ports of EndpointSlices as the Service's are named".to_owned()
+        }
+        Fault::Value(_) => "use a value of Gateway API v1.7.0".to_owned(),
+        Fault::Filter(_) => "remove it".to_owned(),
+        Fault::IncompatibleFilters { .. } => "remove one of the two".to_owned(),
+        Fault::NoPrefixToReplace => {
+            "make the matches PathPrefix, or replace the full path".to_owned()
+        }
+        Fault::Expression { .. } => {
+            "write it in the syntax of RE2, without look-around and back-references".to_owned()
+        }
+        Fault::Path { .. } => "write an absolute path, percent-encoded".to_owned(),
+        Fault::ForbiddenHeader(_) => "remove the edit".to_owned(),
+        Fault::PolicyTargetKind(_) => {
+            "target a Gateway with a ListenerPolicy, a Service with a BackendPolicy".to_owned()
+        }
+        Fault::NoPolicyTarget(_) => "correct the target's name or sectionName".to_owned(),
+        Fault::PolicyConflict { .. } => "merge the two into one".to_owned(),
+    })
+}
+
+/// How bad it is for who wrote it.
+#[must_use]
+pub fn severity(fault: &Fault) -> Severity {
+    match fault {
+        Fault::ForeignClass(_) => Severity::Note,
+        Fault::NotCarriedOut | Fault::NoSlicePort { .. } => Severity::Warning,
+        _ => Severity::Error,
+    }
+}
+
+fn listener(name: &ListenerName) -> String {
+    format!("listener {} of Gateway {}", name.listener, name.gateway)
+}
+
+fn list(hostnames: &[Hostname]) -> String {
+    let texts: Vec<String> = hostnames.iter().map(Hostname::to_string).collect();
+    texts.join(", ")
+}

@@ -1,0 +1,384 @@
+//! Golden pairs: `testdata/<topic>/<sentence>.in.yaml` is translated and compared with `.out.yaml`.
+//!
+//! `RINGGATE_BLESS=1 cargo test -p ringgate-controlplane --test golden` writes the outputs anew: read
+//! the difference before it is committed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may end at the first surprise"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use ringgate_controlplane::api::Object;
+use ringgate_controlplane::push::server::PeerEvent;
+use ringgate_controlplane::push::session::{Heard, Introduction};
+use ringgate_controlplane::status::board::Board;
+use ringgate_controlplane::status::coverage::DataPlanes;
+use ringgate_controlplane::status::report::Report;
+use ringgate_controlplane::status::{self, condition::Condition};
+use ringgate_controlplane::store::Resources;
+use ringgate_controlplane::translate::{
+    Inputs, Options, ResolvedNames, Translation, Translator, translate,
+};
+use ringgate_controlplane::watch::{Batch, Event};
+use ringgate_core::ir::{BackendSettings, Id, ListenerSettings, Object as IrObject, Version};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A golden pair's input.
+struct Case {
+    documents: Vec<Object>,
+    options: Options,
+    names: ResolvedNames,
+}
+
+/// `kind: Options` in an input: the command line, and what names resolve to.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct OptionsDocument {
+    gateway_classes: Vec<Arc<str>>,
+    echo: bool,
+    names: BTreeMap<Arc<str>, Vec<std::net::IpAddr>>,
+}
+
+impl Case {
+    fn read(path: &Path) -> Self {
+        let text = fs::read_to_string(path).unwrap();
+        let mut case = Self {
+            documents: Vec::new(),
+            options: Options::default(),
+            names: ResolvedNames::new(),
+        };
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for document in documents {
+            if document["kind"] == "Options" {
+                let options: OptionsDocument = serde_json::from_value(document).unwrap();
+                case.options.classes = options.gateway_classes.into_iter().collect();
+                case.options.echo = options.echo;
+                let names = options.names.into_iter();
+                case.names = names.map(|(name, all)| (name, all.into())).collect();
+            } else {
+                case.documents.push(object(document, path));
+            }
+        }
+        case
+    }
+
+    fn resources(&self) -> Resources {
+        let mut resources = Resources::default();
+        resources.apply(&batch(&self.documents));
+        resources
+    }
+
+    fn inputs<'a>(&'a self, resources: &'a Resources) -> Inputs<'a> {
+        Inputs {
+            resources,
+            names: &self.names,
+            options: &self.options,
+        }
+    }
+}
+
+fn batch(documents: &[Object]) -> Batch {
+    let events = documents.iter().map(|object| Event::Applied {
+        object: object.clone(),
+        source: None,
+    });
+    Batch {
+        events: events.collect(),
+        problems: Vec::new(),
+    }
+}
+
+fn object(mut document: Value, path: &Path) -> Object {
+    let kind = document["kind"].as_str().unwrap().to_owned();
+    let metadata = document["metadata"].as_object_mut().unwrap();
+    if !["GatewayClass", "Namespace"].contains(&kind.as_str()) {
+        metadata.entry("namespace").or_insert(json!("default"));
+    }
+    fn of<T: serde::de::DeserializeOwned + Into<Object>>(
+        document: Value,
+    ) -> serde_json::Result<Object> {
+        serde_json::from_value::<T>(document).map(Into::into)
+    }
+    use ringgate_controlplane::api::{gateway, http_route, policy, service, storage};
+    let object = match kind.as_str() {
+        "GatewayClass" => of::<gateway::GatewayClass>(document),
+        "Gateway" => of::<gateway::Gateway>(document),
+        "HTTPRoute" => of::<http_route::HttpRoute>(document),
+        "ReferenceGrant" => of::<gateway::ReferenceGrant>(document),
+        "Service" => of::<service::Service>(document),
+        "EndpointSlice" => of::<service::EndpointSlice>(document),
+        "Namespace" => of::<storage::Namespace>(document),
+        "ListenerPolicy" => of::<policy::ListenerPolicy>(document),
+        "BackendPolicy" => of::<policy::BackendPolicy>(document),
+        other => panic!("{}: kind {other}", path.display()),
+    };
+    object.unwrap_or_else(|error| panic!("{}: {kind}: {error}", path.display()))
+}
+
+/// What a golden output shows.
+#[derive(Serialize)]
+struct Output {
+    objects: BTreeMap<String, Value>,
+    statuses: BTreeMap<String, Vec<String>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+}
+
+impl Output {
+    fn of(translation: &Translation) -> Self {
+        let objects = translation.objects.iter();
+        let report = report(translation);
+        let mut statuses: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for gateway in &report.gateways {
+            for listener in &gateway.listeners {
+                let about = format!(
+                    "Gateway {}/{} listener {}",
+                    gateway.namespace, gateway.name, listener.name
+                );
+                let kinds: Vec<&str> = listener
+                    .supported_kinds
+                    .iter()
+                    .map(|one| &*one.kind)
+                    .collect();
+                let line = format!(
+                    "attached {}, kinds [{}]",
+                    listener.attached_routes,
+                    kinds.join(", ")
+                );
+                statuses.entry(about).or_default().push(line);
+            }
+        }
+        for (about, condition) in report.conditions() {
+            statuses.entry(about).or_default().push(line(condition));
+        }
+        let findings = translation.verdicts.findings();
+        let problems = findings
+            .into_iter()
+            .map(|finding| status::problem(finding, None));
+        Self {
+            objects: objects
+                .map(|(id, object)| (id.to_string(), brief(object)))
+                .collect(),
+            statuses,
+            problems: problems.map(|problem| problem.to_string()).collect(),
+        }
+    }
+
+    fn to_yaml(&self) -> String {
+        serde_saphyr::to_string(self).unwrap()
+    }
+}
+
+/// Statuses as they are once one data plane has put everything in force.
+fn report(translation: &Translation) -> Report {
+    let version = Version {
+        term: 1,
+        sequence: 1,
+    };
+    let introduction = Introduction {
+        instance: "one".into(),
+        software: String::new(),
+        driver: String::new(),
+        workers: 1,
+        version: Version::default(),
+    };
+    let acked = Heard::Acked {
+        version,
+        failures: Vec::new(),
+        took: std::time::Duration::ZERO,
+    };
+    let now = Instant::now();
+    let mut planes = DataPlanes::default();
+    planes.take(PeerEvent::Heard(0, Heard::Hello(introduction)), now);
+    planes.take(PeerEvent::Heard(0, acked), now);
+    let mut board = Board::default();
+    board.sent(version, &translation.objects);
+    board.update(
+        &translation.verdicts,
+        &planes.coverage(now),
+        SystemTime::UNIX_EPOCH,
+    );
+    Report::new(None, &board, &[], planes.statuses(now))
+}
+
+fn line(condition: &Condition) -> String {
+    let Condition {
+        condition_type,
+        status,
+        reason,
+        message,
+        ..
+    } = condition;
+    match message.as_str() {
+        "" => format!("{condition_type}={status:?} {reason}"),
+        message => format!("{condition_type}={status:?} {reason}: {message}"),
+    }
+}
+
+/// The object, but for settings that are the defaults.
+fn brief(object: &IrObject) -> Value {
+    let mut value = match object {
+        IrObject::Listener(one) => serde_json::to_value(one),
+        IrObject::HttpRoute(one) => serde_json::to_value(one),
+        IrObject::Backend(one) => serde_json::to_value(one),
+    }
+    .unwrap();
+    let defaults = match object {
+        IrObject::Listener(_) => serde_json::to_value(ListenerSettings::default()),
+        IrObject::HttpRoute(_) => return value,
+        IrObject::Backend(_) => serde_json::to_value(BackendSettings::default()),
+    }
+    .unwrap();
+    let fields = value.as_object_mut().unwrap();
+    if fields["settings"] == defaults {
+        fields.remove("settings");
+    }
+    value
+}
+
+fn cases() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let mut found = Vec::new();
+    for topic in fs::read_dir(root).unwrap() {
+        let topic = topic.unwrap().path();
+        if !topic.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(topic).unwrap() {
+            let file = file.unwrap().path();
+            if file.to_string_lossy().ends_with(".in.yaml") {
+                found.push(file);
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() >= 40, "only {} golden pairs found", found.len());
+    found
+}
+
+#[test]
+fn every_input_gives_its_output() {
+    let bless = std::env::var_os("RINGGATE_BLESS").is_some();
+    let mut different = Vec::new();
+    for input in cases() {
+        let case = Case::read(&input);
+        let resources = case.resources();
+        let actual = Output::of(&translate(&case.inputs(&resources))).to_yaml();
+        let output = input.to_string_lossy().replace(".in.yaml", ".out.yaml");
+        if bless {
+            fs::write(&output, actual).unwrap();
+            continue;
+        }
+        let expected = fs::read_to_string(&output).unwrap_or_default();
+        if expected != actual {
+            different.push(format!(
+                "{output}\n--- expected\n{expected}\n--- actual\n{actual}"
+            ));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn the_order_of_documents_does_not_matter_and_the_bytes_are_the_same_twice() {
+    for input in cases() {
+        let mut case = Case::read(&input);
+        let translated = |case: &Case| {
+            let resources = case.resources();
+            Output::of(&translate(&case.inputs(&resources))).to_yaml()
+        };
+        let expected = translated(&case);
+        assert_eq!(translated(&case), expected, "{}", input.display());
+        for turn in 0..case.documents.len() {
+            case.documents.rotate_left(1);
+            if turn % 2 == 0 {
+                case.documents.reverse();
+            }
+            assert_eq!(translated(&case), expected, "{}", input.display());
+        }
+    }
+}
+
+/// A translator that saw every step on the way there (and one thing coming and going) gives what one
+/// gives that saw only the end.
+#[test]
+fn what_a_translator_remembers_does_not_change_the_result() {
+    for input in cases() {
+        let case = Case::read(&input);
+        let mut translator = Translator::default();
+        let mut resources = Resources::default();
+        for document in &case.documents {
+            resources.apply(&batch(std::slice::from_ref(document)));
+            let inputs = case.inputs(&resources);
+            assert_eq!(
+                translator.translate(&inputs),
+                translate(&inputs),
+                "{}",
+                input.display()
+            );
+        }
+        for document in &case.documents {
+            for back in [false, true] {
+                let event = if back {
+                    Event::Applied {
+                        object: document.clone(),
+                        source: None,
+                    }
+                } else {
+                    Event::Removed(document.key())
+                };
+                resources.apply(&Batch {
+                    events: vec![event],
+                    problems: Vec::new(),
+                });
+                let inputs = case.inputs(&resources);
+                assert_eq!(
+                    translator.translate(&inputs),
+                    translate(&inputs),
+                    "{}",
+                    input.display()
+                );
+            }
+        }
+    }
+}
+
+/// What data planes compile is never refused for what translation let through.
+#[test]
+fn what_is_put_in_force_compiles() {
+    for input in cases() {
+        let case = Case::read(&input);
+        let resources = case.resources();
+        let translation = translate(&case.inputs(&resources));
+        let objects: BTreeMap<Id, IrObject> = translation
+            .objects
+            .iter()
+            .map(|(id, object)| (id.clone(), (**object).clone()))
+            .collect();
+        let snapshot = ringgate_core::ir::Snapshot {
+            version: Version::default(),
+            objects,
+        };
+        let saved = ringgate_core::wire::encode_saved(&snapshot);
+        let bytes = prost::Message::encode_to_vec(&saved);
+        let decoded = ringgate_core::wire::saved(&bytes)
+            .unwrap_or_else(|error| panic!("{}: {error}", input.display()));
+        assert_eq!(decoded, snapshot, "{}", input.display());
+        let compiled = ringgate_core::table::Compiler::default().replace(snapshot);
+        assert!(
+            compiled.problems.is_empty(),
+            "{}: {:?}",
+            input.display(),
+            compiled.problems
+        );
+    }
+}
