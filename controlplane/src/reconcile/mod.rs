@@ -1,0 +1,184 @@
+//! Brings together what is written, what names resolve to and what data planes say: decides when
+//! there is a new version, and keeps statuses true.
+//!
+//! No input or output but the reading of lines for problems; time is an argument. [`crate::serve`]
+//! moves what comes in and what goes out.
+
+pub(crate) mod problems;
+mod versions;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use ringgate_core::ir::Kind;
+
+use crate::metrics::Metrics;
+use crate::problem::Severity;
+use crate::push::server::PeerEvent;
+use crate::push::wanted::Wanted;
+use crate::status::board::Board;
+use crate::status::coverage::{Change, DataPlanes};
+use crate::status::report::Report;
+use crate::store::Resources;
+use crate::translate::{Inputs, Options, ResolvedNames, Translation, Translator};
+use crate::watch::Batch;
+use problems::Problems;
+use versions::Versions;
+
+/// What is known, what is wanted, and what became of it.
+#[derive(Debug)]
+pub struct Reconciler {
+    options: Options,
+    resources: Resources,
+    names: Arc<ResolvedNames>,
+    translator: Translator,
+    translation: Translation,
+    wanted: Option<Arc<Wanted>>,
+    versions: Versions,
+    planes: DataPlanes,
+    board: Board,
+    problems: Problems,
+    metrics: Arc<Metrics>,
+}
+
+/// What an input asks for next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    Nothing,
+    /// Statuses may be others.
+    Refresh,
+    /// There may be another version.
+    Reconcile,
+}
+
+impl Reconciler {
+    #[must_use]
+    pub fn new(options: Options, term: u64, metrics: Arc<Metrics>) -> Self {
+        Self {
+            options,
+            resources: Resources::default(),
+            names: Arc::default(),
+            translator: Translator::default(),
+            translation: Translation::default(),
+            wanted: None,
+            versions: Versions::new(term),
+            planes: DataPlanes::default(),
+            board: Board::default(),
+            problems: Problems::default(),
+            metrics,
+        }
+    }
+
+    /// Takes a change of what is written.
+    pub fn take_batch(&mut self, batch: Batch, now: SystemTime) -> Next {
+        let first = self.wanted.is_none();
+        let changed = self.resources.apply(&batch);
+        self.problems.set_files(batch.problems);
+        self.count_problems();
+        self.metrics
+            .reloaded(!self.problems.has_broken_files(), now);
+        if changed || first {
+            Next::Reconcile
+        } else {
+            Next::Nothing
+        }
+    }
+
+    /// Takes what ExternalNames resolve to now.
+    pub fn take_names(&mut self, names: Arc<ResolvedNames>) -> Next {
+        self.names = names;
+        Next::Reconcile
+    }
+
+    /// Takes what happened with a data plane.
+    pub fn take_peer_event(&mut self, event: PeerEvent, now: Instant) -> Next {
+        if let PeerEvent::Sent { bytes, .. } = &event {
+            self.metrics.pushed(*bytes);
+        }
+        let change = self.planes.take(event, now);
+        self.metrics.set_data_planes(self.planes.len());
+        match change {
+            Change::None => Next::Nothing,
+            Change::Came(version) if self.versions.outrank(version) => {
+                // The same objects, above what it has.
+                self.wanted = None;
+                Next::Reconcile
+            }
+            Change::Acked(took) => {
+                self.metrics.acked(took);
+                Next::Refresh
+            }
+            Change::Came(_) | Change::Other => Next::Refresh,
+        }
+    }
+
+    /// Translates all that is known. Returns what is wanted from now on, if that is something new.
+    pub fn reconcile(&mut self) -> Option<Arc<Wanted>> {
+        let started = Instant::now();
+        let inputs = Inputs {
+            resources: &self.resources,
+            names: &self.names,
+            options: &self.options,
+        };
+        self.translation = self.translator.translate(&inputs);
+        self.metrics.translated(started.elapsed());
+        let objects = &self.translation.objects;
+        let before = self.wanted.as_deref();
+        let mut wanted = Wanted::new(Default::default(), objects, before);
+        if before.is_some_and(|before| before.same_objects(&wanted)) {
+            return None;
+        }
+        wanted.version = self.versions.next();
+        self.board.sent(wanted.version, objects);
+        self.metrics.set_version(wanted.version);
+        let wanted = Arc::new(wanted);
+        self.wanted = Some(wanted.clone());
+        Some(wanted)
+    }
+
+    /// Brings statuses, problems and their counts up to date.
+    pub fn refresh(&mut self, now: Instant, time: SystemTime) {
+        let verdicts = &self.translation.verdicts;
+        let coverage = self.planes.coverage(now);
+        self.board.update(verdicts, &coverage, time);
+        self.problems
+            .set_findings(verdicts.findings(), &self.resources);
+        self.count_problems();
+        for kind in [Kind::Listener, Kind::HttpRoute, Kind::Backend] {
+            let ids = self.translation.objects.keys();
+            let count = ids.filter(|id| id.kind == kind).count();
+            self.metrics.set_objects(kind, count);
+        }
+    }
+
+    /// The names that backends need the addresses of.
+    #[must_use]
+    pub fn external_names(&self) -> &BTreeSet<Arc<str>> {
+        &self.translation.external_names
+    }
+
+    /// When statuses change without any input: a data plane will have been waited for too long.
+    #[must_use]
+    pub fn next_refresh(&self, now: Instant) -> Option<Instant> {
+        self.planes.next_lag(now)
+    }
+
+    #[must_use]
+    pub fn report(&self, now: Instant) -> Report {
+        let version = self
+            .wanted
+            .as_ref()
+            .map(|wanted| wanted.version.to_string());
+        let problems = self.problems.all(&self.resources);
+        let planes = self.planes.statuses(now);
+        Report::new(version, &self.board, &problems, planes)
+    }
+
+    fn count_problems(&self) {
+        for severity in [Severity::Error, Severity::Warning, Severity::Note] {
+            let count = self.problems.count(severity);
+            self.metrics.set_problems(severity, count);
+        }
+    }
+}

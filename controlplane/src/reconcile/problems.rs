@@ -1,0 +1,96 @@
+//! The problems that stand now, of files and of what they mean together; each is logged once.
+
+use std::collections::BTreeSet;
+
+use tracing::{info, warn};
+
+use crate::problem::{Problem, Severity};
+use crate::status;
+use crate::store::{Resources, SourceReader};
+use crate::translate::problem::Finding;
+
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    of_files: Vec<Problem>,
+    findings: BTreeSet<Finding>,
+}
+
+impl Problems {
+    /// Takes all problems that files have now, and logs the new ones.
+    pub(super) fn set_files(&mut self, problems: Vec<Problem>) {
+        let known: BTreeSet<Problem> = self.of_files.iter().map(placeless).collect();
+        for problem in &problems {
+            if !known.contains(&placeless(problem)) {
+                log(problem);
+            }
+        }
+        self.of_files = problems;
+    }
+
+    /// Takes all findings of a translation, and logs the new ones.
+    pub(super) fn set_findings(&mut self, findings: Vec<&Finding>, resources: &Resources) {
+        let new = findings
+            .iter()
+            .copied()
+            .filter(|one| !self.findings.contains(one));
+        let new: Vec<&Finding> = new.collect();
+        for problem in with_places(new, resources) {
+            log(&problem);
+        }
+        self.findings = findings.into_iter().cloned().collect();
+    }
+
+    pub(super) fn has_broken_files(&self) -> bool {
+        let mut severities = self.of_files.iter().map(|problem| problem.severity);
+        severities.any(|severity| severity == Severity::Error)
+    }
+
+    /// All of them, in order of place.
+    pub(super) fn all(&self, resources: &Resources) -> Vec<Problem> {
+        let mut all = with_places(self.findings.iter().collect(), resources);
+        all.extend(self.of_files.iter().cloned());
+        all.sort();
+        all
+    }
+
+    /// How many there are of each severity.
+    pub(super) fn count(&self, severity: Severity) -> usize {
+        let of_files = self.of_files.iter().map(|problem| problem.severity);
+        let findings = self.findings.iter();
+        let findings = findings.map(|one| status::words::severity(&one.fault));
+        of_files
+            .chain(findings)
+            .filter(|one| *one == severity)
+            .count()
+    }
+}
+
+/// Findings as people read them. Files are read again for the lines, one after another.
+pub(crate) fn with_places(mut findings: Vec<&Finding>, resources: &Resources) -> Vec<Problem> {
+    findings.sort_by_key(|finding| resources.source(&finding.object).map(|one| &one.file));
+    let mut reader = SourceReader::new();
+    findings
+        .into_iter()
+        .map(|finding| {
+            let source = resources.source(&finding.object);
+            let place = source.map(|source| reader.place(source, &finding.field));
+            status::problem(finding, place)
+        })
+        .collect()
+}
+
+/// The line moves with every edit above it; the problem stays the same.
+fn placeless(problem: &Problem) -> Problem {
+    let mut same = problem.clone();
+    if let Some(place) = &mut same.place {
+        place.position = None;
+    }
+    same
+}
+
+fn log(problem: &Problem) {
+    match problem.severity {
+        Severity::Error | Severity::Warning => warn!("{problem}"),
+        Severity::Note => info!("{problem}"),
+    }
+}
