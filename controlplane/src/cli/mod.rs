@@ -1,0 +1,369 @@
+//! The command line of `ringgate`: verbs, flags and their defaults. What a verb does lies elsewhere.
+
+pub mod places;
+pub mod run;
+pub mod status;
+pub mod validate;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Everything that `ringgate` takes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ringgate",
+    version,
+    about = "An edge gateway: Kubernetes Gateway API from a folder of YAML",
+    after_help = EXIT_CODES,
+    propagate_version = false
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  fine
+  1  something is not fine: a problem was found (validate, status), or the work failed
+  2  the command line is wrong";
+
+#[derive(Clone, Debug, Args)]
+pub struct LogArgs {
+    /// What is logged to standard error: error, warn, info, debug, trace, or a filter such as
+    /// `info,ringgate_controlplane::push=debug`
+    #[arg(
+        long,
+        global = true,
+        env = "RINGGATE_LOG_LEVEL",
+        default_value = "info"
+    )]
+    pub log_level: String,
+    /// How log lines look
+    #[arg(
+        long,
+        global = true,
+        env = "RINGGATE_LOG_FORMAT",
+        default_value = "human"
+    )]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve what DIR says: starts a control plane and a data plane, and keeps them alive
+    Run(RunArgs),
+    /// Only the control plane: watches DIR and tells data planes what shall be in force
+    Controlplane(ControlPlaneVerb),
+    /// Only a data plane: carries the traffic (flags: `ringgate dataplane --help`)
+    #[command(disable_help_flag = true)]
+    Dataplane(DataPlaneVerb),
+    /// Print everything that is wrong in files; exit code 1 if there is an error
+    Validate(ValidateArgs),
+    /// What is in force, and what is not fine; exit code 1 if something is not fine
+    Status(StatusArgs),
+    /// The configuration in force
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Print a completion script for SHELL
+    Completions { shell: clap_complete::Shell },
+    /// Print the version
+    Version,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub control: ControlPlaneArgs,
+    #[command(flatten)]
+    pub data: DataPlaneArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ControlPlaneVerb {
+    #[command(flatten)]
+    pub control: ControlPlaneArgs,
+    /// End when standard input closes (how `run` makes sure that nobody outlives it)
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
+}
+
+/// What steers a control plane.
+#[derive(Clone, Debug, Args)]
+pub struct ControlPlaneArgs {
+    /// A folder (with its sub-folders) of Kubernetes YAML, or one file
+    pub dir: PathBuf,
+    /// Serve Gateways of this class too, whether or not DIR has the GatewayClass (repeatable)
+    #[arg(
+        long = "gateway-class",
+        value_name = "NAME",
+        env = "RINGGATE_GATEWAY_CLASS",
+        value_delimiter = ','
+    )]
+    pub gateway_classes: Vec<String>,
+    /// Answer for Services without endpoints with a built-in echo backend
+    #[arg(long, env = "RINGGATE_ECHO")]
+    pub echo: bool,
+    /// Unix socket between control plane and data plane [default: control.sock in
+    /// $RINGGATE_RUNTIME_DIR, else /run/ringgate as root, else a folder of the user's own; `run`
+    /// uses one folder there for each DIR]
+    #[arg(long, value_name = "PATH", env = "RINGGATE_SOCKET")]
+    pub socket: Option<PathBuf>,
+    /// Where the control plane answers /livez, /readyz, /metrics and /status
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "RINGGATE_CONTROLLER_ADMIN",
+        default_value = DEFAULT_CONTROLLER_ADMIN
+    )]
+    pub controller_admin: SocketAddr,
+}
+
+pub const DEFAULT_CONTROLLER_ADMIN: &str = "127.0.0.1:9902";
+pub const DEFAULT_ADMIN: &str = "127.0.0.1:9901";
+
+/// What `run` passes on to the data plane.
+#[derive(Clone, Debug, Args)]
+pub struct DataPlaneArgs {
+    /// Where the data plane keeps its last good snapshot [default: $RINGGATE_STATE_DIR, else
+    /// /var/lib/ringgate as root, else below $XDG_STATE_HOME; `run` uses one folder there for each
+    /// DIR]
+    #[arg(long, value_name = "PATH")]
+    pub state_dir: Option<PathBuf>,
+    /// Where the data plane answers /livez, /readyz, /metrics and /config
+    #[arg(long, value_name = "ADDR", env = "RINGGATE_ADMIN", default_value = DEFAULT_ADMIN)]
+    pub admin: SocketAddr,
+    /// Threads that carry traffic [default: one for each CPU that is ours]
+    #[arg(long, value_name = "N", env = "RINGGATE_WORKERS")]
+    pub workers: Option<NonZeroU16>,
+    /// How the kernel is asked for input and output
+    #[arg(long, env = "RINGGATE_DRIVER", default_value = "auto")]
+    pub driver: Driver,
+    /// Where requests are logged as JSON lines: `off`, `stdout`, or a file
+    #[arg(
+        long,
+        value_name = "off|stdout|FILE",
+        env = "RINGGATE_ACCESS_LOG",
+        default_value = "off"
+    )]
+    pub access_log: PathBuf,
+    /// How long requests in flight may go on after SIGTERM
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "RINGGATE_DRAIN_GRACE",
+        default_value = "30s",
+        value_parser = humantime::parse_duration
+    )]
+    pub drain_grace: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Driver {
+    /// The best that this kernel allows
+    Auto,
+    #[value(name = "io_uring")]
+    IoUring,
+    Epoll,
+}
+
+impl Driver {
+    fn as_flag(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DataPlaneVerb {
+    /// Passed on to `ringgate-dataplane`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ValidateArgs {
+    /// Files and folders
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Take Gateways of this class as ours too (repeatable)
+    #[arg(
+        long = "gateway-class",
+        value_name = "NAME",
+        env = "RINGGATE_GATEWAY_CLASS",
+        value_delimiter = ','
+    )]
+    pub gateway_classes: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The control plane's admin address
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "RINGGATE_CONTROLLER_ADMIN",
+        default_value = DEFAULT_CONTROLLER_ADMIN
+    )]
+    pub controller_admin: SocketAddr,
+    /// How it is printed
+    #[arg(short, long, default_value = "table")]
+    pub output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Table,
+    Json,
+    Yaml,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Print what the data plane has in force, as JSON
+    Dump {
+        /// The data plane's admin address
+        #[arg(long, value_name = "ADDR", env = "RINGGATE_ADMIN", default_value = DEFAULT_ADMIN)]
+        admin: SocketAddr,
+    },
+}
+
+impl ControlPlaneArgs {
+    /// The arguments of `ringgate controlplane` that say the same.
+    #[must_use]
+    pub fn to_arguments(&self, socket: &std::path::Path) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["--socket".into(), socket.into()];
+        for class in &self.gateway_classes {
+            arguments.extend(["--gateway-class".into(), class.into()]);
+        }
+        if self.echo {
+            arguments.push("--echo".into());
+        }
+        arguments.push("--controller-admin".into());
+        arguments.push(self.controller_admin.to_string().into());
+        arguments.extend(["--".into(), self.dir.clone().into()]);
+        arguments
+    }
+}
+
+impl DataPlaneArgs {
+    /// The arguments of `ringgate-dataplane` that say the same.
+    #[must_use]
+    pub fn to_arguments(
+        &self,
+        socket: &std::path::Path,
+        state_dir: &std::path::Path,
+    ) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec![
+            "--socket".into(),
+            socket.into(),
+            "--state-dir".into(),
+            state_dir.into(),
+            "--admin".into(),
+            self.admin.to_string().into(),
+            "--driver".into(),
+            self.driver.as_flag().into(),
+            "--access-log".into(),
+            self.access_log.clone().into(),
+            "--drain-grace".into(),
+            humantime::format_duration(self.drain_grace)
+                .to_string()
+                .replace(' ', "")
+                .into(),
+        ];
+        if let Some(workers) = self.workers {
+            arguments.extend(["--workers".into(), workers.to_string().into()]);
+        }
+        arguments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use std::path::Path;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_run_was_told_reaches_the_control_plane() {
+        let line = [
+            "ringgate",
+            "run",
+            "site",
+            "--echo",
+            "--gateway-class",
+            "cilium",
+            "--gateway-class",
+            "nginx",
+            "--controller-admin",
+            "127.0.0.1:1",
+        ];
+        let Verb::Run(run) = Cli::try_parse_from(line).unwrap().verb else {
+            panic!("not run");
+        };
+        let passed = run.control.to_arguments(Path::new("/s"));
+        let again = ["ringgate".into(), "controlplane".into()]
+            .into_iter()
+            .chain(passed);
+        let Verb::Controlplane(verb) = Cli::try_parse_from(again).unwrap().verb else {
+            panic!("not controlplane");
+        };
+        assert_eq!(verb.control.gateway_classes, ["cilium", "nginx"]);
+        assert_eq!(verb.control.socket.as_deref(), Some(Path::new("/s")));
+        assert_eq!(verb.control.dir, Path::new("site"));
+        assert_eq!(verb.control.controller_admin.port(), 1);
+        assert!(verb.control.echo);
+    }
+
+    #[test]
+    fn the_data_plane_gets_its_flags_as_it_reads_them() {
+        let line = [
+            "ringgate",
+            "run",
+            ".",
+            "--workers",
+            "2",
+            "--drain-grace",
+            "1m 30s",
+        ];
+        let Verb::Run(run) = Cli::try_parse_from(line).unwrap().verb else {
+            panic!("not run");
+        };
+        let passed = run.data.to_arguments(Path::new("/s"), Path::new("/d"));
+        let text = passed.join(" ".as_ref()).into_string().unwrap();
+        assert_eq!(
+            text,
+            "--socket /s --state-dir /d --admin 127.0.0.1:9901 --driver auto --access-log off \
+             --drain-grace 1m30s --workers 2"
+        );
+    }
+
+    #[test]
+    fn everything_after_dataplane_is_passed_on() {
+        let line = ["ringgate", "dataplane", "--help", "--workers", "2"];
+        let Verb::Dataplane(verb) = Cli::try_parse_from(line).unwrap().verb else {
+            panic!("not dataplane");
+        };
+        assert_eq!(verb.arguments, ["--help", "--workers", "2"]);
+    }
+}

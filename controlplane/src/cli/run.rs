@@ -1,0 +1,213 @@
+//! `ringgate run`: which processes are started with which arguments, and the first lines that tell
+//! the user what is served.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::places::{PlaceError, Surroundings, make_private, private_name};
+use super::{LogArgs, LogFormat, RunArgs};
+use crate::admin::client;
+use crate::status::report::Report;
+use crate::supervise::Program;
+
+/// The file name of the data plane's program; it lies beside ours.
+pub const DATA_PLANE: &str = "ringgate-dataplane";
+/// The socket's name in its folder.
+pub const SOCKET: &str = "control.sock";
+/// Ends a process when its standard input closes, which happens when its supervisor dies.
+const LIFELINE: &str = "--exit-with-stdin";
+
+/// Where `run` keeps what its two processes share.
+#[derive(Debug)]
+pub struct Places {
+    pub socket: PathBuf,
+    pub state_dir: PathBuf,
+}
+
+impl Places {
+    /// As the command line says, else private to DIR; the folders are made.
+    ///
+    /// # Errors
+    /// When DIR isn't there, or a folder can't be made.
+    pub fn prepare(run: &RunArgs, surroundings: &Surroundings) -> Result<Self, PlaceError> {
+        let own = private_name(&run.control.dir)?;
+        let socket = match &run.control.socket {
+            Some(socket) => socket.clone(),
+            None => {
+                let folder = surroundings.runtime().join(&own);
+                make_private(&folder, surroundings)?;
+                folder.join(SOCKET)
+            }
+        };
+        let state_dir = match &run.data.state_dir {
+            Some(dir) => dir.clone(),
+            None => surroundings.state().join(&own),
+        };
+        make_private(&state_dir, surroundings)?;
+        Ok(Self { socket, state_dir })
+    }
+}
+
+/// Both processes; `ours` is the path of this program.
+#[must_use]
+pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> Vec<Program> {
+    let environment = log_environment(log);
+    let mut control: Vec<OsString> = vec!["controlplane".into(), LIFELINE.into()];
+    control.extend(run.control.to_arguments(&places.socket));
+    let mut data: Vec<OsString> = vec![LIFELINE.into()];
+    data.extend(run.data.to_arguments(&places.socket, &places.state_dir));
+    vec![
+        Program {
+            name: "control plane",
+            path: ours.to_owned(),
+            arguments: control,
+            environment: environment.clone(),
+        },
+        Program {
+            name: "data plane",
+            path: ours.with_file_name(DATA_PLANE),
+            arguments: data,
+            environment,
+        },
+    ]
+}
+
+/// Both processes log as this one does.
+fn log_environment(log: &LogArgs) -> Vec<(&'static str, OsString)> {
+    let format = match log.log_format {
+        LogFormat::Human => "human",
+        LogFormat::Json => "json",
+    };
+    vec![
+        ("RINGGATE_LOG_LEVEL", log.log_level.clone().into()),
+        ("RINGGATE_LOG_FORMAT", format.into()),
+    ]
+}
+
+/// How often it is asked whether all is ready, and for how long.
+const POLL: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until a data plane has put a version in force; then tells what is served. `None` when that
+/// doesn't come to pass: the processes' own logs say why.
+pub async fn greeting(dir: &Path, admin: SocketAddr) -> Option<String> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(report) = ready_report(admin).await {
+            return Some(greet(dir, admin, &report));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    None
+}
+
+async fn ready_report(admin: SocketAddr) -> Option<Report> {
+    let body = client::get(admin, "/status").await.ok()?;
+    let report: Report = serde_json::from_slice(&body).ok()?;
+    let mut planes = report.data_planes.iter();
+    let is_ready = report.version.is_some() && planes.any(|plane| plane.version == report.version);
+    is_ready.then_some(report)
+}
+
+fn greet(dir: &Path, admin: SocketAddr, report: &Report) -> String {
+    let mut lines = vec![format!("Ringgate serves {}:", dir.display())];
+    for gateway in &report.gateways {
+        for listener in &gateway.listeners {
+            let programmed = listener.conditions.iter();
+            let mut programmed = programmed.filter(|one| one.condition_type == "Programmed");
+            if !programmed.any(|one| one.is_fine()) {
+                continue;
+            }
+            let addresses = match gateway.addresses.as_slice() {
+                [] => vec!["localhost".to_owned()],
+                some => some.iter().map(|one| bracketed(one)).collect(),
+            };
+            for address in addresses {
+                let hosts = match listener.hostname.as_str() {
+                    "*" => String::new(),
+                    hostname => format!(" for {hostname}"),
+                };
+                lines.push(format!(
+                    "  http://{address}:{}{hosts}, listener {} of Gateway {}/{}, routes: {}",
+                    listener.port,
+                    listener.name,
+                    gateway.namespace,
+                    gateway.name,
+                    listener.attached_routes
+                ));
+            }
+        }
+    }
+    if lines.len() == 1 {
+        lines = vec![format!(
+            "Ringgate found no listener to serve in {}",
+            dir.display()
+        )];
+    }
+    if !report.is_fine() {
+        let command = "ringgate status --controller-admin";
+        lines.push(format!("Not all is fine: `{command} {admin}` tells what"));
+    }
+    lines.join("\n")
+}
+
+fn bracketed(address: &str) -> String {
+    if address.contains(':') {
+        format!("[{address}]")
+    } else {
+        address.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Verb};
+    use clap::Parser;
+
+    #[test]
+    fn two_folders_have_two_sockets_and_one_folder_keeps_its_state() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut surroundings = Surroundings::of_this_process();
+        surroundings.runtime_dir = Some(temp.path().join("run"));
+        surroundings.state_dir = Some(temp.path().join("state"));
+        let places = |name: &str| {
+            let dir = temp.path().join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            let cli = Cli::try_parse_from(["ringgate".as_ref(), "run".as_ref(), dir.as_os_str()]);
+            let Verb::Run(run) = cli.unwrap().verb else {
+                panic!("not run");
+            };
+            Places::prepare(&run, &surroundings).unwrap()
+        };
+        let (one, two, again) = (places("one"), places("two"), places("one"));
+        assert_ne!(one.socket, two.socket);
+        assert_ne!(one.state_dir, two.state_dir);
+        assert_eq!(one.state_dir, again.state_dir);
+        assert!(one.state_dir.is_dir() && one.socket.parent().unwrap().is_dir());
+    }
+
+    #[test]
+    fn both_processes_are_told_to_end_with_this_one() {
+        let line = ["ringgate", "run", "site", "--log-level", "debug"];
+        let cli = Cli::try_parse_from(line).unwrap();
+        let Verb::Run(run) = cli.verb else {
+            panic!("not run");
+        };
+        let places = Places {
+            socket: "/s".into(),
+            state_dir: "/d".into(),
+        };
+        let programs = programs(&run, &cli.log, &places, Path::new("/bin/ringgate"));
+        assert_eq!(programs[0].path, Path::new("/bin/ringgate"));
+        assert_eq!(programs[0].arguments[..2], ["controlplane", LIFELINE]);
+        assert_eq!(programs[1].path, Path::new("/bin/ringgate-dataplane"));
+        assert_eq!(programs[1].arguments[0], LIFELINE);
+        for program in programs {
+            let level = ("RINGGATE_LOG_LEVEL", OsString::from("debug"));
+            assert!(program.environment.contains(&level));
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! `ringgate status`: a report as a table that people read.
+
+use std::fmt::Write;
+
+use crate::status::condition::Condition;
+use crate::status::coverage::DataPlaneStatus;
+use crate::status::objects::{GatewayStatus, ListenerStatus};
+use crate::status::report::{ProblemStatus, Report};
+
+/// The whole report, ending with a line feed.
+#[must_use]
+pub fn table(report: &Report) -> String {
+    let mut out = String::new();
+    write_all(&mut out, report);
+    out
+}
+
+fn write_all(out: &mut String, report: &Report) {
+    let version = report.version.as_deref().unwrap_or("none yet");
+    line(out, &format!("{}, version {version}", report.software));
+    line(out, "");
+    listeners(out, &report.gateways);
+    not_fine(out, report);
+    problems(out, &report.problems);
+    data_planes(out, &report.data_planes);
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text.trim_end());
+    out.push('\n');
+}
+
+fn listeners(out: &mut String, gateways: &[GatewayStatus]) {
+    let head = [
+        "GATEWAY", "LISTENER", "ADDRESS", "HOSTNAME", "ROUTES", "STATE",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    for gateway in gateways {
+        for listener in &gateway.listeners {
+            rows.push([
+                format!("{}/{}", gateway.namespace, gateway.name),
+                listener.name.clone(),
+                address(gateway, listener),
+                listener.hostname.clone(),
+                listener.attached_routes.to_string(),
+                state(&listener.conditions),
+            ]);
+        }
+    }
+    if rows.len() == 1 {
+        line(out, "No Gateway is served.");
+        return;
+    }
+    columns(out, &rows);
+}
+
+fn address(gateway: &GatewayStatus, listener: &ListenerStatus) -> String {
+    let port = listener.port;
+    if gateway.addresses.is_empty() {
+        return format!("*:{port}");
+    }
+    let all = gateway.addresses.iter().map(|address| {
+        if address.contains(':') {
+            format!("[{address}]:{port}")
+        } else {
+            format!("{address}:{port}")
+        }
+    });
+    all.collect::<Vec<_>>().join(" ")
+}
+
+/// The first condition that isn't fine, in one word.
+fn state(conditions: &[Condition]) -> String {
+    let bad = conditions.iter().find(|condition| !condition.is_fine());
+    bad.map_or_else(|| "fine".to_owned(), |condition| condition.reason.clone())
+}
+
+fn columns<const N: usize>(out: &mut String, rows: &[[String; N]]) {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in rows {
+        let mut text = String::new();
+        for (width, cell) in widths.iter().zip(row) {
+            // Writing to a text can't fail.
+            let _ = write!(text, "{cell:width$}  ");
+        }
+        line(out, &text);
+    }
+}
+
+fn not_fine(out: &mut String, report: &Report) {
+    let bad = report.conditions().filter(|(_, one)| !one.is_fine());
+    let mut before = None;
+    for (about, condition) in bad {
+        if before.is_none() {
+            line(out, "\nNot fine:");
+        }
+        if before.as_ref() != Some(&about) {
+            line(out, &format!("  {about}"));
+        }
+        let Condition {
+            condition_type,
+            status,
+            reason,
+            message,
+            ..
+        } = condition;
+        line(
+            out,
+            &format!("      {condition_type}={status:?} {reason}: {message}"),
+        );
+        before = Some(about);
+    }
+}
+
+fn problems(out: &mut String, problems: &[ProblemStatus]) {
+    if problems.is_empty() {
+        return;
+    }
+    line(out, "\nProblems:");
+    for problem in problems {
+        line(out, &format!("  {}", sentence(problem)));
+        if let Some(remedy) = &problem.remedy {
+            line(out, &format!("      remedy: {remedy}"));
+        }
+    }
+}
+
+fn sentence(problem: &ProblemStatus) -> String {
+    let parts = [
+        problem.place.clone().unwrap_or_default(),
+        problem.severity.clone(),
+        problem.object.clone().unwrap_or_default(),
+        problem.field.clone(),
+        problem.message.clone(),
+    ];
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(": ")
+}
+
+fn data_planes(out: &mut String, planes: &[DataPlaneStatus]) {
+    if planes.is_empty() {
+        line(out, "\nNo data plane is connected.");
+        return;
+    }
+    line(out, "");
+    let head = [
+        "DATA PLANE",
+        "SOFTWARE",
+        "DRIVER",
+        "WORKERS",
+        "VERSION",
+        "STATE",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    for plane in planes {
+        let state = match plane {
+            DataPlaneStatus { draining: true, .. } => "draining".to_owned(),
+            DataPlaneStatus { lagging: true, .. } => "lagging".to_owned(),
+            plane if !plane.failures.is_empty() => format!("failures: {}", plane.failures.len()),
+            _ => "fine".to_owned(),
+        };
+        rows.push([
+            plane.instance.clone(),
+            plane.software.clone(),
+            plane.driver.clone(),
+            plane.workers.to_string(),
+            plane
+                .version
+                .clone()
+                .unwrap_or_else(|| "none yet".to_owned()),
+            state,
+        ]);
+    }
+    columns(out, &rows);
+    for plane in planes {
+        for failure in &plane.failures {
+            line(out, &format!("  {}: {}", failure.id, failure.reason));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::condition::Truth;
+    use crate::status::coverage::FailureStatus;
+
+    fn condition(name: &str, status: Truth, reason: &str, message: &str) -> Condition {
+        Condition::new(name, status, reason, message.to_owned())
+    }
+
+    fn listener(name: &str, port: u16, conditions: Vec<Condition>) -> ListenerStatus {
+        ListenerStatus {
+            name: name.to_owned(),
+            port,
+            protocol: "HTTP".to_owned(),
+            hostname: "*".to_owned(),
+            supported_kinds: Vec::new(),
+            attached_routes: 2,
+            conditions,
+        }
+    }
+
+    fn gateway(listeners: Vec<ListenerStatus>) -> GatewayStatus {
+        GatewayStatus {
+            namespace: "default".to_owned(),
+            name: "hello".to_owned(),
+            class: "ringgate".to_owned(),
+            addresses: Vec::new(),
+            conditions: vec![condition("Accepted", Truth::True, "Accepted", "")],
+            listeners,
+        }
+    }
+
+    fn data_plane() -> DataPlaneStatus {
+        DataPlaneStatus {
+            instance: "host-1".to_owned(),
+            software: "ringgate-dataplane 0.1.0".to_owned(),
+            driver: "epoll".to_owned(),
+            workers: 2,
+            version: Some("7.1".to_owned()),
+            draining: false,
+            lagging: false,
+            failures: vec![FailureStatus {
+                id: "listener/default/hello/low".to_owned(),
+                reason: "port 80: permission denied".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_table_shows_what_is_served_and_what_is_not_fine() {
+        let fine = condition("Conflicted", Truth::False, "NoConflicts", "");
+        let message = "port 80: permission denied";
+        let bad = condition("Programmed", Truth::False, "PortUnavailable", message);
+        let report = Report {
+            software: "ringgate 0.1.0".to_owned(),
+            version: Some("7.1".to_owned()),
+            gateways: vec![gateway(vec![
+                listener("http", 8080, vec![fine]),
+                listener("low", 80, vec![bad]),
+            ])],
+            problems: vec![ProblemStatus {
+                place: Some("a.yaml:3:5".to_owned()),
+                severity: "error".to_owned(),
+                object: Some("HTTPRoute default/app".to_owned()),
+                field: "spec".to_owned(),
+                message: "bad".to_owned(),
+                remedy: Some("mend it".to_owned()),
+            }],
+            data_planes: vec![data_plane()],
+            ..Report::default()
+        };
+        assert!(!report.is_fine());
+        assert_eq!(
+            table(&report),
+            "\
+ringgate 0.1.0, version 7.1
+
+GATEWAY        LISTENER  ADDRESS  HOSTNAME  ROUTES  STATE
+default/hello  http      *:8080   *         2       fine
+default/hello  low       *:80     *         2       PortUnavailable
+
+Not fine:
+  Gateway default/hello listener low
+      Programmed=False PortUnavailable: port 80: permission denied
+
+Problems:
+  a.yaml:3:5: error: HTTPRoute default/app: spec: bad
+      remedy: mend it
+
+DATA PLANE  SOFTWARE                  DRIVER  WORKERS  VERSION  STATE
+host-1      ringgate-dataplane 0.1.0  epoll   2        7.1      failures: 1
+  listener/default/hello/low: port 80: permission denied
+"
+        );
+    }
+}
