@@ -3,10 +3,10 @@
 //! `RINGGATE_BLESS=1 cargo test -p ringgate-controlplane --test golden` writes the outputs anew: read
 //! the difference before it is committed.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test may end at the first surprise"
+    reason = "a test that can't go on shall stop"
 )]
 
 use std::collections::BTreeMap;
