@@ -15,7 +15,7 @@ use ringgate_controlplane::cli::{
     self, Cli, ConfigVerb, ControlPlaneVerb, DataPlaneVerb, LogArgs, LogFormat, Output, RunArgs,
     StatusArgs, ValidateArgs, Verb,
 };
-use ringgate_controlplane::serve::{self, Config};
+use ringgate_controlplane::serve::{Config, ControlPlane};
 use ringgate_controlplane::status::report::Report;
 use ringgate_controlplane::supervise::{SuperviseError, supervise};
 use ringgate_controlplane::translate::Options;
@@ -139,7 +139,8 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
         },
         admin: args.controller_admin,
     };
-    serve::serve(config, stop(verb.exit_with_stdin)?).await?;
+    let stop = stop(verb.exit_with_stdin)?;
+    ControlPlane::bind(config).await?.run(stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,12 +3,14 @@
 //! One task owns the [`Reconciler`]; everything else talks to it by channels, so no lock is held.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -46,61 +48,90 @@ pub enum ServeError {
     WatchEnded,
 }
 
+/// A control plane that has its addresses, but doesn't serve yet.
+#[derive(Debug)]
+pub struct ControlPlane {
+    admin: TcpListener,
+    socket: Socket,
+    options: Options,
+    _watch: FileWatch,
+    batches: mpsc::Receiver<Batch>,
+}
+
+impl ControlPlane {
+    /// # Errors
+    /// When an address or the socket can't be had, or watching fails.
+    pub async fn bind(config: Config) -> Result<Self, ServeError> {
+        let admin = admin::bind(config.admin).await?;
+        let socket = Socket::bind(&config.socket).await?;
+        let (watch, batches) = FileWatch::start(config.roots)?;
+        Ok(Self {
+            admin,
+            socket,
+            options: config.options,
+            _watch: watch,
+            batches,
+        })
+    }
+
+    /// Where the admin server listens, the port chosen.
+    ///
+    /// # Errors
+    /// When the kernel doesn't tell.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Serves until `stop` resolves.
+    ///
+    /// # Errors
+    /// When the push service or the watch ends by itself.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let metrics = Arc::new(Metrics::default());
+        let (wanted, wanted_seen) = watch::channel(None);
+        let (reports, asks) = mpsc::channel(16);
+        let (peer_events, events) = mpsc::channel(PEER_EVENTS);
+        let (goodbye, leave) = oneshot::channel::<()>();
+
+        let sources = admin::Sources {
+            metrics: metrics.clone(),
+            reports,
+            wanted: wanted_seen.clone(),
+        };
+        let admin = tokio::spawn(admin::serve(self.admin, sources));
+        // Resolves when `goodbye` is dropped.
+        let left = async { drop(leave.await) };
+        let push = server::serve(self.socket, wanted_seen, peer_events, left);
+        let mut push = tokio::spawn(push);
+        let (external, names, resolver) = start_resolver();
+        let channels = Channels {
+            batches: self.batches,
+            names,
+            events,
+            asks,
+            external,
+            wanted,
+        };
+        let reconciler = Reconciler::new(self.options, term(), metrics);
+        let outcome = tokio::select! {
+            outcome = Loop::new(reconciler, channels).run() => outcome,
+            ended = &mut push => return ended.map_or(Ok(()), |served| Ok(served?)),
+            () = stop => Ok(()),
+        };
+        // The loop is gone, and with it the sender of what is wanted: streams end, the socket goes.
+        drop(goodbye);
+        admin.abort();
+        resolver.abort();
+        match tokio::time::timeout(GOODBYE, push).await {
+            Ok(Ok(served)) => served?,
+            Ok(Err(_)) | Err(_) => warn!("data planes' streams didn't end in time"),
+        }
+        outcome
+    }
+}
+
 /// How long data planes' streams may take to end once this process does.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-/// Serves until `stop` resolves.
-///
-/// # Errors
-/// When an address or the socket can't be had, or watching fails.
-pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let admin = admin::bind(config.admin).await?;
-    let socket = Socket::bind(&config.socket).await?;
-    let (_watch, batches) = FileWatch::start(config.roots)?;
-
-    let metrics = Arc::new(Metrics::default());
-    let (wanted, wanted_seen) = watch::channel(None);
-    let (report_asks, asks) = mpsc::channel(16);
-    let (peer_events, events) = mpsc::channel(PEER_EVENTS);
-    let (goodbye, leave) = oneshot::channel::<()>();
-
-    let sources = admin::Sources {
-        metrics: metrics.clone(),
-        reports: report_asks,
-        wanted: wanted_seen.clone(),
-    };
-    let admin = tokio::spawn(admin::serve(admin, sources));
-    let left = async {
-        // Dropped or sent: in either case it is time.
-        let _ = leave.await;
-    };
-    let push = tokio::spawn(server::serve(socket, wanted_seen, peer_events, left));
-    let (external, names, resolver) = start_resolver();
-
-    let reconciler = Reconciler::new(config.options, term(), metrics);
-    let channels = Channels {
-        batches,
-        names,
-        events,
-        asks,
-        external,
-        wanted,
-    };
-    info!(socket = %config.socket.display(), admin = %config.admin, "the control plane serves");
-    let outcome = tokio::select! {
-        outcome = Loop::new(reconciler, channels).run() => outcome,
-        () = stop => Ok(()),
-    };
-    // The loop is gone, and with it the sender of what is wanted: streams end, the socket goes.
-    drop(goodbye);
-    admin.abort();
-    resolver.abort();
-    match tokio::time::timeout(GOODBYE, push).await {
-        Ok(Ok(served)) => served?,
-        Ok(Err(_)) | Err(_) => warn!("data planes' streams didn't end in time"),
-    }
-    outcome
-}
 
 /// The order of versions in file mode: seconds since 1970.
 fn term() -> u64 {
