@@ -8,6 +8,7 @@
 //! - [`ir`]: what the control plane wants in force, as plain enums and structs
 //! - [`wire`]: the same as protobuf messages; bounded decoding that never panics
 //! - [`table`]: a snapshot compiled into what a shard looks requests up in
+//! - [`proxy_protocol`]: who the client is, told by a balancer in front
 //! - [`http1`]: HTTP/1.1 and 1.0 heads, bodies and connection state (RFC 9112), sans-IO
 //! - [`route`]: a request's path, host, query and headers against a table
 //! - [`filter`]: what a rule does to a request or a response on its way
@@ -19,6 +20,7 @@ pub mod filter;
 pub mod http1;
 pub mod ir;
 pub mod limits;
+pub mod proxy_protocol;
 pub mod retry;
 pub mod route;
 pub mod table;

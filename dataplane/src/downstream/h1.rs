@@ -44,27 +44,29 @@ enum Next {
     Close,
 }
 
-/// Serves requests until either side ends the connection.
-pub(crate) async fn serve(downstream: Downstream) {
+/// Serves requests until either side ends the connection. `begun` is what has come already.
+pub(crate) async fn serve(downstream: Downstream, mut begun: Option<Buffer>) {
     loop {
         let keep_alive = settings(&downstream, |settings| settings.timeouts.keep_alive);
         let now = downstream.shard.deadlines.now();
         downstream.watch.set(now, keep_alive, Action::EndIdle);
-        if downstream.shard.is_draining()
-            || downstream.stream.readable().await.is_err()
-            || downstream.watch.has_fired()
+        let input = begun.take();
+        if input.is_none()
+            && (downstream.shard.is_draining()
+                || downstream.stream.readable().await.is_err()
+                || downstream.watch.has_fired())
         {
             return;
         }
         // Boxed, so that an idle connection's task is small.
-        match Box::pin(burst(&downstream)).await {
+        match Box::pin(burst(&downstream, input)).await {
             Next::Idle => {}
             Next::Close => return,
         }
     }
 }
 
-fn settings<T>(downstream: &Downstream, get: impl FnOnce(&ListenerSettings) -> T) -> T {
+pub(super) fn settings<T>(downstream: &Downstream, get: impl FnOnce(&ListenerSettings) -> T) -> T {
     let table = downstream.shard.table();
     match table.port(downstream.bind) {
         Some(port) => get(&port.settings),
@@ -73,9 +75,9 @@ fn settings<T>(downstream: &Downstream, get: impl FnOnce(&ListenerSettings) -> T
 }
 
 /// Requests that follow one another closely share a buffer and a head.
-async fn burst(downstream: &Downstream) -> Next {
+async fn burst(downstream: &Downstream, begun: Option<Buffer>) -> Next {
     let mut session = Session {
-        input: downstream.shard.buffers.take(),
+        input: begun.unwrap_or_else(|| downstream.shard.buffers.take()),
         head: RequestHead::default(),
         body: Relay::discard(Framing::None),
         side: RefCell::default(),

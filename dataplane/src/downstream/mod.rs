@@ -1,6 +1,7 @@
 //! The downstream side: a client's connection, from request to request.
 
 pub(crate) mod h1;
+mod proxy_protocol;
 pub(crate) mod reply;
 
 use std::net::SocketAddr;
@@ -37,19 +38,25 @@ pub(crate) async fn serve(
     shard.counters.total(|totals| totals.connections += 1);
     let watch = shard.deadlines.watch(stream.fd());
     let client = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let is_trusted = is_trusted(shard, bind, client);
-    let downstream = Downstream {
+    let mut downstream = Downstream {
         shard,
         bind,
         stream,
         watch,
         client,
-        is_trusted,
+        is_trusted: is_trusted(shard, bind, client),
         _counted: counted,
     };
-    h1::serve(downstream).await;
+    match proxy_protocol::receive(&mut downstream).await {
+        Ok(begun) => h1::serve(downstream, begun).await,
+        Err(error) => {
+            tracing::debug!(peer = %client, %error, "a connection is refused");
+            shard.counters.total(|totals| totals.refused_requests += 1);
+        }
+    }
 }
 
+/// Whether an address is one of the listener's trusted proxies.
 fn is_trusted(shard: &Shard, bind: Bind, client: SocketAddr) -> bool {
     let table = shard.table();
     let networks = table.port(bind).map(|port| &port.settings.trusted_proxies);

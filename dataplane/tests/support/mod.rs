@@ -11,10 +11,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use prost::Message;
+pub(crate) use ringgate_core::ir::Rule;
 use ringgate_core::ir::{
     Attachment, Backend, BackendSettings, BackendTarget, Endpoint, Endpoints, Filter, Hostname,
     HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName, PathMatch, Protocol,
-    Rule, Snapshot, Timeouts, Version, WeightedBackend,
+    Snapshot, Timeouts, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 use tempfile::TempDir;

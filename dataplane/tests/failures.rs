@@ -1,0 +1,306 @@
+//! What a client sees when backends, clients or time fail.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on shall stop")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ringgate_core::ir::{
+    BackendSettings, DownstreamTimeouts, HttpLimits, ListenerSettings, Retry, Timeouts,
+};
+use support::{Origin, PATIENCE, Then, Wanted, plain, rule};
+
+/// An address where nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// A backend that reads and never answers.
+fn silent() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut bytes = [0; 1000];
+                while matches!(stream.read(&mut bytes), Ok(1..)) {}
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn no_route_no_endpoint_and_no_listener_at_the_endpoint_have_their_status() {
+    let gateway = Wanted::new()
+        .backend("empty", &[])
+        .backend("down", &[nobody()])
+        .route(vec![
+            support::Rule {
+                matches: vec![support::prefix("/empty")],
+                ..rule("empty")
+            },
+            support::Rule {
+                matches: vec![support::prefix("/down")],
+                ..rule("down")
+            },
+            support::Rule {
+                matches: vec![support::prefix("/none")],
+                backends: vec![],
+                ..rule("x")
+            },
+        ])
+        .start();
+    assert_eq!(gateway.get("/").0, 404);
+    assert_eq!(gateway.get("/empty").0, 503);
+    assert_eq!(gateway.get("/down").0, 503);
+    assert_eq!(gateway.get("/none").0, 500);
+}
+
+#[test]
+fn a_connect_failure_goes_to_another_endpoint_once() {
+    let origin = Origin::start(plain);
+    let addresses = [nobody(), origin.address];
+    let gateway = Wanted::new()
+        .backend("one", &addresses)
+        .route(vec![rule("one")])
+        .start();
+    for _ in 0..50 {
+        assert_eq!(gateway.get("/").0, 200);
+    }
+    let mut client = gateway.connect();
+    for _ in 0..50 {
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+        assert_eq!(client.response().status, 200);
+    }
+}
+
+#[test]
+fn a_reused_connection_that_closes_is_no_failure_for_an_idempotent_request() {
+    let origin = Origin::start(|stream, request| {
+        plain(stream, request);
+        Then::Close
+    });
+    let wanted = Wanted::new()
+        .backend("one", &[origin.address])
+        .route(vec![rule("one")]);
+    let gateway = wanted.start();
+    let mut client = gateway.connect();
+    for _ in 0..200 {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+    }
+}
+
+#[test]
+fn a_request_that_is_not_idempotent_is_never_sent_twice() {
+    let origin = Origin::start(|_, _| Then::Close);
+    let wanted = Wanted::new()
+        .backend("one", &[origin.address])
+        .route(vec![rule("one")]);
+    let gateway = wanted.start();
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.response().status, 502);
+    origin.request();
+    assert!(origin.has_none());
+}
+
+#[test]
+fn configured_statuses_are_retried_and_the_last_answer_is_passed_on() {
+    let origin = Origin::start(|stream, _| {
+        stream
+            .write_all(b"HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nbusy")
+            .unwrap();
+        Then::Next
+    });
+    let retry = Retry {
+        codes: vec![503],
+        attempts: 2,
+        backoff: Some(Duration::from_millis(1)),
+    };
+    let wanted = Wanted::new().backend("one", &[origin.address]);
+    let rule = support::Rule {
+        retry: Some(retry),
+        ..rule("one")
+    };
+    let gateway = wanted.route(vec![rule]).start();
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
+    client.send("cde");
+    let response = client.response();
+    assert_eq!((response.status, response.text()), (503, "busy".into()));
+    for _ in 0..3 {
+        assert_eq!(origin.request().body, b"abcde", "the body is sent again");
+    }
+    assert!(origin.has_none());
+}
+
+#[test]
+fn slow_backends_become_504_at_the_routes_timeouts() {
+    let address = silent();
+    let timed = |timeouts| support::Rule {
+        timeouts,
+        ..rule("one")
+    };
+    let short = Some(Duration::from_millis(200));
+    for timeouts in [
+        Timeouts {
+            request: short,
+            backend_request: None,
+        },
+        Timeouts {
+            request: None,
+            backend_request: short,
+        },
+    ] {
+        let gateway = Wanted::new()
+            .backend("one", &[address])
+            .route(vec![timed(timeouts)])
+            .start();
+        let began = Instant::now();
+        assert_eq!(gateway.get("/").0, 504);
+        let took = began.elapsed();
+        assert!(
+            took >= Duration::from_millis(200) && took < PATIENCE,
+            "{took:?}"
+        );
+    }
+}
+
+#[test]
+fn a_silent_backend_ends_at_its_idle_timeout() {
+    let mut wanted = Wanted::new();
+    let idle_timeout = Duration::from_millis(150);
+    let settings = BackendSettings {
+        idle_timeout,
+        ..BackendSettings::default()
+    };
+    wanted.backend_with("one", &[silent()], settings);
+    assert_eq!(wanted.route(vec![rule("one")]).start().get("/").0, 504);
+}
+
+fn with_settings(settings: ListenerSettings) -> (support::DataPlane, Origin) {
+    let origin = Origin::start(plain);
+    let mut wanted = Wanted::new()
+        .backend("one", &[origin.address])
+        .route(vec![rule("one")]);
+    wanted.listener(settings);
+    (wanted.start(), origin)
+}
+
+#[test]
+fn a_head_that_does_not_end_is_cut_at_its_timeout() {
+    let timeouts = DownstreamTimeouts {
+        header: Duration::from_millis(200),
+        ..DownstreamTimeouts::default()
+    };
+    let (gateway, origin) = with_settings(ListenerSettings {
+        timeouts,
+        ..ListenerSettings::default()
+    });
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHo");
+    let response = client.response();
+    assert_eq!(
+        (response.status, response.field("connection")),
+        (408, Some("close"))
+    );
+    assert!(client.is_closed());
+    assert!(origin.has_none());
+}
+
+#[test]
+fn a_body_that_does_not_come_is_cut_at_its_timeout() {
+    let timeouts = DownstreamTimeouts {
+        idle: Duration::from_millis(200),
+        ..DownstreamTimeouts::default()
+    };
+    let (gateway, _origin) = with_settings(ListenerSettings {
+        timeouts,
+        ..ListenerSettings::default()
+    });
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    assert_eq!(client.response().status, 408);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn an_idle_connection_ends_at_the_keep_alive_timeout() {
+    let timeouts = DownstreamTimeouts {
+        keep_alive: Duration::from_millis(300),
+        ..DownstreamTimeouts::default()
+    };
+    let (gateway, _origin) = with_settings(ListenerSettings {
+        timeouts,
+        ..ListenerSettings::default()
+    });
+    assert!(gateway.connect().is_closed());
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn bodies_beyond_the_limit_are_413_whether_announced_or_not() {
+    let limits = HttpLimits {
+        body_bytes: Some(10),
+        ..HttpLimits::default()
+    };
+    let (gateway, _origin) = with_settings(ListenerSettings {
+        limits,
+        ..ListenerSettings::default()
+    });
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n");
+    assert_eq!(client.response().status, 413);
+    let mut client = gateway.connect();
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n");
+    client.send("8\r\n12345678\r\n0\r\n\r\n");
+    assert_eq!(client.response().status, 413);
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1234567890");
+    assert_eq!(client.response().status, 200);
+}
+
+#[test]
+fn broken_chunks_are_refused_and_never_end_a_body_for_the_backend() {
+    let (gateway, origin) = with_settings(ListenerSettings::default());
+    for chunk in [
+        "0x1\r\na\r\n0\r\n\r\n",
+        "2\r\na\r\n0\r\n\r\n",
+        "\r\n",
+        "1;\u{1}\r\na\r\n0\r\n\r\n",
+    ] {
+        let mut client = gateway.connect();
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        client.send(chunk);
+        assert_eq!(client.response().status, 400, "{chunk:?}");
+        assert!(client.is_closed());
+    }
+    assert!(origin.has_none(), "no backend got a whole request");
+}
+
+#[test]
+fn a_client_that_goes_away_harms_nobody() {
+    let (gateway, _origin) = with_settings(ListenerSettings::default());
+    for _ in 0..50 {
+        let mut client = gateway.connect();
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc");
+        drop(client);
+        let mut client = gateway.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        drop(client);
+    }
+    assert_eq!(gateway.get("/").0, 200);
+}
