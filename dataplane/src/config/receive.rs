@@ -242,7 +242,8 @@ impl Receiver {
         self.applier.update(version, parts.upsert, parts.remove);
         let took = began.elapsed();
         tracing::info!(%version, upserts, removes, ?took, "a new version is in force");
-        self.save_at.get_or_insert(Instant::now() + SAVE_AFTER);
+        self.save_at
+            .get_or_insert_with(|| Instant::now() + SAVE_AFTER);
         self.publish(true);
     }
 

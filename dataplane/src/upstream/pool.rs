@@ -45,6 +45,10 @@ pub(crate) struct Endpoint {
     open: Cell<u32>,
     /// No longer part of its backend: connections to it aren't kept.
     is_gone: Cell<bool>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection is handed on as the box it lives in"
+    )]
     idle: RefCell<Vec<Box<Connection>>>,
 }
 

@@ -28,7 +28,11 @@ impl Asked<'_> {
     pub(crate) fn write(&self, plan: &Plan, out: &mut Vec<u8>) -> Result<(), PathError> {
         self.write_request_line(plan, out)?;
         let authority = self.head.authority.of(self.buf);
-        let host = plan.rewrite.hostname.as_deref().or(plan.request.host());
+        let host = plan
+            .rewrite
+            .hostname
+            .as_deref()
+            .or_else(|| plan.request.host());
         encode::field(out, b"host", host.map_or(authority, str::as_bytes));
         let has_edits = !plan.request.is_empty();
         for field in &self.head.fields {

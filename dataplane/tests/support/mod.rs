@@ -1,6 +1,12 @@
 //! Starts the real data plane from a snapshot on disk, with scripted backends and clients around it.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "each test file uses a part of it, and a test that can't go on shall stop and say why"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
