@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Of one file, in bytes: 10,000 routes as `kubectl get -o yaml` prints them need about 20 MiB.
 pub const FILE_BYTES: u64 = 32 << 20;
 
+/// Of one file: ten times the routes that one gateway is made for.
+pub const DOCUMENTS: usize = 100_000;
+
 /// Of one YAML document, in units of one node or 64 bytes of text, with aliases expanded ("billion
 /// laughs"): a `kind: List` of 10,000 routes needs about 800,000, and 2,000,000 take 250 MiB while
 /// they are read.

@@ -21,10 +21,10 @@ use ringgate_controlplane::yaml::{FieldPath, Reading, decode, parse, split};
 use serde_json::{Map, Value};
 
 fn read(text: &str) -> Update {
-    let files = BTreeMap::from([(Path::new("a.yaml").into(), Content::Text(text.to_owned()))]);
+    let files = BTreeMap::from([("a.yaml".into(), Content::Text(text.to_owned()))]);
     let scan = Scan {
         files,
-        unreadable: BTreeMap::new(),
+        ..Scan::default()
     };
     Folder::default().update(scan)
 }

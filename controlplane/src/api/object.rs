@@ -55,6 +55,15 @@ macro_rules! kinds {
                 match self { $(Self::$arm(_) => ObjectKind::$arm),+ }
             }
 
+            /// Equality that first looks whether both are shared.
+            #[must_use]
+            pub fn is_same(&self, other: &Self) -> bool {
+                match (self, other) {
+                    $((Self::$arm(one), Self::$arm(other)) => Arc::ptr_eq(one, other) || one == other,)+
+                    _ => false,
+                }
+            }
+
             #[must_use]
             pub fn metadata(&self) -> &ObjectMeta {
                 match self { $(Self::$arm(object) => &object.metadata),+ }

@@ -20,7 +20,7 @@ use crate::api::{Object, ObjectKey};
 use crate::watch::{Batch, Event};
 
 pub(crate) use source::shifted;
-pub use source::{Source, SourceReader, document_hash, within_file};
+pub use source::{Source, SourceReader, document_hash};
 
 /// Implied for every namespace, as Kubernetes sets it.
 const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";

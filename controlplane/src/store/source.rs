@@ -1,5 +1,6 @@
 //! Where an object was written: small to keep, and turned into line and column only when asked.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::yaml::{self, Chunk};
 
 /// An object's origin: which document of which file. Lines move with every edit above them, so the
 /// document is known by its content, not by its line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Source {
     pub file: Arc<Path>,
     /// [`document_hash`] of the document's text.
@@ -19,6 +20,16 @@ pub struct Source {
     /// Its place in a `kind: List`; None outside of one.
     pub item: Option<u32>,
 }
+
+impl PartialEq for Source {
+    /// The path, which is slow to compare, comes last.
+    fn eq(&self, other: &Self) -> bool {
+        let same_document = self.document == other.document && self.item == other.item;
+        same_document && (Arc::ptr_eq(&self.file, &other.file) || self.file == other.file)
+    }
+}
+
+impl Eq for Source {}
 
 /// Tells documents apart; the same in every run of one build.
 #[must_use]
@@ -38,7 +49,25 @@ pub struct SourceReader {
 #[derive(Debug)]
 struct Read {
     file: Arc<Path>,
-    text: String,
+    /// By hash: the first line, and the text.
+    documents: HashMap<u64, (u32, Box<str>)>,
+}
+
+impl Read {
+    fn of(file: &Arc<Path>) -> Option<Self> {
+        let size = std::fs::metadata(file).ok()?.len();
+        if size > limits::FILE_BYTES {
+            return None;
+        }
+        let text = std::fs::read_to_string(file).ok()?;
+        let mut documents = HashMap::new();
+        for Chunk { first_line, text } in yaml::split(&text) {
+            let document = documents.entry(document_hash(text));
+            document.or_insert_with(|| (first_line, text.into()));
+        }
+        let file = file.clone();
+        Some(Self { file, documents })
+    }
 }
 
 impl SourceReader {
@@ -58,41 +87,24 @@ impl SourceReader {
     }
 
     fn position(&mut self, source: &Source, field: &str) -> Option<Position> {
-        let text = self.text(&source.file)?;
-        let chunks = yaml::split(text);
-        let chunk = chunks
-            .iter()
-            .find(|chunk| document_hash(chunk.text) == source.document)?;
-        let parsed = yaml::parse(chunk.text);
+        let (first_line, text) = self.documents(&source.file)?.get(&source.document)?;
+        let parsed = yaml::parse(text);
         let position = item_node(parsed.root.as_ref()?, source.item)?.find(field);
-        Some(within_file(chunk, position))
+        Some(Position {
+            line: shifted(*first_line, position.line),
+            ..position
+        })
     }
 
-    fn text(&mut self, file: &Arc<Path>) -> Option<&str> {
+    fn documents(&mut self, file: &Arc<Path>) -> Option<&HashMap<u64, (u32, Box<str>)>> {
         if self.last.as_ref().is_none_or(|last| last.file != *file) {
-            self.last = None;
-            let size = std::fs::metadata(file).ok()?.len();
-            if size > limits::FILE_BYTES {
-                return None;
-            }
-            let text = std::fs::read_to_string(file).ok()?;
-            let file = file.clone();
-            self.last = Some(Read { file, text });
+            self.last = Read::of(file);
         }
-        self.last.as_ref().map(|last| last.text.as_str())
+        self.last.as_ref().map(|last| &last.documents)
     }
 }
 
-/// A position within a document's text as one of its file.
-#[must_use]
-pub fn within_file(chunk: &Chunk<'_>, position: Position) -> Position {
-    Position {
-        line: shifted(chunk.first_line, position.line),
-        ..position
-    }
-}
-
-/// Both lines count from 1.
+/// A line of a document's text as one of its file; both count from 1.
 pub(crate) fn shifted(first_line: u32, line: u32) -> u32 {
     first_line.saturating_add(line).saturating_sub(1)
 }

@@ -38,7 +38,7 @@ pub fn split(text: &str) -> Vec<Chunk<'_>> {
 
 /// The text to the end of its first line, break included: `\n`, `\r\n` or (as YAML has it) `\r`.
 fn first_line(text: &str) -> Option<&str> {
-    let Some(end) = text.find(['\n', '\r']) else {
+    let Some(end) = memchr::memchr2(b'\n', b'\r', text.as_bytes()) else {
         return (!text.is_empty()).then_some(text);
     };
     let length = if text.get(end..)?.starts_with("\r\n") {

@@ -1,5 +1,5 @@
 //! The state of what is watched: what the files say, what is in force, what is wrong. Pure: what was
-//! read goes in, events and problems come out.
+//! read goes in, events and problems come out. An update costs what changed, not what there is.
 //!
 //! Last good: a document that no longer fits its schema keeps its object as it was last; a document
 //! that can't even be told apart (a syntax error, no name) keeps every object of its file that is no
@@ -7,20 +7,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::read::ReadError;
-use crate::api::document::{self, Item};
+use super::record::{Claimed, FileName, FileRecord};
 use crate::api::{Object, ObjectKey};
-use crate::problem::{Place, Position, Problem, Severity};
-use crate::store::{Source, document_hash, shifted};
+use crate::problem::{Place, Problem, Severity};
+use crate::store::Source;
 use crate::watch::{Batch, Event};
-use crate::yaml::{self, Finding};
 
 /// What a look at the files gave.
 #[derive(Debug, Default)]
 pub struct Scan {
-    pub files: BTreeMap<Arc<Path>, Content>,
+    /// Only `files` were looked at: all others are as they were.
+    pub partial: bool,
+    pub files: BTreeMap<FileName, Content>,
     /// Files and folders (roots, too) below which nothing could be looked at: what was there stays.
     pub unreadable: BTreeMap<PathBuf, ReadError>,
 }
@@ -56,31 +58,16 @@ impl Update {
 /// All files that are watched.
 #[derive(Debug, Default)]
 pub struct Folder {
-    files: BTreeMap<Arc<Path>, FileRecord>,
-    in_force: BTreeMap<ObjectKey, InForce>,
+    files: BTreeMap<FileName, FileRecord>,
+    unreadable: BTreeMap<PathBuf, ReadError>,
+    /// The files with documents that are meant to be an object; the first one counts.
+    claimants: HashMap<ObjectKey, BTreeSet<FileName>, RandomState>,
+    /// Objects that several documents are meant to be.
+    repeated: BTreeSet<ObjectKey>,
+    in_force: HashMap<ObjectKey, InForce, RandomState>,
+    /// Those in force only because of a problem.
+    held: BTreeSet<ObjectKey>,
     reported: Vec<Problem>,
-}
-
-#[derive(Debug, Default)]
-struct FileRecord {
-    documents: Vec<Document>,
-    /// Its documents are those of the last good reading.
-    failure: Option<ReadError>,
-}
-
-#[derive(Debug)]
-struct Document {
-    first_line: u32,
-    hash: u64,
-    reading: Arc<Reading>,
-}
-
-/// A document as it was read: kept for as long as its text is the same, wherever it stands.
-#[derive(Debug)]
-struct Reading {
-    items: Vec<Item>,
-    /// Of the syntax; with one of them there are no items.
-    findings: Vec<Finding>,
 }
 
 #[derive(Clone, Debug)]
@@ -92,13 +79,12 @@ struct InForce {
     others: Option<BTreeSet<u64>>,
 }
 
-/// Which document an object's key was found in.
-struct Claim<'f> {
-    source: Source,
-    place: Place,
-    object: Option<&'f Object>,
-    /// The next document with that key, used when this one is broken from the start.
-    fallback: Option<(Source, &'f Object)>,
+/// What an update concerns.
+#[derive(Default)]
+struct Touched {
+    keys: BTreeSet<ObjectKey>,
+    /// Of files that changed, the documents that couldn't be told apart before.
+    unidentified: BTreeMap<FileName, BTreeSet<u64>>,
 }
 
 impl Folder {
@@ -106,198 +92,194 @@ impl Folder {
     /// gone. Then it is better to look again before it counts.
     #[must_use]
     pub fn doubts(&self, scan: &Scan) -> bool {
-        let filled = self
-            .files
-            .iter()
-            .filter(|(_, record)| !record.documents.is_empty());
-        filled
-            .into_iter()
-            .any(|(path, _)| match scan.files.get(path) {
-                None => !scan.is_unreadable(path),
-                Some(Content::Text(text)) => text.is_empty(),
-                Some(Content::Unchanged | Content::Failed(_)) => false,
-            })
+        let has_documents = |path| self.files.get(path).is_some_and(FileRecord::has_documents);
+        let emptied = scan.files.iter().any(|(path, content)| {
+            matches!(content, Content::Text(text) if text.is_empty()) && has_documents(path)
+        });
+        emptied || self.missing(scan).any(has_documents)
     }
 
     /// Takes a scan.
     pub fn update(&mut self, scan: Scan) -> Update {
-        let before = self.unidentified();
-        let mut problems = self.take_files(scan);
-        let (in_force, held) = self.resolve(&before, &mut problems);
-        let events = self.differences(&in_force);
-        self.in_force = in_force;
-        self.gather_problems(&mut problems);
+        let mut touched = Touched {
+            keys: self.held.clone(),
+            ..Touched::default()
+        };
+        self.take_files(scan, &mut touched);
+        let mut events = Vec::new();
+        for key in &touched.keys {
+            events.extend(self.resolve(key, &touched.unidentified));
+        }
+        let mut problems = self.problems();
         problems.sort();
         let (appeared, mended) = self.report(&problems);
         Update {
             batch: Batch { events, problems },
             appeared,
             mended,
-            held,
+            held: self.held.clone(),
         }
     }
 
-    fn take_files(&mut self, scan: Scan) -> Vec<Problem> {
-        let mut before = std::mem::take(&mut self.files);
-        let mut problems = Vec::new();
-        for (path, error) in &scan.unreadable {
-            problems.push(error.problem(path));
-            let (kept, rest): (BTreeMap<_, _>, BTreeMap<_, _>) = before
-                .into_iter()
-                .partition(|(file, _)| file.starts_with(path));
-            self.files.extend(kept);
-            before = rest;
+    /// Files that are gone.
+    fn missing<'f>(&'f self, scan: &'f Scan) -> impl Iterator<Item = &'f FileName> {
+        let files = self.files.keys().filter(|_| !scan.partial);
+        files.filter(|path| !scan.files.contains_key(path) && !scan.is_unreadable(&path.0))
+    }
+
+    fn take_files(&mut self, scan: Scan, touched: &mut Touched) {
+        let missing: Vec<FileName> = self.missing(&scan).cloned().collect();
+        for name in missing {
+            self.replace(&name, None, touched);
         }
-        for (path, content) in scan.files {
-            let mut record = before.remove(&path).unwrap_or_default();
-            match content {
-                Content::Text(text) => record.read(&text),
-                Content::Unchanged => {}
-                Content::Failed(error) => record.failure = Some(error),
+        for (name, content) in scan.files {
+            let read = match content {
+                Content::Unchanged => continue,
+                Content::Failed(error) => Err(error),
+                Content::Text(text) => match self.files.get(&name) {
+                    Some(record) => record.read(&text),
+                    None => FileRecord::default().read(&text),
+                },
+            };
+            match read {
+                Ok(record) => self.replace(&name, Some(record), touched),
+                Err(error) => self.files.entry(name).or_default().fail(error),
             }
-            self.files.insert(path, record);
         }
-        problems
+        if !scan.partial {
+            self.unreadable = scan.unreadable;
+        }
     }
 
-    /// By file, the documents that can't be told apart.
-    fn unidentified(&self) -> HashMap<Arc<Path>, BTreeSet<u64>> {
-        let broken = self
-            .files
-            .iter()
-            .map(|(path, file)| (path.clone(), file.unidentified()));
-        broken
-            .filter(|(_, documents)| !documents.is_empty())
-            .collect()
+    /// Puts a file's new record in the place of the old one, and finds out which objects that concerns.
+    fn replace(&mut self, name: &FileName, record: Option<FileRecord>, touched: &mut Touched) {
+        let old = self.files.remove(name).unwrap_or_default();
+        let new = record.as_ref();
+        let none = FileRecord::default();
+        let now = new.unwrap_or(&none);
+        for key in old.keys().filter(|key| !now.claims_alike(&old, key)) {
+            touched.keys.insert(key.clone());
+            if !now.has(key) {
+                self.disclaim(name, key);
+            }
+        }
+        for key in now.keys().filter(|key| !old.has(key)) {
+            touched.keys.insert(key.clone());
+            let claimants = self.claimants.entry(key.clone()).or_default();
+            claimants.insert(name.clone());
+        }
+        let unidentified = old.unidentified().clone();
+        touched.unidentified.insert(name.clone(), unidentified);
+        self.files
+            .extend(record.map(|record| (name.clone(), record)));
     }
 
-    /// What shall be in force, and what of it only because its document has a problem.
+    fn disclaim(&mut self, name: &FileName, key: &ObjectKey) {
+        if let Some(claimants) = self.claimants.get_mut(key) {
+            claimants.remove(name);
+            if claimants.is_empty() {
+                self.claimants.remove(key);
+            }
+        }
+    }
+
+    /// Decides what is in force for an object, and says what changes by that.
     fn resolve(
+        &mut self,
+        key: &ObjectKey,
+        before: &BTreeMap<FileName, BTreeSet<u64>>,
+    ) -> Option<Event> {
+        let (next, held, count) = self.decide(key, before);
+        mark(&mut self.held, key, held);
+        mark(&mut self.repeated, key, count > 1);
+        let Some(next) = next else {
+            self.in_force.remove(key)?;
+            return Some(Event::Removed(key.clone()));
+        };
+        let event = Event::Applied {
+            object: next.object.clone(),
+            source: Some(next.source.clone()),
+        };
+        let same = |old: &InForce| old.source == next.source && old.object.is_same(&next.object);
+        let unchanged = self.in_force.get(key).is_some_and(same);
+        self.in_force.insert(key.clone(), next);
+        (!unchanged).then_some(event)
+    }
+
+    /// What shall be in force, whether that is its last good version, and how many documents claim it.
+    fn decide(
         &self,
-        before: &HashMap<Arc<Path>, BTreeSet<u64>>,
-        problems: &mut Vec<Problem>,
-    ) -> (BTreeMap<ObjectKey, InForce>, BTreeSet<ObjectKey>) {
-        let mut next = BTreeMap::new();
-        let mut held = BTreeSet::new();
-        let claims = self.claims(problems);
-        for (key, claim) in &claims {
-            let last_good = self.in_force.get(key).cloned();
-            let fresh = |(source, object): (Source, &Object)| InForce {
-                object: object.clone(),
-                source,
-                others: None,
-            };
-            let found = match (claim.object, last_good) {
-                (Some(object), _) => Some(fresh((claim.source.clone(), object))),
-                (None, Some(last_good)) => {
-                    held.insert(key.clone());
-                    Some(last_good)
-                }
-                (None, None) => claim.fallback.clone().map(fresh),
-            };
-            next.extend(found.map(|found| (key.clone(), found)));
+        key: &ObjectKey,
+        before: &BTreeMap<FileName, BTreeSet<u64>>,
+    ) -> (Option<InForce>, bool, usize) {
+        let last_good = self.in_force.get(key);
+        let mut claimed = self.claimed(key).peekable();
+        if claimed.peek().is_none() {
+            let kept = last_good.and_then(|one| self.kept_unclaimed(one, before));
+            let held = kept.is_some();
+            return (kept, held, 0);
         }
-        let now = self.unidentified();
-        for (key, last_good) in &self.in_force {
-            if claims.contains_key(key) {
-                continue;
-            }
-            let none = BTreeSet::new();
-            let file = &last_good.source.file;
-            let others = last_good
-                .others
-                .clone()
-                .unwrap_or_else(|| before.get(file).unwrap_or(&none).clone());
-            if !now.get(file).unwrap_or(&none).is_subset(&others) {
-                held.insert(key.clone());
-                let others = Some(others);
-                next.insert(
-                    key.clone(),
-                    InForce {
-                        others,
-                        ..last_good.clone()
-                    },
-                );
-            }
-        }
-        (next, held)
-    }
-
-    /// The first document of each key, in the order of paths and lines; later ones are problems.
-    fn claims(&self, problems: &mut Vec<Problem>) -> BTreeMap<ObjectKey, Claim<'_>> {
-        let mut claims: BTreeMap<ObjectKey, Claim<'_>> = BTreeMap::new();
-        for (path, file) in &self.files {
-            for (document, item) in file.items() {
-                let Some(key) = &item.key else {
-                    continue;
-                };
-                let source = Source {
-                    file: path.clone(),
-                    document: document.hash,
-                    item: item.index,
-                };
-                let place = document.place(path, item.position);
-                match claims.get_mut(key) {
-                    Some(first) => {
-                        problems.push(duplicate(key, &place, &first.place));
-                        if first.fallback.is_none() {
-                            first.fallback = item.object.as_ref().map(|object| (source, object));
-                        }
-                    }
-                    None => {
-                        let claim = Claim {
-                            source,
-                            place,
-                            object: item.object.as_ref(),
-                            fallback: None,
-                        };
-                        claims.insert(key.clone(), claim);
-                    }
-                }
-            }
-        }
-        claims
-    }
-
-    fn differences(&self, next: &BTreeMap<ObjectKey, InForce>) -> Vec<Event> {
-        let gone = self.in_force.keys().filter(|key| !next.contains_key(key));
-        let mut events: Vec<Event> = gone.cloned().map(Event::Removed).collect();
-        for (key, new) in next {
-            let same = self
-                .in_force
-                .get(key)
-                .is_some_and(|old| old.source == new.source && old.object == new.object);
-            if !same {
-                events.push(Event::Applied {
-                    object: new.object.clone(),
-                    source: Some(new.source.clone()),
+        let first_is_broken = claimed.peek().is_some_and(|first| first.object.is_none());
+        let held = last_good.filter(|_| first_is_broken).cloned();
+        let mut count = 0;
+        // A broken first one doesn't push out the next, unless it has a last good version.
+        let mut fresh = None;
+        for one in claimed {
+            count += 1;
+            if fresh.is_none() {
+                fresh = one.object.map(|object| InForce {
+                    object: object.clone(),
+                    source: one.source,
+                    others: None,
                 });
             }
         }
-        events
+        let is_held = held.is_some();
+        (held.or(fresh), is_held, count)
     }
 
-    fn gather_problems(&self, problems: &mut Vec<Problem>) {
-        for (path, file) in &self.files {
-            problems.extend(file.failure.iter().map(|error| error.problem(path)));
-            for document in &file.documents {
-                let reading = &document.reading;
-                let syntax = reading.findings.iter().map(|finding| (None, finding));
-                let items = reading.items.iter();
-                let schema =
-                    items.flat_map(|item| item.findings.iter().map(|one| (item.key.clone(), one)));
-                for (object, finding) in syntax.chain(schema) {
-                    problems.push(Problem {
-                        place: Some(document.place(path, finding.position)),
-                        severity: finding.severity,
-                        object,
-                        field: finding.field.clone(),
-                        message: finding.message.clone(),
-                        remedy: finding.remedy.clone(),
-                    });
-                }
-            }
+    fn claimed<'f>(&'f self, key: &'f ObjectKey) -> impl Iterator<Item = Claimed<'f>> {
+        let names = self.claimants.get(key).into_iter().flatten();
+        let records = names.filter_map(|name| self.files.get_key_value(name));
+        records.flat_map(move |(name, record)| record.claimed(name, key))
+    }
+
+    /// An object that no document claims stays while its file has a document that may be it.
+    fn kept_unclaimed(
+        &self,
+        last_good: &InForce,
+        before: &BTreeMap<FileName, BTreeSet<u64>>,
+    ) -> Option<InForce> {
+        let name = FileName(last_good.source.file.clone());
+        let unidentified = self.files.get(&name)?.unidentified();
+        let others = match &last_good.others {
+            Some(others) => others.clone(),
+            None => before.get(&name).cloned().unwrap_or_default(),
+        };
+        let may_be_it = !unidentified.is_subset(&others);
+        may_be_it.then(|| InForce {
+            others: Some(others),
+            ..last_good.clone()
+        })
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = Vec::new();
+        problems.extend(
+            self.unreadable
+                .iter()
+                .map(|(path, error)| error.problem(path)),
+        );
+        let files = self.files.iter();
+        problems.extend(files.flat_map(|(name, record)| record.problems(name)));
+        for key in &self.repeated {
+            let mut claimed = self.claimed(key);
+            let Some(first) = claimed.next() else {
+                continue;
+            };
+            problems.extend(claimed.map(|later| duplicate(key, &later.place, &first.place)));
         }
+        problems
     }
 
     /// What is new and what is gone since the last report, whatever line it is in.
@@ -320,81 +302,11 @@ impl Scan {
     }
 }
 
-impl FileRecord {
-    fn read(&mut self, text: &str) {
-        let known: HashMap<u64, Arc<Reading>> = self
-            .documents
-            .drain(..)
-            .map(|one| (one.hash, one.reading))
-            .collect();
-        self.failure = None;
-        self.documents = yaml::split(text)
-            .into_iter()
-            .map(|chunk| {
-                let hash = document_hash(chunk.text);
-                let known = known.get(&hash).cloned();
-                Document {
-                    first_line: chunk.first_line,
-                    hash,
-                    reading: known.unwrap_or_else(|| Arc::new(Reading::of(chunk.text))),
-                }
-            })
-            .collect();
-    }
-
-    fn items(&self) -> impl Iterator<Item = (&Document, &Item)> {
-        let documents = self.documents.iter();
-        documents.flat_map(|document| {
-            document
-                .reading
-                .items
-                .iter()
-                .map(move |item| (document, item))
-        })
-    }
-
-    fn unidentified(&self) -> BTreeSet<u64> {
-        let unknown = self
-            .documents
-            .iter()
-            .filter(|one| one.reading.is_unidentified());
-        unknown.map(|document| document.hash).collect()
-    }
-}
-
-impl Document {
-    fn place(&self, file: &Arc<Path>, position: Position) -> Place {
-        Place {
-            file: file.clone(),
-            position: Some(Position {
-                line: shifted(self.first_line, position.line),
-                ..position
-            }),
-        }
-    }
-}
-
-impl Reading {
-    fn of(text: &str) -> Self {
-        let parsed = yaml::parse(text);
-        let mut items = parsed
-            .root
-            .as_deref()
-            .map(document::read)
-            .unwrap_or_default();
-        if !parsed.findings.is_empty() {
-            // With a key written twice, what was meant isn't known: the object isn't taken.
-            items.iter_mut().for_each(|item| item.object = None);
-        }
-        Self {
-            items,
-            findings: parsed.findings,
-        }
-    }
-
-    fn is_unidentified(&self) -> bool {
-        let nothing = self.items.is_empty() && !self.findings.is_empty();
-        nothing || self.items.iter().any(|item| item.unidentified)
+fn mark(keys: &mut BTreeSet<ObjectKey>, key: &ObjectKey, holds: bool) {
+    if holds {
+        keys.insert(key.clone());
+    } else {
+        keys.remove(key);
     }
 }
 

@@ -20,9 +20,9 @@ fn scan(files: &[(&str, &str)]) -> Scan {
     Scan {
         files: files
             .iter()
-            .map(|(path, content)| (Path::new(path).into(), text(content)))
+            .map(|(path, content)| (path.into(), text(content)))
             .collect(),
-        unreadable: BTreeMap::new(),
+        ..Scan::default()
     }
 }
 
@@ -226,13 +226,10 @@ fn a_file_or_folder_that_cannot_be_read_keeps_everything() {
     ]);
     let failed = Scan {
         files: BTreeMap::from([
-            (
-                Path::new("d/a.yaml").into(),
-                Content::Failed(ReadError::Permission),
-            ),
-            (Path::new("d/b.yaml").into(), Content::Unchanged),
+            ("d/a.yaml".into(), Content::Failed(ReadError::Permission)),
+            ("d/b.yaml".into(), Content::Unchanged),
         ]),
-        unreadable: BTreeMap::new(),
+        ..Scan::default()
     };
     let update = seen.take(failed);
     assert_eq!(seen.routes(), [("one", "/1"), ("two", "/2")]);
@@ -241,8 +238,8 @@ fn a_file_or_folder_that_cannot_be_read_keeps_everything() {
         "d/a.yaml: error: no permission to read it\n    remedy: let Ringgate's user read it"
     );
     let missing = Scan {
-        files: BTreeMap::new(),
         unreadable: BTreeMap::from([("d".into(), ReadError::Missing)]),
+        ..Scan::default()
     };
     assert!(!seen.folder.doubts(&missing));
     seen.take(missing);

@@ -1,14 +1,15 @@
 //! File mode: a folder (or file) of YAML, watched.
 //!
-//! [`folder`] is the pure core; [`read`] looks at the files; this module waits for changes (inotify,
+//! `folder` is the pure core; `read` looks at the files; this module waits for changes (inotify,
 //! else by looking every second) on a thread of its own and sends what follows as batches.
 
 mod folder;
 mod notice;
 mod read;
+mod record;
 mod settle;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,12 +19,13 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use self::notice::{Notices, Signal, Stop};
-use self::settle::Settle;
+use self::settle::{Settle, Touched};
 use super::Batch;
 use crate::problem::{Problem, Severity};
 
 pub use folder::{Content, Folder, Scan, Update};
 pub use read::{ReadError, look};
+pub use record::FileName;
 
 /// Batches that may wait to be taken: each is complete, so a slow reader just gets fewer, later.
 const BATCHES: usize = 4;
@@ -145,8 +147,7 @@ impl Watching {
                 Woken::Noticed
             }
             Ok(Signal::Overflow) => {
-                self.settle
-                    .notice(Instant::now(), Path::new(""), settle::Notice::Changed);
+                self.settle.notice_everything(Instant::now());
                 Woken::Noticed
             }
             Err(RecvTimeoutError::Timeout) => Woken::Due,
@@ -154,29 +155,37 @@ impl Watching {
         }
     }
 
-    /// Looks at everything, and sends what follows.
+    /// Looks at what was noticed, or at everything, and sends what follows.
     fn look(&mut self) -> Result<(), Stopped> {
         if self.notices.stopped() {
             return Err(Stopped);
         }
-        self.settle.clear();
-        let (scan, interest) = self.reader.scan(&self.roots);
-        if self.notices.watch(interest) {
-            // Something may have come between the look and the watch.
-            self.settle
-                .notice(Instant::now(), Path::new(""), settle::Notice::Changed);
-        }
+        let scan = match self.settle.take() {
+            Touched::Paths(paths) if self.second_look.is_none() && !paths.is_empty() => {
+                let files = self.notices.interest().files(&paths);
+                files.and_then(|files| self.reader.scan_files(&files))
+            }
+            Touched::Paths(_) | Touched::Everything => None,
+        };
+        let scan = scan.unwrap_or_else(|| self.look_at_everything());
         let second = self.second_look.is_some_and(|due| due <= Instant::now());
         if self.folder.doubts(&scan) && !second {
-            let due = self
-                .second_look
-                .unwrap_or_else(|| Instant::now() + SECOND_LOOK);
-            self.second_look = Some(due);
+            let due = Instant::now() + SECOND_LOOK;
+            self.second_look.get_or_insert(due);
             self.reader.forget(&scan);
             return Ok(());
         }
         self.second_look = None;
         self.send(scan)
+    }
+
+    fn look_at_everything(&mut self) -> Scan {
+        let (scan, interest) = self.reader.scan(&self.roots);
+        if self.notices.watch(interest) {
+            // Something may have come between the look and the watch.
+            self.settle.notice_everything(Instant::now());
+        }
+        scan
     }
 
     fn send(&mut self, scan: Scan) -> Result<(), Stopped> {

@@ -96,6 +96,10 @@ impl Notices {
         self.interest.covers(path)
     }
 
+    pub(super) fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
     /// Watches what is of interest now. Returns whether a watch is new.
     pub(super) fn watch(&mut self, interest: Interest) -> bool {
         let Some(watcher) = &mut self.watcher else {

@@ -1,17 +1,17 @@
 //! Looking at files and folders: which are ours, what is in them, and which folders to watch.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 
 use super::folder::{Content, Scan};
+use super::record::FileName;
 use crate::limits;
 use crate::problem::{Place, Position, Problem, Severity};
 
@@ -30,6 +30,8 @@ pub enum ReadError {
     Special,
     #[error("more than {} files", limits::FILES)]
     ManyFiles,
+    #[error("more than {} documents", limits::DOCUMENTS)]
+    ManyDocuments,
     #[error("folders nested deeper than {}", limits::FOLDER_DEPTH)]
     Depth,
     #[error("can't be read: {kind}")]
@@ -41,7 +43,7 @@ impl ReadError {
         match self {
             Self::Missing => "create it, or correct the path",
             Self::Permission => "let Ringgate's user read it",
-            Self::Large => "split it into several files",
+            Self::Large | Self::ManyDocuments => "split it into several files",
             Self::NotText { .. } => "save it as UTF-8",
             Self::Special => "put a plain file or a folder there",
             Self::ManyFiles => "put several documents into each file",
@@ -82,8 +84,8 @@ impl From<io::Error> for ReadError {
 /// Which changes are of interest.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Interest {
-    /// Folders of which everything is.
-    pub(super) folders: BTreeSet<PathBuf>,
+    /// Folders of which everything is, with the path that led there (None: several did).
+    pub(super) folders: BTreeMap<PathBuf, Option<PathBuf>>,
     /// Single names in other folders (a root in its parent, the target of a symlink).
     pub(super) names: BTreeSet<PathBuf>,
 }
@@ -91,7 +93,7 @@ pub(super) struct Interest {
 /// Reads files, and remembers enough of them to pass over those that didn't change.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    known: HashMap<Arc<Path>, Fingerprint>,
+    known: HashMap<FileName, Fingerprint>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +131,25 @@ impl Reader {
         (scan, interest)
     }
 
+    /// Looks at plain files alone; None: one isn't there any more.
+    pub(super) fn scan_files(&mut self, paths: &[PathBuf]) -> Option<Scan> {
+        let mut scan = Scan {
+            partial: true,
+            ..Scan::default()
+        };
+        for path in paths {
+            let metadata = fs::symlink_metadata(path);
+            let Some(metadata) = metadata.ok().filter(Metadata::is_file) else {
+                self.forget(&scan);
+                return None;
+            };
+            let name = FileName::from(path);
+            let content = self.read(&name, &metadata);
+            scan.files.insert(name, content);
+        }
+        Some(scan)
+    }
+
     /// Reads everything again at the next scan, for this one isn't taken.
     pub(super) fn forget(&mut self, scan: &Scan) {
         let read = |content: &Content| !matches!(content, Content::Unchanged);
@@ -136,13 +157,13 @@ impl Reader {
             .retain(|path, _| !scan.files.get(path).is_some_and(read));
     }
 
-    fn read(&mut self, path: &Arc<Path>, metadata: &Metadata) -> Content {
+    fn read(&mut self, path: &FileName, metadata: &Metadata) -> Content {
         let now = Fingerprint::of(metadata);
         if self.known.get(path) == Some(&now) {
             return Content::Unchanged;
         }
         self.known.remove(path);
-        match read_text(path) {
+        match read_text(&path.0) {
             Ok(text) => {
                 // A second change within the clock's tick would look the same.
                 if now.is_settled() {
@@ -158,6 +179,7 @@ impl Reader {
 impl Walk<'_> {
     fn root(&mut self, root: &Path) {
         self.interest.name(root);
+        self.interest.link(root);
         match fs::metadata(root) {
             Ok(metadata) if metadata.is_dir() => self.folder(root, &metadata),
             Ok(metadata) => self.file(root, &metadata),
@@ -180,7 +202,9 @@ impl Walk<'_> {
         self.interest.folder(path);
         self.around.push(identity);
         match entries(path) {
-            Ok(entries) => entries.iter().for_each(|entry| self.entry(entry)),
+            Ok(entries) => entries
+                .iter()
+                .for_each(|(path, link)| self.entry(path, *link)),
             Err(error) => {
                 self.scan.unreadable.insert(path.into(), error.into());
             }
@@ -188,20 +212,19 @@ impl Walk<'_> {
         self.around.pop();
     }
 
-    fn entry(&mut self, path: &Path) {
-        let hidden = path
-            .file_name()
-            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        if hidden {
+    fn entry(&mut self, path: &Path, link: bool) {
+        if is_hidden(path) {
             return;
         }
         let ours = is_ours(path);
+        if link {
+            self.interest.link(path);
+        }
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => self.folder(path, &metadata),
             Ok(metadata) if ours => self.file(path, &metadata),
             Ok(_) => {}
             Err(error) if ours => {
-                self.interest.link(path);
                 self.scan
                     .files
                     .insert(path.into(), Content::Failed(error.into()));
@@ -211,7 +234,6 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, path: &Path, metadata: &Metadata) {
-        self.interest.link(path);
         if self.scan.files.len() >= limits::FILES {
             let root = path.parent().unwrap_or(path);
             self.scan
@@ -219,7 +241,7 @@ impl Walk<'_> {
                 .insert(root.into(), ReadError::ManyFiles);
             return;
         }
-        let path: Arc<Path> = path.into();
+        let path = FileName::from(path);
         // A pipe would block whoever opens it.
         let content = if metadata.is_file() {
             self.reader.read(&path, metadata)
@@ -233,8 +255,11 @@ impl Walk<'_> {
 impl Interest {
     /// A folder of which everything matters.
     fn folder(&mut self, path: &Path) {
-        self.link(path);
-        self.folders.extend(fs::canonicalize(path));
+        if let Ok(folder) = fs::canonicalize(path) {
+            let ways = self.folders.entry(folder);
+            ways.and_modify(|way| *way = None)
+                .or_insert_with(|| Some(path.into()));
+        }
     }
 
     /// A single name, in whatever folder it is; the nearest folder that exists, if that doesn't.
@@ -266,15 +291,38 @@ impl Interest {
     pub(super) fn watched(&self) -> BTreeSet<PathBuf> {
         let parents = self.names.iter().filter_map(|name| name.parent());
         let parents = parents.map(Path::to_path_buf);
-        self.folders.iter().cloned().chain(parents).collect()
+        self.folders.keys().cloned().chain(parents).collect()
+    }
+
+    /// The files that changes of `paths` are about, by the paths that led to them; None: more may
+    /// have changed than plain files in folders that are known.
+    pub(super) fn files(&self, paths: &BTreeSet<PathBuf>) -> Option<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for path in paths {
+            if self.folders.contains_key(path) || self.names.contains(path) {
+                return None;
+            }
+            let way = self.folders.get(path.parent()?)?.as_ref()?;
+            let name = path.file_name()?;
+            match fs::symlink_metadata(path) {
+                Ok(metadata) if metadata.is_file() => {}
+                // What editors leave behind for a moment, unless it may have been a symlink (`..data`).
+                Err(_) if !is_ours(path) && !name.as_encoded_bytes().starts_with(b"..") => {}
+                _ => return None,
+            }
+            if is_ours(path) && !is_hidden(path) {
+                files.push(way.join(name));
+            }
+        }
+        Some(files)
     }
 
     /// Whether a change of `path` matters.
     pub(super) fn covers(&self, path: &Path) -> bool {
         let within = path
             .parent()
-            .is_some_and(|folder| self.folders.contains(folder));
-        within || self.folders.contains(path) || self.names.contains(path)
+            .is_some_and(|folder| self.folders.contains_key(folder));
+        within || self.folders.contains_key(path) || self.names.contains(path)
     }
 }
 
@@ -305,12 +353,22 @@ impl Fingerprint {
     }
 }
 
-fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
+/// What is in a folder, sorted, and whether it is a symlink.
+fn entries(path: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
+    let entry = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        Ok((entry.path(), entry.file_type()?.is_symlink()))
+    };
     let mut entries = fs::read_dir(path)?
-        .map(|entry| entry.map(|entry| entry.path()))
+        .map(entry)
         .collect::<io::Result<Vec<_>>>()?;
-    entries.sort();
+    entries.sort_by(|(a, _), (b, _)| a.as_os_str().cmp(b.as_os_str()));
     Ok(entries)
+}
+
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name();
+    name.is_none_or(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn is_ours(path: &Path) -> bool {

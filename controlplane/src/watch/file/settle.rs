@@ -11,7 +11,8 @@ const QUIET: Duration = Duration::from_millis(20);
 /// Whatever happens, look after so long: a change takes force within a second.
 const AT_MOST: Duration = Duration::from_millis(200);
 
-/// Files under way that are remembered; of more, the bound above takes care.
+/// Files under way that are remembered; of more, the bound above takes care,
+/// and everything is looked at.
 const FILES_UNDER_WAY: usize = 1000;
 
 /// What was noticed of a path.
@@ -30,12 +31,28 @@ pub(super) struct Settle {
     /// The first and the last notice.
     since: Option<(Instant, Instant)>,
     under_way: BTreeSet<PathBuf>,
+    touched: Touched,
+}
+
+/// What was noticed, for who looks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Touched {
+    Paths(BTreeSet<PathBuf>),
+    /// Too many, or not known.
+    Everything,
+}
+
+impl Default for Touched {
+    fn default() -> Self {
+        Self::Paths(BTreeSet::new())
+    }
 }
 
 impl Settle {
     pub(super) fn notice(&mut self, now: Instant, path: &Path, notice: Notice) {
         let first = self.since.map_or(now, |(first, _)| first);
         self.since = Some((first, now));
+        self.touch(path);
         match notice {
             Notice::Written if self.under_way.len() < FILES_UNDER_WAY => {
                 self.under_way.insert(path.into());
@@ -58,8 +75,25 @@ impl Settle {
         })
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Anything may have changed.
+    pub(super) fn notice_everything(&mut self, now: Instant) {
+        let first = self.since.map_or(now, |(first, _)| first);
+        self.since = Some((first, now));
+        self.touched = Touched::Everything;
+    }
+
+    /// What was noticed up to now; then it begins anew.
+    pub(super) fn take(&mut self) -> Touched {
+        std::mem::take(self).touched
+    }
+
+    fn touch(&mut self, path: &Path) {
+        match &mut self.touched {
+            Touched::Paths(paths) if paths.len() < FILES_UNDER_WAY => {
+                paths.insert(path.into());
+            }
+            touched => *touched = Touched::Everything,
+        }
     }
 }
 
@@ -82,7 +116,11 @@ mod tests {
         assert_eq!(settle.due(), Some(after(60)));
         settle.notice(after(195), path, Notice::Changed);
         assert_eq!(settle.due(), Some(after(200)));
-        settle.clear();
+        assert_eq!(settle.take(), Touched::Paths([path.into()].into()));
         assert_eq!(settle.due(), None);
+        settle.notice(start, path, Notice::Changed);
+        settle.notice_everything(start);
+        settle.notice(start, path, Notice::Changed);
+        assert_eq!(settle.take(), Touched::Everything);
     }
 }
