@@ -25,7 +25,7 @@ use crate::upstream::pool::{self, Load, Unavailable};
 /// Where a request goes, and what it looks like there.
 pub(crate) struct Forward<'t> {
     pub(crate) table: &'t Table,
-    pub(crate) settings: Arc<ListenerSettings>,
+    pub(crate) settings: &'t ListenerSettings,
     pub(crate) rule: &'t Rule,
     pub(crate) plan: &'t Plan,
     pub(crate) backend: &'t Arc<Backend>,
@@ -216,11 +216,8 @@ async fn attempt(
     let began = Instant::now();
     let now = shard.deadlines.at(began);
     let until = until.min(deadline(now, forward.rule.timeouts.backend_request));
-    let may_be_stale = session.head.method.is_idempotent() && session.body.is_done();
     let left = Duration::from_millis(until.saturating_sub(now));
-    let connection = endpoint
-        .connection(shard, forward.backend, may_be_stale, left)
-        .await;
+    let connection = endpoint.connection(shard, forward.backend, left).await;
     let connection = match connection {
         Ok(connection) => connection,
         Err(Unavailable::Full) => {

@@ -2,8 +2,8 @@
 
 /// A buffer's first size: most heads fit in it, and 64 of them are in a shard's second-level cache.
 pub(crate) const BUFFER_BYTES: usize = 16 << 10;
-/// Buffers that a shard keeps for later: 16 MiB at most.
-pub(crate) const FREE_BUFFERS: usize = 1024;
+/// Buffers that a shard keeps for later: 4 MiB.
+pub(crate) const FREE_BUFFERS: usize = 256;
 /// A body's buffer grows to this once it has filled a smaller one: fewer system calls for large bodies.
 pub(crate) const BODY_BUFFER_BYTES: usize = 256 << 10;
 /// Request bodies that are kept for another attempt, or for a mirror; longer ones are streamed only.
@@ -13,9 +13,6 @@ pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 pub(crate) const ACCEPT_QUEUE: i32 = 4096;
 /// Idle connections to one endpoint that a shard keeps.
 pub(crate) const IDLE_UPSTREAMS: usize = 1024;
-/// A connection that was used this recently is not asked whether it is still open: the question costs a
-/// system call, and a request that meets a closed connection is sent again if that is safe.
-pub(crate) const FRESH_UPSTREAM_MS: u64 = 50;
 /// Descriptors that stay free for files, the control plane, listeners and the first upstreams. The limit
 /// bounds clients and upstreams together; an upstream that can't be opened is a 503 for its request alone.
 pub(crate) const DESCRIPTORS_RESERVED: u64 = 256;
@@ -36,3 +33,6 @@ pub(crate) const RESPONSE_HEADER_BYTES: u32 = 60 << 10;
 pub(crate) const HOT_MS: u64 = 1_000;
 /// Fields of a response: more than the 100 of a request, for backends set many cookies.
 pub(crate) const RESPONSE_FIELDS: u32 = 256;
+/// Connections of a shard that may do so at a time: their buffers are 16 MiB, of which small requests touch
+/// a quarter.
+pub(crate) const HOT_CONNECTIONS: usize = 1024;

@@ -53,7 +53,7 @@ async fn carry(shard: &'static Shard, backend: &Arc<Backend>, request: Buffer, m
         return;
     };
     let _load = Load::on(&endpoint);
-    let Ok(connection) = endpoint.connection(shard, backend, false, LONGEST).await else {
+    let Ok(connection) = endpoint.connection(shard, backend, LONGEST).await else {
         return;
     };
     let now = shard.deadlines.now();

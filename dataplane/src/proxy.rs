@@ -283,7 +283,7 @@ impl<'t> Matched<'_, 't> {
             },
             Endpoints::Addresses(_) => Decision::Forward(Forward {
                 table: self.table,
-                settings: self.port.settings.clone(),
+                settings: &self.port.settings,
                 rule,
                 plan: &target.plan,
                 backend,

@@ -15,6 +15,8 @@ const INDEX_FROM: usize = 8;
 #[derive(Debug)]
 pub struct HostRoutes {
     pub hostname: ir::Hostname,
+    /// All paths behind one another, so that a walk over the list stays in a few cache lines.
+    text: Box<str>,
     entries: Box<[Entry]>,
     /// Boxed: most hosts have few matches, and none.
     index: Option<Box<Index>>,
@@ -27,11 +29,36 @@ struct Entry {
     rule: Arc<Rule>,
 }
 
+/// Exact paths and prefixes are places in [`HostRoutes::text`].
 #[derive(Debug)]
 enum Path {
-    Exact(Arc<str>),
-    Prefix(Arc<str>),
-    Regex(Pattern),
+    Exact(Place),
+    Prefix(Place),
+    Regex(Box<Pattern>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: u32,
+    end: u32,
+}
+
+impl Place {
+    /// Appends a path; none of a host's texts comes near 4 GiB, for objects are bounded.
+    fn append(path: &str, text: &mut String) -> Self {
+        let place = |length| u32::try_from(length).unwrap_or(u32::MAX);
+        let start = place(text.len());
+        text.push_str(path);
+        Self {
+            start,
+            end: place(text.len()),
+        }
+    }
+
+    fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
+    }
 }
 
 /// Where the entries of a path are. Equal paths stand together, for [`Precedence`] orders by path first.
@@ -57,9 +84,15 @@ impl HostRoutes {
     pub(super) fn build(hostname: ir::Hostname, mut candidates: Vec<Candidate>) -> Self {
         candidates.sort_by(|a, b| a.precedence.cmp(&b.precedence));
         let index = (candidates.len() >= INDEX_FROM).then(|| Box::new(Index::build(&candidates)));
-        let entries = candidates.into_iter().map(Entry::from).collect();
+        let mut text = String::new();
+        let entries = candidates
+            .into_iter()
+            .map(|one| Entry::build(one, &mut text))
+            .collect();
+        let text = text.into();
         Self {
             hostname,
+            text,
             entries,
             index,
         }
@@ -72,10 +105,15 @@ impl HostRoutes {
 
     pub(super) fn find<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
         match &self.index {
-            None => self.entries.iter().find_map(|entry| entry.check(request)),
+            None => self
+                .entries
+                .iter()
+                .find_map(|entry| entry.check(&self.text, request)),
             Some(index) => index.find(request, |range| {
                 let entries = self.entries.get(range).unwrap_or_default();
-                entries.iter().find_map(|entry| entry.check(request))
+                entries
+                    .iter()
+                    .find_map(|entry| entry.check(&self.text, request))
             }),
         }
     }
@@ -132,10 +170,26 @@ impl Index {
 }
 
 impl Entry {
-    fn check<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
+    fn build(candidate: Candidate, text: &mut String) -> Self {
+        let path = match (&candidate.path, candidate.regex) {
+            (_, Some(regex)) => Path::Regex(Box::new(regex)),
+            (ir::PathMatch::Prefix(path), None) => Path::Prefix(Place::append(path, text)),
+            (ir::PathMatch::Exact(path) | ir::PathMatch::Regex(path), None) => {
+                Path::Exact(Place::append(path, text))
+            }
+        };
+        Self {
+            path,
+            residual: candidate.residual,
+            rule: candidate.rule,
+        }
+    }
+
+    fn check<F: Fields>(&self, text: &str, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
         let prefix_length = match &self.path {
-            Path::Exact(path) => (**path == *request.path).then_some(path.len()),
+            Path::Exact(path) => (path.of(text) == request.path).then_some(request.path.len()),
             Path::Prefix(prefix) => {
+                let prefix = prefix.of(text);
                 let found = element_prefix(request.path, prefix.len());
                 (found == Some(prefix)).then_some(prefix.len())
             }
@@ -149,21 +203,6 @@ impl Entry {
             rule: &self.rule,
             prefix_length,
         })
-    }
-}
-
-impl From<Candidate> for Entry {
-    fn from(candidate: Candidate) -> Self {
-        let path = match (candidate.path, candidate.regex) {
-            (_, Some(regex)) => Path::Regex(regex),
-            (ir::PathMatch::Prefix(path), None) => Path::Prefix(path),
-            (ir::PathMatch::Exact(path) | ir::PathMatch::Regex(path), None) => Path::Exact(path),
-        };
-        Self {
-            path,
-            residual: candidate.residual,
-            rule: candidate.rule,
-        }
     }
 }
 

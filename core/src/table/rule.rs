@@ -1,6 +1,6 @@
 //! A rule, compiled: what happens to a request that it takes, with all filters merged into plans.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::{CompileError, Slot};
@@ -134,6 +134,17 @@ fn extend(edits: &mut Edits, with: &ir::HeaderEdits) -> Result<(), CompileError>
 }
 
 impl Filters {
+    /// The plan to share: nearly all rules have none of their own, and then one serves all of them, which
+    /// stays in every core's cache.
+    fn plan(plan: Plan) -> Arc<Plan> {
+        static EMPTY: LazyLock<Arc<Plan>> = LazyLock::new(Arc::default);
+        if plan == **EMPTY {
+            EMPTY.clone()
+        } else {
+            Arc::new(plan)
+        }
+    }
+
     fn compile(filters: &[&[ir::Filter]], slots: &impl Slots) -> Result<Self, CompileError> {
         let mut plan = Plan::default();
         let mut redirect = None;
@@ -158,7 +169,7 @@ impl Rule {
     ) -> (Self, Option<CompileError>) {
         let (plan, action, error) = match Self::plan_and_action(rule, slots) {
             Ok((plan, action)) => (plan, action, None),
-            Err(error) => (Arc::default(), Action::Broken, Some(error)),
+            Err(error) => (Filters::plan(Plan::default()), Action::Broken, Some(error)),
         };
         let compiled = Self {
             slot,
@@ -180,7 +191,7 @@ impl Rule {
         slots: &impl Slots,
     ) -> Result<(Arc<Plan>, Action), CompileError> {
         let own = Filters::compile(&[&rule.filters], slots)?;
-        let plan = Arc::new(own.plan);
+        let plan = Filters::plan(own.plan);
         if rule.broken {
             return Ok((plan, Action::Broken));
         }
@@ -220,7 +231,7 @@ impl WeightedTarget {
             (rule_plan.clone(), None)
         } else {
             let both = Filters::compile(&[rule_filters, &backend.filters], slots)?;
-            (Arc::new(both.plan), both.redirect)
+            (Filters::plan(both.plan), both.redirect)
         };
         Ok(Self {
             target,

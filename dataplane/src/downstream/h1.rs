@@ -166,22 +166,25 @@ pub(crate) async fn read_more(downstream: &Downstream, session: &mut Session) ->
     read
 }
 
-/// Waits for the next request of a client that is likely to send one soon: with a buffer at hand, which saves
-/// asking first whether there is something to read, but for a short time only.
+/// Waits for the next request of a client that is likely to send one soon: with a buffer at hand, which
+/// saves asking first whether there is something to read, but for a short time only. The error ECANCELED
+/// says that it is over.
 async fn read_next(downstream: &Downstream, session: &mut Session) -> io::Result<usize> {
     let shard = downstream.shard;
     if shard.is_draining() {
         return Ok(0);
     }
+    if shard.hot.get() >= limits::HOT_CONNECTIONS {
+        return Err(io::Error::from_raw_os_error(libc::ECANCELED));
+    }
     let now = shard.deadlines.now();
-    downstream.watch.set(
-        now,
-        Duration::from_millis(limits::HOT_MS),
-        Action::CancelRead,
-    );
+    let wait = Duration::from_millis(limits::HOT_MS);
+    downstream.watch.set(now, wait, Action::CancelRead);
     let input = std::mem::take(&mut session.input);
     let handle = downstream.watch.cancel_handle();
+    shard.hot.set(shard.hot.get() + 1);
     let (read, back) = downstream.stream.read_unless(input, handle).await;
+    shard.hot.set(shard.hot.get() - 1);
     session.input = back;
     read
 }

@@ -47,7 +47,8 @@ pub(crate) async fn serve(
         is_trusted: is_trusted(shard, bind, client),
         _counted: counted,
     };
-    match proxy_protocol::receive(&mut downstream).await {
+    // Boxed, so that a connection's task is small.
+    match Box::pin(proxy_protocol::receive(&mut downstream)).await {
         Ok(begun) => h1::serve(downstream, begun).await,
         Err(error) => {
             tracing::debug!(peer = %client, %error, "a connection is refused");

@@ -40,6 +40,8 @@ pub(crate) struct Shard {
     pub(crate) log: AccessLog,
     pub(crate) accepting: Accepting,
     pub(crate) mirrors: Cell<usize>,
+    /// Connections that wait for their next request with a buffer at hand.
+    pub(crate) hot: Cell<usize>,
     is_draining: Cell<bool>,
     table: RefCell<Rc<ShardTable>>,
 }

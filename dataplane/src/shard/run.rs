@@ -79,6 +79,7 @@ async fn live(options: Options, driver: Driver, commands: Receiver<Command>, wok
         log: options.log,
         accepting: Accepting::new(options.clients),
         mirrors: Cell::new(0),
+        hot: Cell::new(0),
         is_draining: Cell::new(false),
         table: RefCell::new(Rc::new(empty)),
     }));

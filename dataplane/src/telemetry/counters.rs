@@ -14,11 +14,20 @@ pub(crate) const BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
+/// Requests by the first digit of their status; 0 is an exchange that ended without one.
+pub(crate) type Classes = [u64; 6];
+
+fn count(classes: &mut Classes, status: u16) {
+    let class = usize::from(status / 100);
+    if let Some(count) = classes.get_mut(if class > 5 { 0 } else { class }) {
+        *count += 1;
+    }
+}
+
 /// Requests with one outcome class each, and how long they took.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Durations {
-    /// By the first digit of the status; 0 is an exchange that ended without one.
-    pub(crate) classes: [u64; 6],
+    pub(crate) classes: Classes,
     /// One per bound and one beyond them; not cumulative.
     pub(crate) buckets: [u64; BOUNDS.len() + 1],
     pub(crate) seconds: f64,
@@ -26,10 +35,7 @@ pub(crate) struct Durations {
 
 impl Durations {
     pub(crate) fn count(&mut self, status: u16, took: Duration) {
-        let class = usize::from(status / 100);
-        if let Some(count) = self.classes.get_mut(if class > 5 { 0 } else { class }) {
-            *count += 1;
-        }
+        count(&mut self.classes, status);
         let seconds = took.as_secs_f64();
         self.seconds += seconds;
         let place = BOUNDS
@@ -55,7 +61,9 @@ pub(crate) type Place = (Slot, Option<Slot>);
 /// A copy of everything that a shard has counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counted {
-    pub(crate) requests: Map<Place, Durations>,
+    /// Small, for each is another cache line of a request: with thousands of rules they are all cold.
+    pub(crate) requests: Map<Place, Classes>,
+    pub(crate) listeners: Map<Slot, Durations>,
     pub(crate) backends: Map<Slot, Durations>,
     pub(crate) totals: Totals,
 }
@@ -79,18 +87,17 @@ pub(crate) struct Totals {
 
 #[derive(Default)]
 pub(crate) struct Counters {
-    requests: RefCell<Map<Place, Durations>>,
+    requests: RefCell<Map<Place, Classes>>,
+    listeners: RefCell<Map<Slot, Durations>>,
     backends: RefCell<Map<Slot, Durations>>,
     totals: Cell<Totals>,
 }
 
 impl Counters {
     pub(crate) fn request(&self, place: Place, status: u16, took: Duration) {
-        self.requests
-            .borrow_mut()
-            .entry(place)
-            .or_default()
-            .count(status, took);
+        count(self.requests.borrow_mut().entry(place).or_default(), status);
+        let mut listeners = self.listeners.borrow_mut();
+        listeners.entry(place.0).or_default().count(status, took);
     }
 
     pub(crate) fn backend(&self, backend: Slot, status: u16, took: Duration) {
@@ -120,6 +127,7 @@ impl Counters {
             return;
         }
         let gone = |slot: &Slot| slots.contains(slot);
+        self.listeners.borrow_mut().retain(|slot, _| !gone(slot));
         let mut requests = self.requests.borrow_mut();
         requests.retain(|(listener, rule), _| !gone(listener) && !rule.as_ref().is_some_and(gone));
         self.backends.borrow_mut().retain(|slot, _| !gone(slot));
@@ -128,6 +136,7 @@ impl Counters {
     pub(crate) fn counted(&self) -> Counted {
         Counted {
             requests: self.requests.borrow().clone(),
+            listeners: self.listeners.borrow().clone(),
             backends: self.backends.borrow().clone(),
             totals: self.totals.get(),
         }

@@ -13,7 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use ringgate_core::table::Slot;
 
-use super::counters::{BOUNDS, Counted, Durations, Totals};
+use super::counters::{BOUNDS, Classes, Counted, Durations, Totals};
 use crate::config::InForce;
 use crate::shard::Report;
 
@@ -52,8 +52,12 @@ impl Collector for Scrape {
 }
 
 fn merge(all: &mut Counted, one: &Counted) {
-    for (place, durations) in &one.requests {
-        all.requests.entry(*place).or_default().add(durations);
+    for (place, classes) in &one.requests {
+        let sums = all.requests.entry(*place).or_default().iter_mut();
+        sums.zip(classes).for_each(|(sum, count)| *sum += count);
+    }
+    for (slot, durations) in &one.listeners {
+        all.listeners.entry(*slot).or_default().add(durations);
     }
     for (slot, durations) in &one.backends {
         all.backends.entry(*slot).or_default().add(durations);
@@ -154,16 +158,22 @@ impl Scrape {
                 ("rule", rule.clone()),
             ])
         };
-        let mut families: Vec<(Labels, &Durations)> = all
-            .requests
-            .iter()
-            .filter_map(|(place, durations)| Some((labelled(place)?, durations)))
-            .collect();
-        families.sort_by(|a, b| a.0.cmp(&b.0));
+        let requests = all.requests.iter();
+        let requests = requests.filter_map(|(place, classes)| Some((labelled(place)?, classes)));
         let help = "Requests by listener, route, rule and status class; no class: ended without a response";
-        classes("http_server_requests", help, &families, encoder)?;
+        classes("http_server_requests", help, sorted(requests), encoder)?;
+        let listeners = all.listeners.iter().filter_map(|(slot, durations)| {
+            let (gateway, name) = places.get(slot)?;
+            let labels = vec![("gateway", gateway.clone()), ("listener", name.clone())];
+            Some((labels, durations))
+        });
         let help = "Time from a request's head to the end of its response";
-        histograms("http_server_request_duration", help, &families, encoder)
+        histograms(
+            "http_server_request_duration",
+            help,
+            &sorted(listeners),
+            encoder,
+        )
     }
 
     fn backends(&self, all: &Counted, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -174,9 +184,11 @@ impl Scrape {
                 families.push((vec![("backend", name)], durations));
             }
         }
-        families.sort_by(|a, b| a.0.cmp(&b.0));
+        let families = sorted(families.into_iter());
         let help = "Attempts at backends by status class; no class: failed without a response";
-        classes("http_client_requests", help, &families, encoder)?;
+        let counts = families.iter();
+        let counts = counts.map(|(labels, durations)| (labels.clone(), &durations.classes));
+        classes("http_client_requests", help, counts.collect(), encoder)?;
         let help = "Time from choosing an endpoint to the end of its response";
         histograms("http_client_request_duration", help, &families, encoder)
     }
@@ -286,20 +298,22 @@ impl Scrape {
     }
 }
 
+/// In the order of their labels, so that two scrapes can be compared.
+fn sorted<T>(families: impl Iterator<Item = (Labels, T)>) -> Vec<(Labels, T)> {
+    let mut families: Vec<_> = families.collect();
+    families.sort_by(|a, b| a.0.cmp(&b.0));
+    families
+}
+
 fn classes(
     name: &str,
     help: &str,
-    families: &[(Labels, &Durations)],
+    families: Vec<(Labels, &Classes)>,
     encoder: &mut DescriptorEncoder<'_>,
 ) -> fmt::Result {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (labels, durations) in families {
-        for (class, count) in durations
-            .classes
-            .iter()
-            .enumerate()
-            .filter(|(_, count)| **count > 0)
-        {
+    for (labels, counts) in families {
+        for (class, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             let mut labels = labels.clone();
             let class = if class == 0 {
                 String::new()

@@ -142,8 +142,7 @@ impl Upstreams {
             for endpoint in &backing.endpoints {
                 endpoint.idle.borrow_mut().retain(|connection| {
                     let idle = now.saturating_sub(connection.since);
-                    let is_fresh = idle < limits::FRESH_UPSTREAM_MS;
-                    is_fresh || (idle < keep && connection.stream.is_quiet())
+                    idle < keep && connection.stream.is_quiet()
                 });
             }
         }
@@ -210,14 +209,12 @@ impl Endpoint {
         self: &Rc<Self>,
         shard: &'static Shard,
         backend: &Backend,
-        may_be_stale: bool,
         within: Duration,
     ) -> Result<Box<Connection>, Unavailable> {
         let settings = &backend.backend.settings;
         while let Some(connection) = self.take_idle() {
-            let idle = shard.deadlines.now().saturating_sub(connection.since);
-            let is_fresh = may_be_stale && idle < limits::FRESH_UPSTREAM_MS;
-            if is_fresh || connection.stream.is_quiet() {
+            // What came since its last response answers nothing that we asked (RFC 9112, section 9.2).
+            if connection.stream.is_quiet() {
                 return Ok(connection);
             }
         }
