@@ -2,6 +2,9 @@
 //! nightly. Fuzzing itself: `cargo +nightly fuzz run http1_request` in `core/`.
 
 #[cfg(test)]
+#[path = "../fuzz/checks/contract.rs"]
+mod contract;
+#[cfg(test)]
 #[path = "../fuzz/checks/http1.rs"]
 mod http1;
 
@@ -10,7 +13,7 @@ mod replay {
     use std::fs;
     use std::path::Path;
 
-    use super::http1;
+    use super::{contract, http1};
 
     fn each(target: &str, check: fn(&[u8])) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -39,5 +42,20 @@ mod replay {
     #[test]
     fn http1_chunked_bodies() {
         each("http1_chunked", http1::chunked);
+    }
+
+    #[test]
+    fn messages_of_the_wire() {
+        each("wire", contract::wire);
+    }
+
+    #[test]
+    fn paths() {
+        each("path", contract::path);
+    }
+
+    #[test]
+    fn proxy_protocol_headers() {
+        each("proxy_header", contract::proxy_header);
     }
 }
