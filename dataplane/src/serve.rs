@@ -67,7 +67,10 @@ pub fn serve(settings: Settings) -> Result<(), ServeError> {
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;
-    runtime.block_on(run(settings))
+    let outcome = runtime.block_on(run(settings));
+    // A read of standard input may still wait, and would hold up the end for as long as it does.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn run(settings: Settings) -> Result<(), ServeError> {
