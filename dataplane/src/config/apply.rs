@@ -85,11 +85,12 @@ impl Applier {
         self.commit(compiled);
     }
 
+    pub(crate) fn is_bound(&self) -> bool {
+        self.unbound.is_empty()
+    }
+
     /// Tries again what could not be bound; whether anything changed.
     pub(crate) fn bind_again(&mut self) -> bool {
-        if self.unbound.is_empty() {
-            return false;
-        }
         let before = self.unbound.clone();
         let table = self.in_force.clone();
         self.swap(table, &[]);
@@ -140,13 +141,15 @@ impl Applier {
     /// Makes the sockets of all new addresses, for all shards, or for none.
     fn prepare(&mut self, wanted: &BTreeSet<Bind>) -> Prepared {
         let mut prepared = Prepared::new();
-        self.unbound.clear();
+        let before = std::mem::take(&mut self.unbound);
         for bind in wanted.difference(&self.held) {
             match self.sockets(*bind) {
                 Ok(sockets) => prepared.push((*bind, sockets)),
                 Err(error) => {
                     let reason = unbound(*bind, &error);
-                    tracing::error!(%bind, "{reason}");
+                    if before.get(bind) != Some(&reason) {
+                        tracing::error!(%bind, "{reason}");
+                    }
                     self.unbound.insert(*bind, reason);
                 }
             }

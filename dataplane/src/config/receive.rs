@@ -22,6 +22,9 @@ const OUTBOX: usize = 16;
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 /// How often we say that we live; the control plane waits 5 s.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Between attempts to bind what couldn't be bound. At first often: the sockets of a data plane that was
+/// killed live on for some milliseconds, until the kernel has taken its ring apart.
+const REBIND: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 /// Changes that come within this time are one write of the copy on disk.
 const SAVE_AFTER: Duration = Duration::from_millis(500);
 
@@ -47,6 +50,8 @@ pub(crate) struct Receiver {
     parts: Parts,
     refused: Vec<(Id, String)>,
     save_at: Option<Instant>,
+    /// When to bind again, and how long to wait after that; none: all is bound.
+    rebind: Option<(Instant, Duration)>,
     updates: u64,
 }
 
@@ -70,6 +75,7 @@ pub(crate) async fn receive(applier: Applier, last_good: LastGood, ends: Ends) {
         parts: Parts::default(),
         refused: Vec::new(),
         save_at: None,
+        rebind: None,
         updates: 0,
     };
     receiver.boot();
@@ -113,6 +119,7 @@ impl Receiver {
                 self.version = snapshot.version;
                 tracing::info!(version = %self.version, "serving the last good snapshot from disk");
                 self.applier.replace(snapshot);
+                self.plan_rebind();
                 self.publish(false);
             }
             Err(error) => {
@@ -131,13 +138,34 @@ impl Receiver {
             tokio::select! {
                 () = sleep_until(until) => break,
                 () = due(self.save_at) => self.save(),
+                () = due(self.rebind_at()) => if self.bind_again() { self.publish(false) },
                 Some(question) = self.ends.questions.recv() => self.answer(question),
             }
         }
-        if self.applier.bind_again() {
-            self.publish(false);
-        }
         self.applier.bury();
+    }
+
+    fn rebind_at(&self) -> Option<Instant> {
+        self.rebind.map(|(at, _)| at)
+    }
+
+    /// After a change: what is not bound is tried again soon.
+    fn plan_rebind(&mut self) {
+        let (soon, _) = REBIND;
+        self.rebind = (!self.applier.is_bound()).then(|| (Instant::now() + soon, soon));
+    }
+
+    /// Whether anything changed.
+    fn bind_again(&mut self) -> bool {
+        let has_changed = self.applier.bind_again();
+        self.rebind = match self.rebind {
+            Some((_, waited)) if !self.applier.is_bound() => {
+                let wait = (waited * 2).min(REBIND.1);
+                Some((Instant::now() + wait, wait))
+            }
+            _ => None,
+        };
+        has_changed
     }
 
     /// One stream, to its end.
@@ -171,11 +199,11 @@ impl Receiver {
                     let heartbeat = proto::Heartbeat { draining };
                     send(&outbox, proto::dataplane_message::Message::Heartbeat(heartbeat)).await;
                     self.applier.bury();
-                    if self.applier.bind_again() {
-                        self.publish(true);
-                        send(&outbox, self.ack()).await;
-                    }
                 }
+                () = due(self.rebind_at()) => if self.bind_again() {
+                    self.publish(true);
+                    send(&outbox, self.ack()).await;
+                },
                 () = due(self.save_at) => self.save(),
                 Some(question) = self.ends.questions.recv() => self.answer(question),
             }
@@ -240,6 +268,7 @@ impl Receiver {
         let (upserts, removes) = (parts.upsert.len(), parts.remove.len());
         let began = Instant::now();
         self.applier.update(version, parts.upsert, parts.remove);
+        self.plan_rebind();
         let took = began.elapsed();
         tracing::info!(%version, upserts, removes, ?took, "a new version is in force");
         self.save_at
