@@ -1,0 +1,173 @@
+//! What compiling a table costs, changing one route of it, and finding a rule in it:
+//! `cargo bench -p ringgate-core --bench table`.
+//!
+//! Routes are as a cluster has them: one path prefix each, four routes to a hostname.
+
+#![expect(clippy::unwrap_used, reason = "a bench that can't go on shall stop")]
+
+use std::borrow::Cow;
+
+use divan::{Bencher, black_box};
+use ringgate_core::ir::{
+    Attachment, Backend, BackendSettings, BackendTarget, Endpoints, Hostname, HttpRoute, Id,
+    Listener, ListenerSettings, Match, Object, ObjectName, PathMatch, Protocol, Rule, Snapshot,
+    Timeouts, Version, WeightedBackend,
+};
+use ringgate_core::route::{Fields, Request};
+use ringgate_core::table::{Bind, Compiler, Table};
+
+const SIZES: [usize; 4] = [1, 100, 10_000, 100_000];
+const ROUTES_PER_HOST: usize = 4;
+const BIND: Bind = Bind {
+    address: None,
+    port: 80,
+};
+
+fn main() {
+    divan::main();
+}
+
+fn name(text: &str) -> ObjectName {
+    ObjectName::new("default", text)
+}
+
+fn listener() -> (Id, Object) {
+    let listener = Listener {
+        gateway: name("gw"),
+        name: "web".into(),
+        addresses: Vec::new(),
+        port: BIND.port,
+        protocol: Protocol::Http,
+        hostname: Hostname::Any,
+        settings: ListenerSettings::default(),
+    };
+    (Id::listener(&name("gw"), "web"), Object::Listener(listener))
+}
+
+fn backend() -> (Id, Object) {
+    let backend = Backend {
+        service: name("svc"),
+        port: 80,
+        endpoints: Endpoints::Addresses(Vec::new()),
+        settings: BackendSettings::default(),
+    };
+    (Id::backend(&name("svc"), 80), Object::Backend(backend))
+}
+
+fn host(index: usize) -> String {
+    format!("svc{:06}.bench.test", index / ROUTES_PER_HOST)
+}
+
+fn path(index: usize) -> String {
+    format!("/api/v{}", index % ROUTES_PER_HOST)
+}
+
+fn route(index: usize, path: &str) -> (Id, Object) {
+    let all = Match {
+        path: PathMatch::Prefix(path.into()),
+        headers: Vec::new(),
+        query: Vec::new(),
+        method: None,
+    };
+    let route = HttpRoute {
+        name: name(&format!("route-{index}")),
+        created: 0,
+        attachments: vec![Attachment {
+            listener: Id::listener(&name("gw"), "web"),
+            hostnames: vec![Hostname::parse(&host(index)).unwrap()],
+        }],
+        rules: vec![Rule {
+            name: None,
+            matches: vec![all],
+            filters: Vec::new(),
+            backends: vec![WeightedBackend {
+                target: BackendTarget::Backend(Id::backend(&name("svc"), 80)),
+                weight: 1,
+                filters: Vec::new(),
+            }],
+            timeouts: Timeouts::default(),
+            retry: None,
+            broken: false,
+        }],
+    };
+    (Id::http_route(&route.name), Object::HttpRoute(route))
+}
+
+fn version(sequence: u64) -> Version {
+    Version { term: 1, sequence }
+}
+
+fn snapshot(routes: usize) -> Snapshot {
+    let routes = (0..routes).map(|index| route(index, &path(index)));
+    Snapshot {
+        version: version(1),
+        objects: [listener(), backend()].into_iter().chain(routes).collect(),
+    }
+}
+
+/// A request without any field that matters.
+struct NoFields;
+
+impl Fields for NoFields {
+    fn value(&self, _: &str) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+}
+
+fn is_found(table: &Table, host: &str, path: &str) -> bool {
+    let request = Request {
+        method: "GET",
+        host,
+        path,
+        query: b"",
+        fields: &NoFields,
+    };
+    let listener = table.port(BIND).and_then(|port| port.listener(host));
+    listener.and_then(|one| one.find(&request)).is_some()
+}
+
+/// The whole way from host and path to a rule, over hosts in an order that no cache foresees.
+#[divan::bench(args = SIZES)]
+fn find(bencher: Bencher<'_, '_>, routes: usize) {
+    let table = Compiler::default().replace(snapshot(routes)).table;
+    let requests: Vec<(String, String)> = (0..routes.min(4096))
+        .map(|index| index * 7919 % routes)
+        .map(|index| (host(index), format!("{}/item", path(index))))
+        .collect();
+    let mut next = 0;
+    bencher.bench_local(|| {
+        next = (next + 1) % requests.len();
+        let (host, path) = &requests[next];
+        assert!(is_found(black_box(&table), host, path));
+    });
+}
+
+/// A host that no route is for.
+#[divan::bench(args = SIZES)]
+fn find_nothing(bencher: Bencher<'_, '_>, routes: usize) {
+    let table = Compiler::default().replace(snapshot(routes)).table;
+    bencher.bench_local(|| {
+        assert!(!is_found(black_box(&table), "nobody.test", "/api/v0/item"));
+    });
+}
+
+/// From a whole snapshot: what a data plane does when it starts.
+#[divan::bench(args = SIZES, sample_count = 10, sample_size = 1)]
+fn compile(bencher: Bencher<'_, '_>, routes: usize) {
+    bencher
+        .with_inputs(|| snapshot(routes))
+        .bench_local_values(|snapshot| Compiler::default().replace(snapshot).table);
+}
+
+/// One route changes: only its host is compiled again.
+#[divan::bench(args = SIZES)]
+fn edit(bencher: Bencher<'_, '_>, routes: usize) {
+    let mut compiler = Compiler::default();
+    compiler.replace(snapshot(routes));
+    let mut sequence = 1;
+    bencher.bench_local(|| {
+        sequence += 1;
+        let changed = vec![route(routes / 2, &format!("/edit/{}", sequence % 2))];
+        compiler.update(version(sequence), changed, Vec::new())
+    });
+}
