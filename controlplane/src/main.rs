@@ -89,7 +89,7 @@ fn start_log(log: &LogArgs) -> Result<()> {
         .with_writer(io::stderr);
     match log.log_format {
         LogFormat::Json => lines.json().init(),
-        LogFormat::Human => lines.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
     }
     Ok(())
 }

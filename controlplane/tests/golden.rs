@@ -194,7 +194,7 @@ fn report(translation: &Translation) -> Report {
     let acked = Heard::Acked {
         version,
         failures: Vec::new(),
-        took: std::time::Duration::ZERO,
+        took: None,
     };
     let now = Instant::now();
     let mut planes = DataPlanes::default();

@@ -50,14 +50,14 @@ pub struct LogArgs {
         long,
         global = true,
         env = "RINGGATE_LOG_FORMAT",
-        default_value = "human"
+        default_value = "text"
     )]
     pub log_format: LogFormat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    Human,
+    Text,
     Json,
 }
 
@@ -281,10 +281,7 @@ impl DataPlaneArgs {
             "--access-log".into(),
             self.access_log.clone().into(),
             "--drain-grace".into(),
-            humantime::format_duration(self.drain_grace)
-                .to_string()
-                .replace(' ', "")
-                .into(),
+            format!("{}ms", self.drain_grace.as_millis()).into(),
         ];
         if let Some(workers) = self.workers {
             arguments.extend(["--workers".into(), workers.to_string().into()]);
@@ -354,7 +351,7 @@ mod tests {
         assert_eq!(
             text,
             "--socket /s --state-dir /d --admin 127.0.0.1:9901 --driver auto --access-log off \
-             --drain-grace 1m30s --workers 2"
+             --drain-grace 90000ms --workers 2"
         );
     }
 

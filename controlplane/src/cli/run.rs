@@ -50,6 +50,9 @@ impl Places {
     }
 }
 
+/// Beyond the time that a process itself takes to end.
+const SLACK: Duration = Duration::from_secs(5);
+
 /// Both processes; `ours` is the path of this program.
 #[must_use]
 pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> Vec<Program> {
@@ -64,12 +67,14 @@ pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> V
             path: ours.to_owned(),
             arguments: control,
             environment: environment.clone(),
+            patience: SLACK,
         },
         Program {
             name: "data plane",
             path: ours.with_file_name(DATA_PLANE),
             arguments: data,
             environment,
+            patience: run.data.drain_grace + SLACK,
         },
     ]
 }
@@ -77,7 +82,7 @@ pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> V
 /// Both processes log as this one does.
 fn log_environment(log: &LogArgs) -> Vec<(&'static str, OsString)> {
     let format = match log.log_format {
-        LogFormat::Human => "human",
+        LogFormat::Text => "text",
         LogFormat::Json => "json",
     };
     vec![

@@ -26,7 +26,7 @@ pub enum SessionError {
     Empty,
     #[error("{count} objects are more than the limit of {OBJECTS}")]
     TooMany { count: usize },
-    #[error("an ack of version {version}, which is not in flight")]
+    #[error("an ack of version {version}, which was not sent last")]
     StrayAck { version: Version },
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -57,7 +57,8 @@ pub enum Heard {
     Acked {
         version: Version,
         failures: Vec<Failure>,
-        took: Duration,
+        /// Since it was sent; none when it is acked once more, because what fails is other than before.
+        took: Option<Duration>,
     },
     Heartbeat {
         draining: bool,
@@ -143,8 +144,9 @@ impl Session {
 
     fn take_ack(&mut self, ack: proto::Ack, now: Instant) -> Result<Heard, SessionError> {
         let version = wire::version(ack.version)?;
-        let since = match self.in_flight {
-            Some((sent, since)) if sent == version => since,
+        let took = match self.in_flight {
+            Some((sent, since)) if sent == version => Some(now.saturating_duration_since(since)),
+            None if self.sent == Some(version) => None,
             _ => return Err(SessionError::StrayAck { version }),
         };
         self.in_flight = None;
@@ -162,7 +164,7 @@ impl Session {
         Ok(Heard::Acked {
             version,
             failures: failures?,
-            took: now.saturating_duration_since(since),
+            took,
         })
     }
 }
@@ -333,7 +335,7 @@ mod tests {
         let heard = session.receive(ack(1), later).unwrap();
         assert!(
             matches!(heard, Heard::Acked { version, took, .. }
-                if version.sequence == 1 && took == Duration::from_millis(7)),
+                if version.sequence == 1 && took == Some(Duration::from_millis(7))),
             "{heard:?}"
         );
         let sent = session.advance(&third, later);
@@ -341,6 +343,11 @@ mod tests {
         assert!(removals(&sent).is_empty());
         session.receive(ack(3), later).unwrap();
         assert!(session.advance(&third, later).is_empty());
+        let again = session.receive(ack(3), later).unwrap();
+        assert!(
+            matches!(again, Heard::Acked { took: None, .. }),
+            "{again:?}"
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use ringgate_core::ir::Kind;
+use ringgate_core::ir::{Kind, Version};
 
 use crate::metrics::Metrics;
 use crate::problem::Severity;
@@ -106,7 +106,9 @@ impl Reconciler {
                 Next::Reconcile
             }
             Change::Acked(took) => {
-                self.metrics.acked(took);
+                if let Some(took) = took {
+                    self.metrics.acked(took);
+                }
                 Next::Refresh
             }
             Change::Came(_) | Change::Other => Next::Refresh,
@@ -150,6 +152,12 @@ impl Reconciler {
             let count = ids.filter(|id| id.kind == kind).count();
             self.metrics.set_objects(kind, count);
         }
+    }
+
+    /// The version that every data plane shall reach.
+    #[must_use]
+    pub fn wanted_version(&self) -> Option<Version> {
+        self.wanted.as_ref().map(|wanted| wanted.version)
     }
 
     /// The names that backends need the addresses of.

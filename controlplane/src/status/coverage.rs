@@ -55,7 +55,7 @@ pub enum Change {
     None,
     /// A data plane came, with this version in force.
     Came(Version),
-    Acked(Duration),
+    Acked(Option<Duration>),
     Other,
 }
 

@@ -30,6 +30,8 @@ pub struct Program {
     pub path: PathBuf,
     pub arguments: Vec<OsString>,
     pub environment: Vec<(&'static str, OsString)>,
+    /// One that was told to end and hasn't after so long is killed.
+    pub patience: Duration,
 }
 
 #[derive(Debug, Error)]
@@ -152,7 +154,7 @@ async fn keep(
     loop {
         let mut child = program.start()?;
         let started = Instant::now();
-        let (status, stopped) = attend(name, &mut child, &mut orders).await?;
+        let (status, stopped) = attend(&program, &mut child, &mut orders).await?;
         if stopped {
             info!("the {name} ended with {status}");
             return Ok(());
@@ -188,24 +190,39 @@ impl Program {
 
 /// Waits for the end of `child`, obeying orders meanwhile. Tells also whether it was to stop.
 async fn attend(
-    name: &'static str,
+    program: &Program,
     child: &mut Child,
     orders: &mut mpsc::UnboundedReceiver<Order>,
 ) -> Result<(ExitStatus, bool), SuperviseError> {
     // `wait` closes the standard input of a child that still has it, and that means: end.
     let _lifeline = child.stdin.take();
-    let mut stopped = false;
+    let name = program.name;
+    let mut deadline = None;
     loop {
         tokio::select! {
             status = child.wait() => {
                 let status = status.map_err(|source| SuperviseError::Wait { name, source })?;
-                return Ok((status, stopped));
+                return Ok((status, deadline.is_some()));
             }
             Some(order) = orders.recv() => {
-                stopped |= !matches!(order, Order::Signal(_));
+                if !matches!(order, Order::Signal(_)) {
+                    deadline.get_or_insert(Instant::now() + program.patience);
+                }
                 obey(child, order);
             }
+            () = at(deadline) => {
+                warn!("the {name} hasn't ended in {:?}, it is killed", program.patience);
+                obey(child, Order::Kill);
+                deadline = Some(Instant::now() + program.patience);
+            }
         }
+    }
+}
+
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when.into()).await,
+        None => std::future::pending().await,
     }
 }
 
