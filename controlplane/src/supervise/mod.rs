@@ -206,7 +206,7 @@ async fn attend(
             }
             Some(order) = orders.recv() => {
                 if !matches!(order, Order::Signal(_)) {
-                    deadline.get_or_insert(Instant::now() + program.patience);
+                    deadline.get_or_insert_with(|| Instant::now() + program.patience);
                 }
                 obey(child, order);
             }
