@@ -15,7 +15,7 @@
 //!
 //! # Beside both
 //!
-//! - [`serve`]: wiring; [`telemetry`], [`admin`]: what can be seen; [`drain`]: the end; [`limits`]: bounds and their reasons
+//! - [`mod@serve`]: wiring; [`telemetry`], [`admin`]: what can be seen; [`drain`]: the end; [`limits`]: bounds and their reasons
 
 mod accept;
 mod admin;
