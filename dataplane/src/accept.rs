@@ -23,12 +23,23 @@ pub(crate) struct Accepting {
     most: usize,
 }
 
-/// Counts a client as long as it lives.
-pub(crate) struct Client(Rc<Cell<usize>>);
+/// Counts a client of a shard and of a port as long as it lives.
+pub(crate) struct Client([Rc<Cell<usize>>; 2]);
+
+impl Client {
+    fn count(counts: [&Rc<Cell<usize>>; 2]) -> Self {
+        Self(counts.map(|count| {
+            count.set(count.get() + 1);
+            count.clone()
+        }))
+    }
+}
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        for count in &self.0 {
+            count.set(count.get() - 1);
+        }
     }
 }
 
@@ -43,11 +54,6 @@ impl Accepting {
 
     pub(crate) fn clients(&self) -> usize {
         self.clients.get()
-    }
-
-    fn client(&self) -> Client {
-        self.clients.set(self.clients.get() + 1);
-        Client(self.clients.clone())
     }
 
     pub(crate) fn open(&self, shard: &'static Shard, bind: Bind, socket: std::net::TcpListener) {
@@ -76,25 +82,40 @@ impl Accepting {
 }
 
 async fn accept(shard: &'static Shard, bind: Bind, listener: Listener, cancel: Cancelled) {
+    let here = Rc::new(Cell::new(0));
     loop {
         match listener.accept(cancel.clone()).await {
-            Ok(client) => serve(shard, bind, client),
+            Ok(client) => serve(shard, bind, client, &here),
             Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => break,
             Err(error) => pause_after(shard, &error).await,
         }
-        while shard.accepting.clients() >= shard.accepting.most {
+        // Those beyond the limit wait in the kernel's queue.
+        while is_full(shard, bind, here.get()) {
             shard.counters.full();
             sleep(PAUSE).await;
         }
     }
     // Closing a socket resets what waits in its queue, so the queue is emptied first.
     while let Ok(client) = listener.accept_now() {
-        serve(shard, bind, client);
+        serve(shard, bind, client, &here);
     }
 }
 
-fn serve(shard: &'static Shard, bind: Bind, (stream, peer): (Stream, SocketAddr)) {
-    let client = shard.accepting.client();
+fn is_full(shard: &Shard, bind: Bind, here: usize) -> bool {
+    let table = shard.table();
+    let port = table.port(bind);
+    let most = port.and_then(|port| port.settings.limits.connections);
+    let most = most.and_then(|most| usize::try_from(most).ok());
+    shard.accepting.clients() >= shard.accepting.most || most.is_some_and(|most| here >= most)
+}
+
+fn serve(
+    shard: &'static Shard,
+    bind: Bind,
+    (stream, peer): (Stream, SocketAddr),
+    here: &Rc<Cell<usize>>,
+) {
+    let client = Client::count([&shard.accepting.clients, here]);
     spawn(downstream::serve(shard, bind, stream, peer, client));
 }
 

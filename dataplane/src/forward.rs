@@ -263,7 +263,7 @@ async fn attempt(
             shard.counters.total(|totals| totals.tunnels += 1);
             let idle = forward.settings.timeouts.tunnel_idle;
             let sent = std::mem::take(&mut session.input);
-            let bytes = tunnel::run(downstream, &connection, idle, sent, received).await;
+            let bytes = Box::pin(tunnel::run(downstream, &connection, idle, sent, received)).await;
             outcome.response_bytes = bytes;
             Attempt::Over(After::Tunnel)
         }

@@ -114,6 +114,7 @@ fn decide<'t>(
         backend: None,
     };
     let Some(port) = table.port(downstream.bind) else {
+        session.side.borrow_mut().drain();
         return reply(Reply::text(404, "no_listener", "This listener is gone.\n"));
     };
     let (head, buf) = (&session.head, session.input.pending());

@@ -304,3 +304,26 @@ fn a_client_that_goes_away_harms_nobody() {
     }
     assert_eq!(gateway.get("/").0, 200);
 }
+
+#[test]
+fn clients_beyond_a_listeners_limit_wait_for_their_turn() {
+    let limits = HttpLimits {
+        connections: Some(1),
+        ..HttpLimits::default()
+    };
+    let (gateway, _origin) = with_settings(ListenerSettings {
+        limits,
+        ..ListenerSettings::default()
+    });
+    let mut first = gateway.connect();
+    first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(first.response().status, 200);
+    let mut second = gateway.connect();
+    second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    while !gateway.ask_admin("/metrics").contains("ringgate_clients 1") {
+        thread::yield_now();
+    }
+    first.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(first.response().status, 200);
+    assert_eq!(second.response().status, 200);
+}

@@ -45,9 +45,9 @@ enum Next {
 }
 
 /// Serves requests until either side ends the connection. `begun` is what has come already.
-pub(crate) async fn serve(downstream: Downstream, mut begun: Option<Buffer>) {
+pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) {
     loop {
-        let keep_alive = settings(&downstream, |settings| settings.timeouts.keep_alive);
+        let keep_alive = settings(downstream, |settings| settings.timeouts.keep_alive);
         let now = downstream.shard.deadlines.now();
         downstream.watch.set(now, keep_alive, Action::EndIdle);
         let input = begun.take();
@@ -59,7 +59,7 @@ pub(crate) async fn serve(downstream: Downstream, mut begun: Option<Buffer>) {
             return;
         }
         // Boxed, so that an idle connection's task is small.
-        match Box::pin(burst(&downstream, input)).await {
+        match Box::pin(burst(downstream, input)).await {
             Next::Idle => {}
             Next::Close => return,
         }
@@ -230,5 +230,21 @@ async fn linger(downstream: &Downstream, session: &mut Session) {
         if !matches!(read_more(downstream, session).await, Ok(1..)) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a task costs in memory, by its function.
+    fn size<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_busy_connection_is_bounded() {
+        let size = size(burst);
+        assert!(size <= 4096, "a busy connection's future has {size} bytes");
     }
 }

@@ -100,7 +100,8 @@ pub(crate) async fn run(
         is_uploading.set(false);
         uploaded
     };
-    match both(upload, receiving.run(outcome)).await {
+    // Boxed, as the tunnel is: requests that need neither shall not carry room for them.
+    match Box::pin(both(upload, receiving.run(outcome))).await {
         (Uploaded::Refused(reply), Exchanged::Failed { .. }) => Exchanged::Refused(reply),
         (Uploaded::Refused(reply), Exchanged::Whole { .. }) => Exchanged::Cut(reply.reason),
         (_, exchanged) => exchanged,
