@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 use thiserror::Error;
 
 use super::{Entry, Finding, Node, Scalar, Value};
@@ -107,21 +107,26 @@ struct Builder {
     root: Option<Rc<Node>>,
     /// Of the whole document so far.
     units: u64,
+    /// Of the text.
+    end: Position,
     findings: Vec<Finding>,
 }
 
 impl Builder {
     fn run(&mut self, text: &str) -> Located<Option<Rc<Node>>> {
+        let lines = yaml_lines(text);
+        let last = lines.last().map_or(0, |last| last.chars().count());
+        self.end = position_of(lines.len(), last);
         let mut parser = Parser::new_from_str(text);
         while let Some(next) = parser.next_event() {
-            let (event, span) = next.map_err(|error| scan_error(text, &error))?;
+            let (event, span) = next.map_err(|error| self.scan_error(&lines, &error))?;
             self.take(event, &span)?;
         }
         Ok(self.root.take())
     }
 
     fn take(&mut self, event: Event<'_>, span: &Span) -> Located<()> {
-        let position = position_of(span.start.line(), span.start.col());
+        let position = self.position(&span.start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = is_plain(style, tag.as_deref()).map_err(|error| (position, error))?;
@@ -314,6 +319,25 @@ impl Builder {
         Ok(())
     }
 
+    /// The parser counts a line more than there is when the last one has no break.
+    fn position(&self, marker: &Marker) -> Position {
+        position_of(marker.line(), marker.col()).min(self.end)
+    }
+
+    fn scan_error(&self, lines: &[&str], error: &ScanError) -> (Position, SyntaxError) {
+        let line = error.marker().line().saturating_sub(1);
+        let written = lines.get(line).copied().unwrap_or_default();
+        let indent = written.len() - written.trim_start().len();
+        let tab = written
+            .get(..indent)
+            .is_some_and(|indent| indent.contains('\t'));
+        let reason = error.info().to_owned();
+        (
+            self.position(error.marker()),
+            SyntaxError::Scan { reason, tab },
+        )
+    }
+
     fn find(&mut self, position: Position, error: &SyntaxError) {
         if self.findings.len() < limits::PROBLEMS_PER_OBJECT {
             self.findings.push(Finding {
@@ -332,26 +356,6 @@ fn position_of(line: usize, column: usize) -> Position {
         line: u32::try_from(line).unwrap_or(u32::MAX),
         column: u32::try_from(column).unwrap_or(u32::MAX).saturating_add(1),
     }
-}
-
-fn scan_error(text: &str, error: &saphyr_parser::ScanError) -> (Position, SyntaxError) {
-    let lines = yaml_lines(text);
-    let (line, column) = (error.marker().line(), error.marker().col());
-    // The parser counts a line more than there is when the last one has no break.
-    let position = match lines.last() {
-        Some(last) if line > lines.len() => position_of(lines.len(), last.chars().count()),
-        _ => position_of(line, column),
-    };
-    let written = lines
-        .get(line.saturating_sub(1))
-        .copied()
-        .unwrap_or_default();
-    let indent = written.len() - written.trim_start().len();
-    let tab = written
-        .get(..indent)
-        .is_some_and(|indent| indent.contains('\t'));
-    let reason = error.info().to_owned();
-    (position, SyntaxError::Scan { reason, tab })
 }
 
 /// The lines of a text, by YAML's line breaks; never none.

@@ -60,19 +60,15 @@ impl FileWatch {
     /// # Errors
     /// [`WatchError`] when no thread can be had. A path that can't be read is a problem in the batch.
     pub fn start(roots: Vec<PathBuf>) -> Result<(Self, mpsc::Receiver<Batch>), WatchError> {
-        let (sender, batches) = mpsc::channel(BATCHES);
+        Self::start_with(roots, Notices::new)
+    }
+
+    fn start_with(
+        roots: Vec<PathBuf>,
+        notices: impl FnOnce(Stop) -> Notices,
+    ) -> Result<(Self, mpsc::Receiver<Batch>), WatchError> {
         let (stop, signals) = notice::channel();
-        let notices = Notices::new(stop.clone());
-        let watching = Watching {
-            roots,
-            folder: Folder::default(),
-            reader: read::Reader::default(),
-            settle: Settle::default(),
-            second_look: None,
-            begun: false,
-            notices,
-            batches: sender,
-        };
+        let (watching, batches) = Watching::new(roots, notices(stop.clone()));
         let thread = std::thread::Builder::new()
             .name("watch-files".into())
             .spawn(move || watching.run(&signals))
@@ -107,6 +103,21 @@ struct Watching {
 }
 
 impl Watching {
+    fn new(roots: Vec<PathBuf>, notices: Notices) -> (Self, mpsc::Receiver<Batch>) {
+        let (sender, batches) = mpsc::channel(BATCHES);
+        let watching = Self {
+            roots,
+            folder: Folder::default(),
+            reader: read::Reader::default(),
+            settle: Settle::default(),
+            second_look: None,
+            begun: false,
+            notices,
+            batches: sender,
+        };
+        (watching, batches)
+    }
+
     fn run(mut self, signals: &Receiver<Signal>) {
         let mut look_at = Instant::now();
         loop {
@@ -234,4 +245,55 @@ fn log(update: &Update) {
 fn is_held(problem: &Problem, update: &Update) -> bool {
     let object = problem.object.as_ref();
     object.is_some_and(|object| update.held.contains(object))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::watch::Event;
+
+    const ONE: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}\n";
+
+    #[tokio::test]
+    async fn without_notices_it_looks_every_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = vec![folder.path().to_path_buf()];
+        let (_watch, mut batches) = FileWatch::start_with(roots, Notices::none).unwrap();
+        assert!(batches.recv().await.unwrap().events.is_empty());
+        fs::write(folder.path().join("a.yaml"), ONE).unwrap();
+        let batch = tokio::time::timeout(Duration::from_secs(8), batches.recv()).await;
+        assert_eq!(batch.unwrap().unwrap().events.len(), 1);
+    }
+
+    #[test]
+    fn an_empty_file_counts_at_the_second_look_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yaml");
+        fs::write(&path, ONE).unwrap();
+        let (stop, _signals) = notice::channel();
+        let (mut watching, mut batches) =
+            Watching::new(vec![folder.path().to_path_buf()], Notices::none(stop));
+        assert!(watching.look().is_ok());
+        assert_eq!(batches.try_recv().unwrap().events.len(), 1);
+        for spoil in [
+            |path: &PathBuf| fs::write(path, "").unwrap(),
+            |path: &PathBuf| fs::remove_file(path).unwrap(),
+        ] {
+            spoil(&path);
+            assert!(watching.look().is_ok());
+            assert!(batches.try_recv().is_err(), "nothing is taken yet");
+            assert!(watching.second_look.take().is_some());
+            fs::write(&path, ONE).unwrap();
+            assert!(watching.look().is_ok());
+            assert!(batches.try_recv().is_err(), "it is as it was");
+        }
+        fs::write(&path, "").unwrap();
+        assert!(watching.look().is_ok());
+        watching.second_look = Some(Instant::now());
+        assert!(watching.look().is_ok());
+        let batch = batches.try_recv().unwrap();
+        assert!(matches!(&batch.events[..], [Event::Removed(_)]));
+    }
 }

@@ -83,6 +83,18 @@ impl Notices {
         }
     }
 
+    /// Is told of nothing, as where inotify is forbidden.
+    #[cfg(test)]
+    pub(super) fn none(stop: Stop) -> Self {
+        Self {
+            stop,
+            complete: false,
+            watcher: None,
+            watched: BTreeMap::new(),
+            interest: Interest::default(),
+        }
+    }
+
     pub(super) fn stopped(&self) -> bool {
         self.stop.stopped.load(Ordering::Acquire)
     }
