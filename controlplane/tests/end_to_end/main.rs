@@ -266,3 +266,31 @@ fn a_data_plane_alone_serves_what_was_in_force_last() {
     assert!(took < Duration::from_secs(2), "{took:?} of {PATIENCE:?}");
     alone.end();
 }
+
+/// Names of metrics as they are scraped, with the ending that a counter's samples have.
+fn metrics(port: u16) -> Vec<String> {
+    let text = get(port, "/metrics").unwrap().body;
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types
+        .map(|line| match line.split_once(' ').unwrap() {
+            (name, "counter") => format!("{name}_total"),
+            (name, _) => name.to_owned(),
+        })
+        .collect()
+}
+
+#[test]
+fn the_reference_names_every_metric() {
+    let stage = blue();
+    let run = stage.run(&[]);
+    assert_eq!(get(stage.port, "/").unwrap().status(), 200);
+    let page = fs::read_to_string(repository().join("docs/reference/telemetry.md")).unwrap();
+    for (port, least) in [(stage.admin, 20), (stage.controller_admin, 10)] {
+        let names = metrics(port);
+        assert!(names.len() >= least, "{names:?}");
+        let is_missing = |name: &&String| !page.contains(&format!("`{name}`"));
+        let missing: Vec<_> = names.iter().filter(is_missing).collect();
+        assert!(missing.is_empty(), "not in the page: {missing:?}");
+    }
+    run.end();
+}

@@ -47,7 +47,9 @@ pub(crate) fn repository() -> PathBuf {
 pub(crate) struct Stage {
     temp: TempDir,
     pub(crate) port: u16,
-    admin: u16,
+    /// Of the data plane.
+    pub(crate) admin: u16,
+    pub(crate) controller_admin: u16,
 }
 
 impl Stage {
@@ -58,6 +60,7 @@ impl Stage {
             temp,
             port: free_port(),
             admin: free_port(),
+            controller_admin: free_port(),
         }
     }
 
@@ -114,8 +117,10 @@ impl Stage {
             .arg(self.site())
             .args(arguments)
             .arg("--controller-admin")
+            .arg(format!("127.0.0.1:{}", self.controller_admin))
+            .arg("--admin")
             .arg(format!("127.0.0.1:{}", self.admin))
-            .args(["--admin", "127.0.0.1:0", "--workers", "1"])
+            .args(["--workers", "1"])
             .arg("--socket")
             .arg(self.temp.path().join("socket"))
             .arg("--state-dir")
