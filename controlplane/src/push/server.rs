@@ -250,7 +250,7 @@ impl Conversation {
         self.report(PeerEvent::Heard(self.peer, heard)).await
     }
 
-    async fn tell(&mut self, wanted: &Wanted) -> Result<(), End> {
+    async fn tell(&mut self, wanted: &Arc<Wanted>) -> Result<(), End> {
         let updates = self.session.advance(wanted, Instant::now());
         if updates.is_empty() {
             return Ok(());

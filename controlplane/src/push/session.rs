@@ -4,6 +4,7 @@
 //! up meanwhile become one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringgate_core::ir::{Id, Version};
@@ -68,12 +69,38 @@ pub enum Heard {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Session {
-    /// Content hashes of what the data plane has, what is in flight included; `None` before hello.
-    held: Option<BTreeMap<Id, u64>>,
+    /// What the data plane has, what is in flight included; `None` before hello.
+    held: Option<Held>,
     /// What it had when it came: it takes nothing below that.
     floor: Version,
     sent: Option<Version>,
     in_flight: Option<(Version, Instant)>,
+}
+
+/// What a data plane has.
+#[derive(Debug)]
+enum Held {
+    /// Content hashes, as it said.
+    Said(BTreeMap<Id, u64>),
+    /// What it was sent last.
+    Sent(Arc<Wanted>),
+}
+
+impl Held {
+    /// Ascending, with content hashes.
+    fn hashes(&self) -> Box<dyn Iterator<Item = (&Id, u64)> + '_> {
+        match self {
+            Self::Said(hashes) => Box::new(hashes.iter().map(|(id, hash)| (id, *hash))),
+            Self::Sent(sent) => Box::new(sent.entries().map(|(id, entry)| (id, entry.hash))),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Said(hashes) => hashes.is_empty(),
+            Self::Sent(sent) => sent.is_empty(),
+        }
+    }
 }
 
 impl Session {
@@ -99,7 +126,7 @@ impl Session {
     }
 
     /// What must be sent now to reach `wanted`, in this order: the parts of one version, or nothing.
-    pub fn advance(&mut self, wanted: &Wanted, now: Instant) -> Vec<proto::Update> {
+    pub fn advance(&mut self, wanted: &Arc<Wanted>, now: Instant) -> Vec<proto::Update> {
         let Some(held) = &mut self.held else {
             return Vec::new();
         };
@@ -108,10 +135,7 @@ impl Session {
             return Vec::new();
         }
         let parts = parts(wanted, held);
-        *held = wanted
-            .entries()
-            .map(|(id, entry)| (id.clone(), entry.hash))
-            .collect();
+        *held = Held::Sent(wanted.clone());
         self.sent = Some(wanted.version);
         self.in_flight = Some((wanted.version, now));
         parts
@@ -127,7 +151,7 @@ impl Session {
             .iter()
             .map(|held| Ok((wire::id(held.id.as_ref())?, held.hash)))
             .collect();
-        self.held = Some(held?);
+        self.held = Some(Held::Said(held?));
         let version = match hello.version {
             None => Version::default(),
             some => wire::version(some)?,
@@ -171,38 +195,73 @@ impl Session {
 
 /// What leads from `held` to `wanted`, cut into parts. A data plane that has nothing is told a full
 /// state, so that nothing it may have loaded meanwhile stays.
-fn parts(wanted: &Wanted, held: &BTreeMap<Id, u64>) -> Vec<proto::Update> {
-    let part = || proto::Update {
-        version: Some(wire::encode_version(wanted.version)),
-        full: held.is_empty(),
-        ..proto::Update::default()
-    };
-    let mut parts = Vec::new();
-    let mut open = part();
-    let mut size = 0;
-    let mut make_room = |open: &mut proto::Update, bytes: usize| {
-        if size + bytes > PART_BYTES && size > 0 {
-            parts.push(std::mem::replace(open, part()));
-            size = 0;
-        }
-        size += bytes;
-    };
-    for id in held.keys().filter(|id| wanted.entry(id).is_none()) {
-        make_room(&mut open, id.path.len() + ENTRY_OVERHEAD);
-        open.remove.push(wire::encode_id(id));
-    }
+fn parts(wanted: &Wanted, held: &Held) -> Vec<proto::Update> {
+    let mut parts = Parts::new(wanted.version, held.is_empty());
+    let mut held = held.hashes().peekable();
     for (id, entry) in wanted.entries() {
-        if held.get(id) != Some(&entry.hash) {
-            make_room(
-                &mut open,
-                id.path.len() + entry.object.len() + ENTRY_OVERHEAD,
-            );
-            open.upsert.push((**entry).clone());
+        while let Some((gone, _)) = held.next_if(|(one, _)| *one < id) {
+            parts.remove(gone);
+        }
+        match held.next_if(|(one, _)| *one == id) {
+            Some((_, hash)) if hash == entry.hash => {}
+            _ => parts.upsert(id, entry),
         }
     }
-    open.last = true;
-    parts.push(open);
-    parts
+    for (gone, _) in held {
+        parts.remove(gone);
+    }
+    parts.finish()
+}
+
+/// The parts of one version.
+struct Parts {
+    closed: Vec<proto::Update>,
+    open: proto::Update,
+    open_bytes: usize,
+}
+
+impl Parts {
+    fn new(version: Version, full: bool) -> Self {
+        let open = proto::Update {
+            version: Some(wire::encode_version(version)),
+            full,
+            ..proto::Update::default()
+        };
+        Self {
+            closed: Vec::new(),
+            open,
+            open_bytes: 0,
+        }
+    }
+
+    fn remove(&mut self, id: &Id) {
+        self.make_room(id.path.len() + ENTRY_OVERHEAD);
+        self.open.remove.push(wire::encode_id(id));
+    }
+
+    fn upsert(&mut self, id: &Id, entry: &proto::Entry) {
+        self.make_room(id.path.len() + entry.object.len() + ENTRY_OVERHEAD);
+        self.open.upsert.push(entry.clone());
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        if self.open_bytes > 0 && self.open_bytes + bytes > PART_BYTES {
+            let next = proto::Update {
+                version: self.open.version,
+                full: self.open.full,
+                ..proto::Update::default()
+            };
+            self.closed.push(std::mem::replace(&mut self.open, next));
+            self.open_bytes = 0;
+        }
+        self.open_bytes += bytes;
+    }
+
+    fn finish(mut self) -> Vec<proto::Update> {
+        self.open.last = true;
+        self.closed.push(self.open);
+        self.closed
+    }
 }
 
 /// Tags, lengths and the hash of an entry, rounded up.
@@ -217,7 +276,6 @@ fn bounded(mut text: String) -> String {
 mod tests {
     use super::*;
     use ringgate_core::ir::{Backend, BackendSettings, Endpoints, Object, ObjectName};
-    use std::sync::Arc;
 
     fn backend(name: &str, port: u16) -> (Id, Arc<Object>) {
         let service = ObjectName::new("default", name);
@@ -230,13 +288,13 @@ mod tests {
         (Id::backend(&service, 80), object.into())
     }
 
-    fn wanted(sequence: u64, objects: &[(&str, u16)]) -> Wanted {
+    fn wanted(sequence: u64, objects: &[(&str, u16)]) -> Arc<Wanted> {
         let version = Version { term: 1, sequence };
         let objects = objects
             .iter()
             .map(|(name, port)| backend(name, *port))
             .collect();
-        Wanted::new(version, &objects, None)
+        Wanted::new(version, &objects, None).into()
     }
 
     fn hello(held: &Wanted) -> proto::DataplaneMessage {
@@ -417,12 +475,11 @@ mod tests {
         let mut changed = objects.clone();
         changed.extend([backend("b", 2)]);
         let second = Wanted::new(Version::default(), &changed, Some(&first));
-        let shared = |name| {
-            let id = backend(name, 1).0;
-            let of = |state: &Wanted| Arc::as_ptr(&state.objects[&id].entry);
-            of(&first) == of(&second)
-        };
-        assert!(shared("a") && !shared("b"));
+        let entries = first.entries().zip(second.entries());
+        let shared: Vec<bool> = entries
+            .map(|((_, one), (_, other))| Arc::ptr_eq(one, other))
+            .collect();
+        assert_eq!(shared, [true, false]);
         assert!(!first.same_objects(&second));
         assert!(first.same_objects(&Wanted::new(Version::default(), &objects, None)));
     }

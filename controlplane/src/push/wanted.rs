@@ -6,18 +6,19 @@ use std::sync::Arc;
 use ringgate_core::ir::{Id, Object, Version};
 use ringgate_core::wire::{self, proto};
 
-/// One version of everything that shall be in force. Cheap to clone parts of: unchanged objects are
-/// shared with the version before.
+/// One version of everything that shall be in force. What didn't change is shared with the version
+/// before.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     pub version: Version,
-    pub(super) objects: BTreeMap<Id, Encoded>,
+    /// Ascending.
+    objects: Vec<(Id, Encoded)>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Encoded {
+struct Encoded {
     object: Arc<Object>,
-    pub(super) entry: Arc<proto::Entry>,
+    entry: Arc<proto::Entry>,
 }
 
 impl Wanted {
@@ -28,13 +29,13 @@ impl Wanted {
         objects: &BTreeMap<Id, Arc<Object>>,
         previous: Option<&Self>,
     ) -> Self {
+        let known = previous.map(|previous| previous.objects.as_slice());
+        let mut known = known.unwrap_or_default().iter().peekable();
         let encode = |(id, object): (&Id, &Arc<Object>)| {
-            let known = previous
-                .and_then(|previous| previous.objects.get_key_value(id))
-                .filter(|(_, known)| Arc::ptr_eq(&known.object, object) || known.object == *object);
-            match known {
-                Some((id, known)) => (id.clone(), known.clone()),
-                None => (id.clone(), Encoded::new(id, object)),
+            while known.next_if(|(one, _)| one < id).is_some() {}
+            match known.next_if(|(one, _)| one == id) {
+                Some((id, one)) if one.is_of(object) => (id.clone(), one.clone()),
+                _ => (id.clone(), Encoded::new(id, object)),
             }
         };
         Self {
@@ -46,24 +47,17 @@ impl Wanted {
     /// Whether the same objects are wanted, whatever the version.
     #[must_use]
     pub fn same_objects(&self, other: &Self) -> bool {
+        let mut pairs = self.objects.iter().zip(&other.objects);
         self.objects.len() == other.objects.len()
-            && self
-                .objects
-                .iter()
-                .zip(&other.objects)
-                .all(|((id, one), (other_id, other))| {
-                    id == other_id && one.entry.hash == other.entry.hash
-                })
+            && pairs.all(|((id, one), (other_id, other))| {
+                Arc::ptr_eq(&one.entry, &other.entry)
+                    || id == other_id && one.entry.hash == other.entry.hash
+            })
     }
 
     /// Ids, ascending, with content hashes and wire entries.
     pub fn entries(&self) -> impl Iterator<Item = (&Id, &Arc<proto::Entry>)> {
         self.objects.iter().map(|(id, one)| (id, &one.entry))
-    }
-
-    #[must_use]
-    pub fn entry(&self, id: &Id) -> Option<&proto::Entry> {
-        self.objects.get(id).map(|one| &*one.entry)
     }
 
     #[must_use]
@@ -83,5 +77,9 @@ impl Encoded {
             object: object.clone(),
             entry: wire::encode_entry(id, object).into(),
         }
+    }
+
+    fn is_of(&self, object: &Arc<Object>) -> bool {
+        Arc::ptr_eq(&self.object, object) || self.object == *object
     }
 }

@@ -80,6 +80,14 @@ pub(super) fn port_name(resources: &Resources, name: &ServicePortName) -> Option
     find_port(service, name.port)?.name.clone()
 }
 
+/// The name (not an address) that the backend needs the addresses of.
+pub(super) fn external_name(resources: &Resources, name: &ServicePortName) -> Option<Arc<str>> {
+    let service = resources.services.get(&name.service)?;
+    let external = service.spec.external_name.as_ref()?;
+    let is_name = is_external(service) && external.parse::<IpAddr>().is_err();
+    is_name.then(|| external.clone())
+}
+
 fn is_external(service: &Service) -> bool {
     service.spec.service_type == ServiceType::ExternalName
 }

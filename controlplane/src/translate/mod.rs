@@ -28,9 +28,7 @@ use ringgate_core::ir::{Id, Object};
 
 use crate::api::ObjectKind;
 use crate::api::meta::ObjectMeta;
-use crate::api::service::ServiceType;
 use crate::store::Resources;
-use backend::ServicePortName;
 use gateway::Gateways;
 use gateway_class::Classes;
 use memory::Memory;
@@ -83,42 +81,50 @@ impl Translator {
         let classes = Classes::new(inputs.resources, inputs.options);
         let gateways = Gateways::decide(inputs, &classes);
         let policies = Policies::decide(inputs.resources, &gateways);
-        let routes = self.memory.routes(inputs.resources, &gateways);
+        self.memory.update(inputs, &gateways, &policies);
 
-        let mut verdicts = Verdicts {
-            gateway_classes: classes.verdicts(),
-            ..Verdicts::default()
-        };
-        let mut attached = Attached::new(&gateways);
         let mut objects = listeners(&gateways, &policies);
-        let mut wanted: Vec<&ServicePortName> = Vec::new();
-        for (name, route) in routes {
-            verdicts.others.extend(route.others.iter().cloned());
-            if let Some((id, object)) = &route.object {
-                objects.push((id.clone(), object.clone()));
-                wanted.extend(&route.backends);
-            }
+        let mut others = gateways.others.clone();
+        let mut attached = Attached::new(&gateways);
+        let mut routes = Vec::new();
+        for (name, route) in self.memory.routes() {
+            objects.extend(route.object.clone());
+            others.extend(route.others.iter().cloned());
             if !route.verdict.parents.is_empty() {
                 attached.count(route);
-                let verdict = route.verdict.clone();
-                verdicts.http_routes.insert(name.clone(), verdict);
+                routes.push((name.clone(), route.verdict.clone()));
             }
         }
-        wanted.sort_unstable();
-        wanted.dedup();
-        let external_names = external_names(inputs.resources, &wanted);
-        let backends = backends(inputs, &policies, &wanted, &mut verdicts.others);
-        objects.extend(self.memory.share(backends));
-
-        verdicts.gateways = attached.verdicts(&gateways);
-        verdicts.policies = policies.verdicts;
-        verdicts.others.extend(gateways.others);
+        let mut external_names = BTreeSet::new();
+        for backend in self.memory.backends() {
+            objects.push((backend.id.clone(), backend.object.clone()));
+            others.extend(odd(backend));
+            external_names.extend(backend.external_name.clone());
+        }
         Translation {
+            // Sorted but for a few, so that this is one pass.
             objects: objects.into_iter().collect(),
-            verdicts,
+            verdicts: Verdicts {
+                gateway_classes: classes.verdicts(),
+                gateways: attached.verdicts(&gateways),
+                http_routes: routes.into_iter().collect(),
+                policies: policies.verdicts,
+                others,
+            },
             external_names,
         }
     }
+}
+
+fn odd(backend: &memory::Backend) -> Option<Finding> {
+    let fault = backend.fault.clone()?;
+    let service = &backend.name.service;
+    Some(Finding::new(
+        ObjectKind::Service,
+        service,
+        "spec.ports",
+        fault,
+    ))
 }
 
 /// How many routes each listener of each Gateway has.
@@ -164,36 +170,6 @@ fn listeners(gateways: &Gateways, policies: &Policies<'_>) -> Vec<(Id, Arc<Objec
             let object = listener.translate(gateway, settings);
             (listener.id.clone(), object.into())
         })
-        .collect()
-}
-
-fn backends(
-    inputs: &Inputs<'_>,
-    policies: &Policies<'_>,
-    wanted: &[&ServicePortName],
-    others: &mut Vec<Finding>,
-) -> Vec<(Id, Object)> {
-    let mut objects = Vec::with_capacity(wanted.len());
-    for name in wanted {
-        let port = backend::port_name(inputs.resources, name);
-        let settings = policies.backend_settings(&name.service, port.as_ref());
-        let (backend, fault) = backend::translate(inputs, name, settings);
-        others
-            .extend(fault.map(|fault| {
-                Finding::new(ObjectKind::Service, &name.service, "spec.ports", fault)
-            }));
-        objects.push((name.id(), Object::Backend(backend)));
-    }
-    objects
-}
-
-fn external_names(resources: &Resources, wanted: &[&ServicePortName]) -> BTreeSet<Arc<str>> {
-    wanted
-        .iter()
-        .filter_map(|name| resources.services.get(&name.service))
-        .filter(|service| service.spec.service_type == ServiceType::ExternalName)
-        .filter_map(|service| service.spec.external_name.clone())
-        .filter(|name| name.parse::<IpAddr>().is_err())
         .collect()
 }
 

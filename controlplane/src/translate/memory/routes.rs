@@ -1,0 +1,191 @@
+//! Routes' results, and which backends those in force use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ringgate_core::ir::{self, Id, Object, ObjectName};
+
+use super::changes::Changes;
+use crate::api::gateway::ReferenceGrant;
+use crate::api::http_route::HttpRoute;
+use crate::api::storage::Namespace;
+use crate::store::Resources;
+use crate::translate::attach::attach;
+use crate::translate::backend::ServicePortName;
+use crate::translate::gateway::Gateways;
+use crate::translate::problem::Finding;
+use crate::translate::verdict::RouteVerdict;
+use crate::translate::{created, generation, http_route};
+
+/// A route's result.
+#[derive(Debug)]
+pub(in crate::translate) struct Route {
+    /// None: it is attached nowhere, or has no rule that is understood.
+    pub(in crate::translate) object: Option<(Id, Arc<Object>)>,
+    pub(in crate::translate) verdict: Arc<RouteVerdict>,
+    /// Places of the listeners that take it.
+    pub(in crate::translate) listeners: Vec<(usize, usize)>,
+    pub(in crate::translate) others: Vec<Finding>,
+    backends: Vec<ServicePortName>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    /// In order of name.
+    known: Vec<(ObjectName, Known)>,
+    common: Common,
+    /// How many routes in force use a backend.
+    used: BTreeMap<ServicePortName, usize>,
+}
+
+#[derive(Debug)]
+struct Known {
+    source: Arc<HttpRoute>,
+    /// Services that were looked for, found or not.
+    services: Vec<ObjectName>,
+    result: Route,
+}
+
+/// What every route depends on.
+#[derive(Debug, Default)]
+struct Common {
+    gateways: Gateways,
+    grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
+    namespaces: BTreeMap<ObjectName, Arc<Namespace>>,
+}
+
+impl Routes {
+    pub(super) fn update(&mut self, resources: &Resources, gateways: &Gateways, changes: &Changes) {
+        if !self.common.is_of(resources, gateways) {
+            self.known.clear();
+            self.used.clear();
+            self.common = Common::of(resources, gateways);
+        }
+        let used = &mut self.used;
+        let mut before = std::mem::take(&mut self.known).into_iter().peekable();
+        let mut known = Vec::with_capacity(resources.http_routes.len());
+        for (name, source) in &resources.http_routes {
+            while let Some((_, gone)) = before.next_if(|(one, _)| one < name) {
+                release(used, &gone);
+            }
+            let same = before.next_if(|(one, _)| one == name);
+            if let Some((name, one)) = same {
+                if one.holds(source, changes) {
+                    known.push((name, one));
+                    continue;
+                }
+                release(used, &one);
+            }
+            let fresh = Known::of(name, source, resources, gateways);
+            acquire(used, &fresh);
+            known.push((name.clone(), fresh));
+        }
+        for (_, gone) in before {
+            release(used, &gone);
+        }
+        self.known = known;
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (&ObjectName, &Route)> {
+        self.known.iter().map(|(name, one)| (name, &one.result))
+    }
+
+    /// The backends that routes in force use, ascending.
+    pub(super) fn used(&self) -> impl Iterator<Item = &ServicePortName> {
+        self.used.keys()
+    }
+}
+
+fn acquire(used: &mut BTreeMap<ServicePortName, usize>, route: &Known) {
+    for backend in route.in_force() {
+        *used.entry(backend.clone()).or_default() += 1;
+    }
+}
+
+fn release(used: &mut BTreeMap<ServicePortName, usize>, route: &Known) {
+    for backend in route.in_force() {
+        if let Some(count) = used.get_mut(backend) {
+            *count -= 1;
+            if *count == 0 {
+                used.remove(backend);
+            }
+        }
+    }
+}
+
+impl Common {
+    fn of(resources: &Resources, gateways: &Gateways) -> Self {
+        Self {
+            gateways: gateways.clone(),
+            grants: resources.reference_grants.clone(),
+            namespaces: resources.namespaces.clone(),
+        }
+    }
+
+    fn is_of(&self, resources: &Resources, gateways: &Gateways) -> bool {
+        self.gateways == *gateways
+            && same(&self.grants, &resources.reference_grants)
+            && same(&self.namespaces, &resources.namespaces)
+    }
+}
+
+pub(super) fn same<T>(
+    one: &BTreeMap<ObjectName, Arc<T>>,
+    other: &BTreeMap<ObjectName, Arc<T>>,
+) -> bool {
+    let mut pairs = one.iter().zip(other);
+    one.len() == other.len()
+        && pairs
+            .all(|((name, one), (other_name, other))| Arc::ptr_eq(one, other) && name == other_name)
+}
+
+impl Known {
+    fn of(
+        name: &ObjectName,
+        source: &Arc<HttpRoute>,
+        resources: &Resources,
+        gateways: &Gateways,
+    ) -> Self {
+        let attached = attach(name, source, gateways, resources);
+        let rules = http_route::translate(name, source, resources);
+        let in_force = !attached.attachments.is_empty() && !rules.rules.is_empty();
+        let object = in_force.then(|| {
+            let route = ir::HttpRoute {
+                name: name.clone(),
+                created: created(&source.metadata),
+                attachments: attached.attachments,
+                rules: rules.rules,
+            };
+            (Id::http_route(name), Arc::new(Object::HttpRoute(route)))
+        });
+        Self {
+            source: source.clone(),
+            services: rules.looked_for,
+            result: Route {
+                object,
+                verdict: Arc::new(RouteVerdict {
+                    generation: generation(&source.metadata),
+                    parents: attached.parents,
+                    rules: rules.verdict,
+                }),
+                listeners: attached.listeners,
+                others: attached.others,
+                backends: rules.backends,
+            },
+        }
+    }
+
+    fn holds(&self, source: &Arc<HttpRoute>, changes: &Changes) -> bool {
+        let is_changed = |name: &ObjectName| changes.services.contains(name);
+        Arc::ptr_eq(&self.source, source)
+            && (changes.services.is_empty() || !self.services.iter().any(is_changed))
+    }
+
+    /// The backends that it uses, if it is in force.
+    fn in_force(&self) -> &[ServicePortName] {
+        match self.result.object {
+            Some(_) => &self.result.backends,
+            None => &[],
+        }
+    }
+}
