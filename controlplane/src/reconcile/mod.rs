@@ -31,6 +31,8 @@ use versions::Versions;
 pub struct Reconciler {
     options: Options,
     resources: Resources,
+    /// Before the first batch nothing is known: to push that would take everything out of force.
+    has_read: bool,
     names: Arc<ResolvedNames>,
     translator: Translator,
     translation: Translation,
@@ -58,6 +60,7 @@ impl Reconciler {
         Self {
             options,
             resources: Resources::default(),
+            has_read: false,
             names: Arc::default(),
             translator: Translator::default(),
             translation: Translation::default(),
@@ -72,7 +75,7 @@ impl Reconciler {
 
     /// Takes a change of what is written.
     pub fn take_batch(&mut self, batch: Batch, now: SystemTime) -> Next {
-        let first = self.wanted.is_none();
+        let first = !std::mem::replace(&mut self.has_read, true);
         let changed = self.resources.apply(&batch);
         self.problems.set_files(batch.problems);
         self.count_problems();
@@ -117,6 +120,9 @@ impl Reconciler {
 
     /// Translates all that is known. Returns what is wanted from now on, if that is something new.
     pub fn reconcile(&mut self) -> Option<Arc<Wanted>> {
+        if !self.has_read {
+            return None;
+        }
         let started = Instant::now();
         let inputs = Inputs {
             resources: &self.resources,
@@ -188,5 +194,36 @@ impl Reconciler {
             let count = self.problems.count(severity);
             self.metrics.set_problems(severity, count);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::push::session::{Heard, Introduction};
+
+    #[test]
+    fn nothing_is_wanted_before_something_was_read() {
+        let mut reconciler = Reconciler::new(Options::default(), 1, Arc::new(Metrics::default()));
+        let ahead = Introduction {
+            instance: String::new(),
+            software: String::new(),
+            driver: String::new(),
+            workers: 1,
+            version: Version {
+                term: 5,
+                sequence: 1,
+            },
+        };
+        let event = PeerEvent::Heard(0, Heard::Hello(ahead));
+        let next = reconciler.take_peer_event(event, Instant::now());
+        assert_eq!(next, Next::Reconcile);
+        assert!(reconciler.reconcile().is_none());
+
+        let next = reconciler.take_batch(Batch::default(), SystemTime::UNIX_EPOCH);
+        assert_eq!(next, Next::Reconcile);
+        let wanted = reconciler.reconcile().unwrap();
+        assert_eq!(wanted.version.to_string(), "6.1");
+        assert!(wanted.is_empty(), "now it is known that there is nothing");
     }
 }
