@@ -13,8 +13,8 @@ pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 pub(crate) const ACCEPT_QUEUE: i32 = 4096;
 /// Idle connections to one endpoint that a shard keeps.
 pub(crate) const IDLE_UPSTREAMS: usize = 1024;
-/// Descriptors that stay free for files, the control plane, listeners and the first upstreams. The limit
-/// bounds clients and upstreams together; an upstream that can't be opened is a 503 for its request alone.
+/// Descriptors that stay free for files, the control plane and listeners. Of the others two thirds are for
+/// clients; an upstream that can't be opened is a 503 for its request alone.
 pub(crate) const DESCRIPTORS_RESERVED: u64 = 256;
 /// Access log lines that wait for the writer; beyond it they are dropped and counted.
 pub(crate) const LOG_LINES: usize = 64 << 10;

@@ -50,14 +50,14 @@ struct Arguments {
     /// What to log to standard error: error, warn, info, debug, trace, or per module.
     #[arg(long, env = "RINGGATE_LOG_LEVEL", default_value = "info")]
     log_level: EnvFilter,
-    /// How log lines look: human or json.
-    #[arg(long, env = "RINGGATE_LOG_FORMAT", default_value = "human")]
+    /// How log lines look: text or json.
+    #[arg(long, env = "RINGGATE_LOG_FORMAT", default_value = "text")]
     log_format: Format,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Format {
-    Human,
+    Text,
     Json,
 }
 
@@ -79,7 +79,7 @@ fn start_log(arguments: &Arguments) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     match arguments.log_format {
-        Format::Human => subscriber.with_target(false).init(),
+        Format::Text => subscriber.with_target(false).init(),
         Format::Json => subscriber.json().init(),
     }
 }

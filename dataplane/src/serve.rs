@@ -144,11 +144,12 @@ fn start_shards(
     Ok((Arc::new(handles), driver))
 }
 
-/// Half of what the descriptors allow, for each client may need one more towards a backend.
+/// Two thirds of the open files: a busy client needs one more towards a backend, an idle one none. Clients
+/// beyond wait in the kernel's queue.
 fn clients_per_shard(workers: usize) -> usize {
     let descriptors = socket::raise_descriptor_limit();
     let workers = u64::try_from(workers).unwrap_or(1);
-    let each = descriptors.saturating_sub(limits::DESCRIPTORS_RESERVED) / workers;
+    let each = descriptors.saturating_sub(limits::DESCRIPTORS_RESERVED) / 3 * 2 / workers;
     usize::try_from(each).unwrap_or(usize::MAX).max(1)
 }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use regex::bytes::RegexBuilder;
 use ringgate_core::ir::{FieldMatch, Match, PathMatch, TextMatch};
-use ringgate_core::limits::REGEX_BYTES;
+use ringgate_core::route;
 use ringgate_core::route::path::normalize;
 
 use super::problem::Fault;
@@ -99,26 +98,17 @@ fn method(method: &HttpMethod) -> Result<Arc<str>, Faulty> {
 
 /// Compiled as data planes do, so that none of them meets one that can't be.
 fn expression(expression: Arc<str>) -> Result<Arc<str>, Fault> {
-    let compiled = RegexBuilder::new(&expression)
-        .size_limit(REGEX_BYTES)
-        .build()
-        .and_then(|_| {
-            RegexBuilder::new(&format!("^(?:{expression})$"))
-                .size_limit(REGEX_BYTES)
-                .build()
-        });
-    match compiled {
+    match route::expression(&expression) {
         Ok(_) => Ok(expression),
         Err(error) => Err(Fault::Expression {
             expression,
-            reason: brief(&error),
+            reason: brief(&error.to_string()),
         }),
     }
 }
 
 /// The last line of a syntax error says what it is; those before draw the place.
-fn brief(error: &regex::Error) -> String {
-    let text = error.to_string();
+fn brief(text: &str) -> String {
     let last = text.lines().last().unwrap_or_default();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }

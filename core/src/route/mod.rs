@@ -9,4 +9,5 @@ mod residual;
 
 pub use precedence::{PathRank, Precedence};
 pub use request::{Fields, Request};
+pub use residual::whole as expression;
 pub(crate) use residual::{Pattern, Residual};

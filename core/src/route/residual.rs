@@ -30,8 +30,12 @@ impl Pattern {
     }
 }
 
-/// An expression that must match from the first to the last byte; bounded in size, linear in time.
-pub(crate) fn whole(expression: &str) -> Result<Regex, regex::Error> {
+/// Compiles an expression that must match from the first to the last byte; bounded in size
+/// ([`limits::REGEX_BYTES`]), linear in time.
+///
+/// # Errors
+/// When the syntax is wrong, or the compiled expression would be too large.
+pub fn whole(expression: &str) -> Result<Regex, regex::Error> {
     // Checked alone first: `a)(b` would else be made valid by the parentheses around it.
     RegexBuilder::new(expression)
         .size_limit(limits::REGEX_BYTES)
