@@ -119,15 +119,16 @@ fn serve(
     spawn(downstream::serve(shard, bind, stream, peer, client));
 }
 
-/// An error concerns one connection, or passes: it never ends the loop (RUSTSEC-2024-0376).
+/// An error concerns one connection, or passes: it never ends the loop (RUSTSEC-2024-0376). But for those
+/// of a connection that went away, there is a pause, so that one that stays doesn't spin.
 async fn pause_after(shard: &'static Shard, error: &io::Error) {
     shard.counters.accept_failed();
-    let lacks = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    let of_one = [libc::ECONNABORTED, libc::EINTR, libc::EPROTO];
     if error
         .raw_os_error()
-        .is_some_and(|code| lacks.contains(&code))
+        .is_none_or(|code| !of_one.contains(&code))
     {
-        tracing::warn!(%error, "a connection can't be accepted: raise the limit of open files");
+        tracing::warn!(%error, "a connection can't be accepted; for 'Too many open files' raise their limit");
         sleep(PAUSE).await;
     }
 }

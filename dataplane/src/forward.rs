@@ -36,6 +36,8 @@ pub(crate) struct Forward<'t> {
     pub(crate) out: Buffer,
     pub(crate) started: Instant,
     pub(crate) method: Method,
+    /// All of the body is in `out`, so that the request can be sent again. What was streamed can't.
+    pub(crate) is_whole: bool,
 }
 
 impl Forward<'_> {
@@ -68,10 +70,14 @@ pub(crate) async fn forward(
     let mut outcome = Outcome::default();
     let after = match prepare(downstream, session, &mut forward).await {
         Ok(()) => {
-            mirror::start(downstream.shard, &forward, session.body.is_done());
+            downstream.watch.clear();
+            forward.is_whole = session.body.is_done();
+            mirror::start(downstream.shard, &forward);
             attempts(downstream, session, &mut forward, &mut outcome).await
         }
         Err(reply) => {
+            // Where the next request would begin is in doubt.
+            session.side.borrow_mut().drain();
             outcome.status = reply.status;
             outcome.reason = Some(reply.reason);
             reply::send(downstream, session, reply).await
@@ -184,8 +190,7 @@ pub(crate) fn again(
 ) -> Option<Duration> {
     let request = Sendable {
         idempotent: session.head.method.is_idempotent(),
-        // What was streamed is gone; what is in `out` is not.
-        replayable: session.body.is_done() || failure == Failure::Connect,
+        replayable: forward.is_whole || failure == Failure::Connect,
     };
     let mut random = downstream.shard.random.borrow_mut();
     retry::after(
@@ -254,7 +259,10 @@ async fn attempt(
             }
             Attempt::Failed(failure)
         }
-        Exchanged::Refused(reply) => over(downstream, session, outcome, reply).await,
+        Exchanged::Refused(reply) => {
+            session.side.borrow_mut().drain();
+            over(downstream, session, outcome, reply).await
+        }
         Exchanged::Cut(reason) => {
             outcome.reason = Some(reason);
             Attempt::Over(After::Close { unread: false })

@@ -19,13 +19,14 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Sends the copies that the rule's mirror filters ask for. A request whose body was not kept whole is not
 /// mirrored: half of it would be another request.
-pub(crate) fn start(shard: &'static Shard, forward: &Forward<'_>, is_whole: bool) {
+pub(crate) fn start(shard: &'static Shard, forward: &Forward<'_>) {
     for mirror in &forward.plan.mirrors {
         if !is_taken(shard, mirror) {
             continue;
         }
         let backend = forward.table.backend(mirror.backend);
-        let Some(backend) = backend.filter(|_| is_whole && shard.mirrors.get() < limits::MIRRORS)
+        let Some(backend) =
+            backend.filter(|_| forward.is_whole && shard.mirrors.get() < limits::MIRRORS)
         else {
             shard.counters.total(|totals| totals.mirrors_dropped += 1);
             continue;

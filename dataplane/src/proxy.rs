@@ -51,6 +51,8 @@ struct Decided<'t> {
 /// Answers one request, whose head was read.
 pub(crate) async fn request(downstream: &Downstream, session: &mut Session) -> After {
     let started = Instant::now();
+    // The head's deadline is over; whoever reads or writes next sets one of its own.
+    downstream.watch.clear();
     let table = downstream.shard.table();
     session.side.borrow_mut().request(&session.head);
     session.body = Relay::discard(session.head.framing);
@@ -187,7 +189,7 @@ fn refuse(session: &Session, listener: &Listener) -> Option<Reply> {
         let fields = b"allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n".to_vec();
         return Some(Reply { fields, ..reply });
     }
-    if head.form == Form::Asterisk {
+    if head.form == Form::Asterisk || head.path(session.input.pending()) == b"*" {
         return Some(Reply::empty(204, "options"));
     }
     let most = listener.settings.limits.body_bytes;
@@ -292,6 +294,7 @@ impl<'t> Matched<'_, 't> {
                 out: head,
                 started,
                 method: session.head.method,
+                is_whole: false,
             }),
         }
     }

@@ -327,3 +327,105 @@ fn clients_beyond_a_listeners_limit_wait_for_their_turn() {
     assert_eq!(first.response().status, 200);
     assert_eq!(second.response().status, 200);
 }
+
+#[test]
+fn a_streamed_body_is_never_sent_a_second_time_in_part() {
+    let origin = Origin::start(|stream, request| {
+        // The first request warms the connection up; the second one's body is read, then it closes.
+        if request.line.starts_with("GET") {
+            return plain(stream, request);
+        }
+        Then::Close
+    });
+    let wanted = Wanted::new().backend("one", &[origin.address]);
+    let gateway = wanted.route(vec![rule("one")]).start();
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    origin.request();
+    client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    while !gateway
+        .ask_admin("/metrics")
+        .contains("ringgate_idle_upstreams 0")
+    {
+        thread::yield_now();
+    }
+    client.send("defghij");
+    assert_eq!(client.response().status, 502);
+    assert_eq!(origin.request().body, b"abcdefghij");
+    assert!(origin.has_none(), "half of a body would be another request");
+}
+
+#[test]
+fn what_stands_behind_a_broken_chunk_is_never_a_request() {
+    let (gateway, origin) = with_settings(ListenerSettings::default());
+    let mut client = gateway.connect();
+    let filler = "x".repeat(33 - "\r\nA\r\n2G".len());
+    client.send(&format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nA\r\n2G{filler}\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+    ));
+    let response = client.response();
+    assert_eq!(
+        (response.status, response.field("connection")),
+        (400, Some("close"))
+    );
+    assert!(client.is_closed());
+    assert!(origin.has_none());
+}
+
+#[test]
+fn a_backend_that_is_slower_than_the_clients_idle_timeout_keeps_the_client() {
+    let origin = Origin::start(|stream, request| {
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+            .unwrap();
+        thread::sleep(Duration::from_millis(400));
+        let _ = request;
+        stream.write_all(b"b").unwrap();
+        Then::Next
+    });
+    let mut wanted = Wanted::new()
+        .backend("one", &[origin.address])
+        .route(vec![rule("one")]);
+    let short = Duration::from_millis(150);
+    let timeouts = DownstreamTimeouts {
+        header: short,
+        keep_alive: short,
+        idle: short,
+        ..DownstreamTimeouts::default()
+    };
+    wanted.listener(ListenerSettings {
+        timeouts,
+        ..ListenerSettings::default()
+    });
+    let gateway = wanted.start();
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHo");
+    client.send("st: a\r\n\r\n");
+    assert_eq!(client.response().text(), "ab");
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().text(), "ab");
+}
+
+#[test]
+fn a_reset_does_not_end_a_response_in_good_order() {
+    let origin = Origin::start(|stream, _| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf").unwrap();
+        // Closing with unread bytes resets the connection.
+        thread::sleep(Duration::from_millis(100));
+        socket2::SockRef::from(&*stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        Then::Reset
+    });
+    let wanted = Wanted::new().backend("one", &[origin.address]);
+    let gateway = wanted.route(vec![rule("one")]).start();
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    let rest = String::from_utf8(client.rest()).unwrap();
+    assert!(
+        rest.contains("half") && !rest.contains("0\r\n\r\n"),
+        "{rest:?}"
+    );
+}

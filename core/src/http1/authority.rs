@@ -38,7 +38,9 @@ pub fn split(authority: &[u8]) -> Result<(&[u8], Option<u16>), AuthorityError> {
     if host.is_empty() {
         return Err(AuthorityError::EmptyHost);
     }
-    if !is_host_name(host) {
+    // A name in DNS has 253 characters (RFC 1035, section 2.3.4), and may end with a dot. The bound is also one
+    // on the work of matching wildcards, which look at each label.
+    if host.len() > 254 || !is_host_name(host) {
         return Err(AuthorityError::Host);
     }
     Ok((host, port.map(parse_port).transpose()?))

@@ -46,18 +46,24 @@ enum Next {
 
 /// Serves requests until either side ends the connection. `begun` is what has come already.
 pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) {
+    let mut is_new = true;
     loop {
-        let keep_alive = settings(downstream, |settings| settings.timeouts.keep_alive);
+        let is_draining = downstream.shard.is_draining();
+        let wait = match is_draining {
+            false => settings(downstream, |settings| settings.timeouts.keep_alive),
+            // Taken from the queue at the end: its request is most likely there already.
+            true if is_new => Duration::from_millis(limits::HOT_MS),
+            true => return,
+        };
         let now = downstream.shard.deadlines.now();
-        downstream.watch.set(now, keep_alive, Action::EndIdle);
+        downstream.watch.set(now, wait, Action::EndIdle);
         let input = begun.take();
         if input.is_none()
-            && (downstream.shard.is_draining()
-                || downstream.stream.readable().await.is_err()
-                || downstream.watch.has_fired())
+            && (downstream.stream.readable().await.is_err() || downstream.watch.has_fired())
         {
             return;
         }
+        is_new = false;
         // Boxed, so that an idle connection's task is small.
         match Box::pin(burst(downstream, input)).await {
             Next::Idle => {}
@@ -109,6 +115,7 @@ async fn requests(downstream: &Downstream, session: &mut Session) -> Next {
             After::Next => {}
             After::Discard { at_most } => {
                 if !discard(downstream, session, at_most).await {
+                    linger(downstream, session).await;
                     return Next::Close;
                 }
             }

@@ -8,6 +8,9 @@ use std::cell::UnsafeCell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent};
@@ -132,9 +135,26 @@ pub(crate) async fn sleep(wait: Duration) {
     monoio::time::sleep(wait).await;
 }
 
-/// Runs a task on this shard, to its end.
+/// Runs a task on this shard, to its end. A panic ends the task alone (the runtime would let it end the
+/// whole shard); the panic hook has told of it.
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
-    drop(monoio::spawn(task));
+    drop(monoio::spawn(Contained { task }));
+}
+
+struct Contained<F> {
+    task: F,
+}
+
+impl<F: Future<Output = ()>> Future for Contained<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: the task is pinned with what contains it, and never moved out.
+        let task = unsafe { self.map_unchecked_mut(|contained| &mut contained.task) };
+        let poll = std::panic::catch_unwind(AssertUnwindSafe(|| task.poll(context)));
+        // After a panic the task is not polled again, only dropped.
+        poll.unwrap_or(Poll::Ready(()))
+    }
 }
 
 /// The listening sockets' way to end an accept that waits.

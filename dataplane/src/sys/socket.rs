@@ -71,6 +71,8 @@ pub(crate) fn accept_now(listener: RawFd) -> io::Result<(TcpStream, SocketAddr)>
     let listener = unsafe { BorrowedFd::borrow_raw(listener) };
     let (socket, peer) = SockRef::from(&listener).accept()?;
     let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+    // Not inherited from the listener; the epoll driver would block its shard.
+    socket.set_nonblocking(true)?;
     Ok((socket.into(), peer))
 }
 

@@ -1,6 +1,7 @@
 //! One exchange on an upstream connection: the request out, the response in and on to the client.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use ringgate_core::http1::{
     Answer, Limits, Method, Parse, Relay, ResponseHead, ServerSide, parse_response,
@@ -61,11 +62,12 @@ pub(crate) async fn run(
             reuse: false,
         };
     }
-    let is_sent = session.body.is_done();
+    let is_sent = forward.is_whole;
     if is_sent {
         upstream.side.borrow_mut().request_body_done();
     }
     let is_uploading = Cell::new(!is_sent);
+    let (is_answered, is_writing) = (Cell::new(false), Cell::new(false));
     let receiving = Receiving {
         downstream,
         side: &session.side,
@@ -79,6 +81,9 @@ pub(crate) async fn run(
             &[]
         },
         is_uploading: &is_uploading,
+        is_answered: &is_answered,
+        is_writing: &is_writing,
+        has_begun: false,
         input: downstream.shard.buffers.take(),
         status: 0,
         bytes: 0,
@@ -94,10 +99,17 @@ pub(crate) async fn run(
         upstream,
         forward,
         until,
+        is_answered: &is_answered,
     };
     let upload = async {
         let uploaded = upload.run().await;
         is_uploading.set(false);
+        // From here on the client is waited for only where it is written to, and the backend for its answer.
+        if !is_writing.get() {
+            downstream.watch.clear();
+        }
+        let now = downstream.shard.deadlines.now();
+        upstream.set_deadline(now, forward.idle(), until);
         uploaded
     };
     // Boxed, as the tunnel is: requests that need neither shall not carry room for them.
@@ -110,7 +122,7 @@ pub(crate) async fn run(
 
 impl Connection {
     /// The next read or write ends `idle` after `now`, and no later than `until`.
-    pub(crate) fn set_deadline(&self, now: Millis, idle: std::time::Duration, until: Millis) {
+    pub(crate) fn set_deadline(&self, now: Millis, idle: Duration, until: Millis) {
         let idle = Millis::try_from(idle.as_millis()).unwrap_or(Millis::MAX);
         let at = now.saturating_add(idle).min(until);
         self.watch.set_at(at, Action::Shutdown(Shutdown::Both));
@@ -139,10 +151,26 @@ struct Receiving<'x> {
     /// Statuses that lead to another attempt instead of to the client.
     retry_codes: &'x [u16],
     is_uploading: &'x Cell<bool>,
+    /// Tells the upload that nobody needs the rest.
+    is_answered: &'x Cell<bool>,
+    /// Whether the client's deadline is that of a write.
+    is_writing: &'x Cell<bool>,
+    /// Some bytes of an answer came: the connection was not stale.
+    has_begun: bool,
     /// What came from the backend and is not yet taken.
     input: Buffer,
     status: u16,
     bytes: u64,
+}
+
+/// What a read from the backend brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    Bytes,
+    /// The backend has closed its side in good order.
+    End,
+    /// A reset, or a deadline: what came before is not whole.
+    Failure,
 }
 
 /// Why a response's body ended early.
@@ -157,6 +185,7 @@ impl Receiving<'_> {
         head.reset();
         let exchanged = self.response(&mut head).await;
         self.upstream.head.replace(head);
+        self.is_answered.set(true);
         if self.is_uploading.get() {
             // Nobody needs the rest of the request's body: its reader is woken to see that.
             self.upstream.stream.abort();
@@ -203,41 +232,49 @@ impl Receiving<'_> {
             header_bytes: limits::RESPONSE_HEADER_BYTES,
             header_fields: limits::RESPONSE_FIELDS,
         };
-        let mut is_first = self.input.is_empty();
         loop {
             if !self.input.is_empty() {
                 match parse_response(self.input.pending(), &limits, self.method, head) {
                     Ok(Parse::Complete) => return Ok(()),
-                    Ok(Parse::Partial) => is_first = false,
+                    Ok(Parse::Partial) => {}
                     Err(error) => {
                         tracing::debug!(%error, "a backend's response is refused");
                         return Err(Failure::Broken);
                     }
                 }
             }
-            if !self.read().await {
-                return Err(self.upstream.failure(is_first));
+            if self.read().await != Came::Bytes {
+                return Err(self.upstream.failure(!self.has_begun));
             }
+            self.has_begun = true;
         }
     }
 
-    /// Appends what comes from the backend; false at its end.
-    async fn read(&mut self) -> bool {
+    /// Appends what comes from the backend.
+    async fn read(&mut self) -> Came {
         let now = self.downstream.shard.deadlines.now();
-        self.upstream
-            .set_deadline(now, self.forward.idle(), self.until);
-        let (read, input) = self
-            .upstream
-            .stream
-            .read(std::mem::take(&mut self.input))
-            .await;
+        // While the client sends, the backend may be silent: the client's own deadline counts.
+        let idle = match self.is_uploading.get() {
+            true => Duration::MAX,
+            false => self.forward.idle(),
+        };
+        self.upstream.set_deadline(now, idle, self.until);
+        let input = std::mem::take(&mut self.input);
+        let (read, input) = self.upstream.stream.read(input).await;
         self.input = input;
+        if !self.is_uploading.get() {
+            self.upstream.watch.clear();
+        }
         // Only a large message fills a buffer: then fewer, larger reads pay.
         if self.input.room() == 0 {
-            self.input
-                .reserve(limits::BODY_BUFFER_BYTES - limits::BUFFER_BYTES);
+            let more = limits::BODY_BUFFER_BYTES - limits::BUFFER_BYTES;
+            self.input.reserve(more);
         }
-        matches!(read, Ok(1..))
+        match read {
+            Ok(1..) => Came::Bytes,
+            Ok(_) if !self.upstream.watch.has_fired() => Came::End,
+            Ok(_) | Err(_) => Came::Failure,
+        }
     }
 
     fn answered<'a>(&'a self, head: &'a ResponseHead) -> Answered<'a> {
@@ -366,11 +403,13 @@ impl Receiving<'_> {
             if relay.is_done() {
                 return (Ok(()), out);
             }
-            if self.input.is_empty() && !self.read().await {
-                let ended = relay.end_of_stream(out.out());
-                if ended.is_err() || self.upstream.watch.has_fired() {
-                    return (Err(Stop::Backend), out);
-                }
+            if !self.input.is_empty() {
+                continue;
+            }
+            match self.read().await {
+                Came::Bytes => {}
+                Came::End if relay.end_of_stream(out.out()).is_ok() => {}
+                Came::End | Came::Failure => return (Err(Stop::Backend), out),
             }
         }
     }
@@ -385,7 +424,12 @@ impl Receiving<'_> {
         self.downstream
             .watch
             .set(now, idle, Action::Shutdown(Shutdown::Both));
+        self.is_writing.set(true);
         let (sent, mut out) = self.downstream.stream.write(out).await;
+        self.is_writing.set(false);
+        if !self.is_uploading.get() {
+            self.downstream.watch.clear();
+        }
         out.clear();
         (sent.is_ok(), out)
     }

@@ -97,6 +97,13 @@ impl Upstreams {
         backend: &Arc<Backend>,
         tried: Option<SocketAddr>,
     ) -> Option<Rc<Endpoint>> {
+        // A request that began under an older table must not bring that one's endpoints back.
+        let table = shard.table();
+        let Some(backend) = table.backend(backend.slot) else {
+            let mut last = Backing::new(backend);
+            last.endpoints.iter().for_each(|endpoint| endpoint.go());
+            return last.choose(shard, tried);
+        };
         let mut backends = self.backends.borrow_mut();
         let backing = backends
             .entry(backend.slot)
@@ -104,26 +111,7 @@ impl Upstreams {
         if !Arc::ptr_eq(&backing.seen, backend) {
             backing.renew(backend);
         }
-        let count = backing.endpoints.len();
-        let tried = tried.and_then(|tried| {
-            backing
-                .endpoints
-                .iter()
-                .position(|endpoint| endpoint.address == tried)
-        });
-        let place = match backend.backend.settings.balance {
-            Balance::RoundRobin => balance::next_in_turn(count, tried, &mut backing.turn),
-            Balance::LeastLoadedOfTwo => {
-                let mut random = shard.random.borrow_mut();
-                balance::less_loaded_of_two(count, tried, &mut random, |place| {
-                    backing
-                        .endpoints
-                        .get(place)
-                        .map_or(0, |endpoint| endpoint.load.get())
-                })
-            }
-        };
-        backing.endpoints.get(place?).cloned()
+        backing.choose(shard, tried)
     }
 
     /// Forgets backends that are gone; their idle connections close.
@@ -164,6 +152,27 @@ impl Backing {
         };
         backing.renew(backend);
         backing
+    }
+
+    fn choose(&mut self, shard: &Shard, tried: Option<SocketAddr>) -> Option<Rc<Endpoint>> {
+        let count = self.endpoints.len();
+        let tried = tried.and_then(|tried| {
+            self.endpoints
+                .iter()
+                .position(|endpoint| endpoint.address == tried)
+        });
+        let place = match self.seen.backend.settings.balance {
+            Balance::RoundRobin => balance::next_in_turn(count, tried, &mut self.turn),
+            Balance::LeastLoadedOfTwo => {
+                let mut random = shard.random.borrow_mut();
+                balance::less_loaded_of_two(count, tried, &mut random, |place| {
+                    self.endpoints
+                        .get(place)
+                        .map_or(0, |endpoint| endpoint.load.get())
+                })
+            }
+        };
+        self.endpoints.get(place?).cloned()
     }
 
     /// Takes new endpoints over; those that stay keep their connections and load.
@@ -224,13 +233,18 @@ impl Endpoint {
         {
             return Err(Unavailable::Full);
         }
-        let stream = Stream::connect(self.address, settings.connect_timeout.min(within)).await;
+        // Counted before it is there, so that a burst keeps within the bound too.
+        self.open.set(self.open.get() + 1);
+        let timeout = settings.connect_timeout.min(within);
+        let stream = Stream::connect(self.address, timeout).await;
         shard.counters.total(|totals| match &stream {
             Ok(_) => totals.upstream_connections += 1,
             Err(_) => totals.upstream_connect_failures += 1,
         });
-        let stream = stream.map_err(Unavailable::Connect)?;
-        self.open.set(self.open.get() + 1);
+        let stream = stream.map_err(|error| {
+            self.open.set(self.open.get() - 1);
+            Unavailable::Connect(error)
+        })?;
         let watch = shard.deadlines.watch(stream.fd());
         Ok(Box::new(Connection {
             stream,

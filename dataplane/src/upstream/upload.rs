@@ -1,6 +1,7 @@
 //! The rest of a request's body, on its way to the backend while the response may already come.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use ringgate_core::http1::{Relay, ServerSide};
 
@@ -22,6 +23,8 @@ pub(crate) struct Upload<'x> {
     pub(crate) upstream: &'x Connection,
     pub(crate) forward: &'x Forward<'x>,
     pub(crate) until: Millis,
+    /// The response is over: nobody needs the rest.
+    pub(crate) is_answered: &'x Cell<bool>,
 }
 
 pub(crate) enum Uploaded {
@@ -89,10 +92,15 @@ impl Upload<'_> {
         let (sent, back) = self.upstream.stream.write(std::mem::take(out)).await;
         *out = back;
         out.clear();
+        let now = self.downstream.shard.deadlines.now();
+        self.upstream.set_deadline(now, Duration::MAX, self.until);
         sent.is_ok()
     }
 
     async fn read(&mut self) -> Result<bool, Reply> {
+        if self.is_answered.get() {
+            return Ok(false);
+        }
         let now = self.downstream.shard.deadlines.now();
         let watch = &self.downstream.watch;
         let idle = self.forward.settings.timeouts.idle;

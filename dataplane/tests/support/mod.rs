@@ -455,6 +455,8 @@ pub(crate) type Script = fn(&mut TcpStream, &Request) -> Then;
 pub(crate) enum Then {
     Next,
     Close,
+    /// Without a word more: a reset, if the script has set the socket to linger for no time.
+    Reset,
 }
 
 /// Answers 200 with the name of the method.
@@ -496,9 +498,13 @@ fn serve(stream: TcpStream, connection: usize, script: Script, requests: &Sender
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_request(&mut reader, connection) {
         let _ = requests.send(request.clone());
-        if script(&mut writer, &request) == Then::Close {
-            let _ = writer.shutdown(Shutdown::Both);
-            return;
+        match script(&mut writer, &request) {
+            Then::Next => {}
+            Then::Close => {
+                let _ = writer.shutdown(Shutdown::Both);
+                return;
+            }
+            Then::Reset => return,
         }
     }
 }
