@@ -49,14 +49,7 @@ pub(crate) async fn run(
         .side
         .borrow_mut()
         .request(session.head.framing, session.head.upgrade.is_some());
-    upstream.set_deadline(downstream.shard.deadlines.now(), forward.idle(), until);
-    forward.out.rewind();
-    let (sent, out) = upstream
-        .stream
-        .write(std::mem::take(&mut forward.out))
-        .await;
-    forward.out = out;
-    if sent.is_err() {
+    if !send(downstream, upstream, forward, until).await {
         return Exchanged::Failed {
             failure: upstream.failure(true),
             reuse: false,
@@ -118,6 +111,22 @@ pub(crate) async fn run(
         (Uploaded::Refused(reply), Exchanged::Whole { .. }) => Exchanged::Cut(reply.reason),
         (_, exchanged) => exchanged,
     }
+}
+
+/// Sends the head, and what is kept of the body.
+async fn send(
+    downstream: &Downstream,
+    upstream: &Connection,
+    forward: &mut Forward<'_>,
+    until: Millis,
+) -> bool {
+    let now = downstream.shard.deadlines.now();
+    upstream.set_deadline(now, forward.idle(), until);
+    forward.out.rewind();
+    let out = std::mem::take(&mut forward.out);
+    let (sent, out) = upstream.stream.write(out).await;
+    forward.out = out;
+    sent.is_ok()
 }
 
 impl Connection {
