@@ -1,5 +1,7 @@
 //! Bounds of a data plane, each with its reason. Those on requests are settings of a listener.
 
+use ringgate_core::http1::Limits;
+
 /// A buffer's first size: most heads fit in it, and 64 of them are in a shard's second-level cache.
 pub(crate) const BUFFER_BYTES: usize = 16 << 10;
 /// Buffers that a shard keeps for later: 4 MiB.
@@ -26,13 +28,16 @@ pub(crate) const LINGER_MS: u64 = 2_000;
 pub(crate) const TICK_MS: u64 = 20;
 /// Mirrored requests under way per shard; beyond it they are dropped and counted.
 pub(crate) const MIRRORS: usize = 1024;
-/// An interim response's head, or a final one's, of an upstream.
-pub(crate) const RESPONSE_HEADER_BYTES: u32 = 60 << 10;
 /// How long a client that was just answered is expected to send its next request: so long it keeps a
 /// buffer, and saves the kernel a question per request.
 pub(crate) const HOT_MS: u64 = 1_000;
-/// Fields of a response: more than the 100 of a request, for backends set many cookies.
-pub(crate) const RESPONSE_FIELDS: u32 = 256;
 /// Connections of a shard that may do so at a time: their buffers are 16 MiB, of which small requests touch
 /// a quarter.
 pub(crate) const HOT_CONNECTIONS: usize = 1024;
+/// The head of a backend's response, interim or final: near the most that a head can have, and more fields
+/// than the 100 of a request, for backends set many cookies.
+pub(crate) const RESPONSE_HEAD: Limits = Limits {
+    request_line_bytes: 60 << 10,
+    header_bytes: 60 << 10,
+    header_fields: 256,
+};

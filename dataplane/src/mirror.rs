@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringgate_core::http1::{Limits, Method, Parse, Relay, ResponseHead, parse_response};
+use ringgate_core::http1::{Method, Parse, Relay, ResponseHead, parse_response};
 use ringgate_core::table::{Backend, MirrorTarget};
 
 use crate::forward::Forward;
@@ -71,14 +71,9 @@ async fn carry(shard: &'static Shard, backend: &Arc<Backend>, request: Buffer, m
 
 /// Reads a whole response to nowhere; whether the connection can be used again.
 async fn read_response(connection: &Connection, method: Method, input: &mut Buffer) -> bool {
-    let limits = Limits {
-        request_line_bytes: limits::RESPONSE_HEADER_BYTES,
-        header_bytes: limits::RESPONSE_HEADER_BYTES,
-        header_fields: limits::RESPONSE_FIELDS,
-    };
     let mut head = ResponseHead::default();
     loop {
-        match parse_response(input.pending(), &limits, method, &mut head) {
+        match parse_response(input.pending(), &limits::RESPONSE_HEAD, method, &mut head) {
             Ok(Parse::Complete) => input.consume(head.len),
             Ok(Parse::Partial) => {
                 if !read(connection, input).await {

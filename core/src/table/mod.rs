@@ -89,6 +89,11 @@ impl Table {
         self.backends.values()
     }
 
+    /// Those of all ports; one with several addresses comes several times.
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.ports.iter().flat_map(|port| port.listeners())
+    }
+
     #[must_use]
     pub fn port(&self, bind: Bind) -> Option<&Arc<Port>> {
         let place = self

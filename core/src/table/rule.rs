@@ -1,7 +1,6 @@
 //! A rule, compiled: what happens to a request that it takes, with all filters merged into plans.
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use super::{CompileError, Slot};
 use crate::filter::{Edits, forbidden};
@@ -204,12 +203,6 @@ impl Rule {
             .map(|backend| WeightedTarget::compile(backend, &rule.filters, &plan, slots));
         let targets = targets.collect::<Result<_, _>>()?;
         Ok((plan, Action::Forward(targets)))
-    }
-
-    /// The longest that an attempt at a backend may take.
-    #[must_use]
-    pub fn attempt_timeout(&self) -> Option<Duration> {
-        self.timeouts.backend_request
     }
 }
 

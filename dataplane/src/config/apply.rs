@@ -17,10 +17,8 @@ use crate::sys::socket;
 /// A shard that doesn't answer for so long is stuck; the change is in force on the others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Sockets of one new address and port, one per shard.
-type Prepared1 = (Bind, Vec<TcpListener>);
-/// What was made ready before shards hear of a change.
-pub(crate) type Prepared = Vec<Prepared1>;
+/// The sockets of new addresses and ports, one per shard, made ready before shards hear of a change.
+type Prepared = Vec<(Bind, Vec<TcpListener>)>;
 
 /// Puts changes into force.
 pub(crate) struct Applier {

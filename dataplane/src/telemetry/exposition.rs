@@ -271,24 +271,14 @@ impl Scrape {
     }
 
     fn listeners(&self) -> HashMap<Slot, (String, String)> {
-        let listeners = self
-            .in_force
-            .table
-            .ports
-            .iter()
-            .flat_map(|port| port.listeners());
+        let listeners = self.in_force.table.listeners();
         listeners
             .map(|one| (one.slot, (one.gateway.to_string(), one.name.to_string())))
             .collect()
     }
 
     fn rules(&self) -> HashMap<Slot, (String, String)> {
-        let listeners = self
-            .in_force
-            .table
-            .ports
-            .iter()
-            .flat_map(|port| port.listeners());
+        let listeners = self.in_force.table.listeners();
         let rules = listeners
             .flat_map(|listener| listener.hosts())
             .flat_map(|host| host.rules());

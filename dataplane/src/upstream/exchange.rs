@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use ringgate_core::http1::{
-    Answer, Limits, Method, Parse, Relay, ResponseHead, ServerSide, parse_response,
+    Answer, Method, Parse, Relay, ResponseHead, ServerSide, parse_response,
 };
 use ringgate_core::retry::Failure;
 
@@ -236,14 +236,14 @@ impl Receiving<'_> {
 
     /// Reads until a head is complete.
     async fn head(&mut self, head: &mut ResponseHead) -> Result<(), Failure> {
-        let limits = Limits {
-            request_line_bytes: limits::RESPONSE_HEADER_BYTES,
-            header_bytes: limits::RESPONSE_HEADER_BYTES,
-            header_fields: limits::RESPONSE_FIELDS,
-        };
         loop {
             if !self.input.is_empty() {
-                match parse_response(self.input.pending(), &limits, self.method, head) {
+                match parse_response(
+                    self.input.pending(),
+                    &limits::RESPONSE_HEAD,
+                    self.method,
+                    head,
+                ) {
                     Ok(Parse::Complete) => return Ok(()),
                     Ok(Parse::Partial) => {}
                     Err(error) => {

@@ -82,25 +82,25 @@ impl Answered<'_> {
         }
     }
 
-    /// Appends an interim response as it came.
-    pub(crate) fn write_interim(&self, out: &mut Vec<u8>) {
+    /// The status line and all fields for the next hop.
+    fn write_as_it_came(&self, out: &mut Vec<u8>) {
         encode::status_line_with(out, self.head.status, self.head.reason.of(self.buf));
         for field in &self.head.fields {
             if self.head.passes_on(field, self.buf) {
                 encode::field_copy(out, field, self.buf);
             }
         }
+    }
+
+    /// Appends an interim response as it came.
+    pub(crate) fn write_interim(&self, out: &mut Vec<u8>) {
+        self.write_as_it_came(out);
         encode::head_end(out);
     }
 
     /// Appends a 101, with what the connection changes to.
     pub(crate) fn write_switching(&self, out: &mut Vec<u8>) {
-        encode::status_line_with(out, self.head.status, self.head.reason.of(self.buf));
-        for field in &self.head.fields {
-            if self.head.passes_on(field, self.buf) {
-                encode::field_copy(out, field, self.buf);
-            }
-        }
+        self.write_as_it_came(out);
         encode::field(out, b"connection", b"upgrade");
         if let Some(upgrade) = self.head.upgrade {
             encode::field(out, b"upgrade", upgrade.of(self.buf));
