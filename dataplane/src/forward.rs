@@ -197,7 +197,7 @@ pub(crate) fn again(
         failure,
         attempt,
         request,
-        forward.rule.retry.as_ref(),
+        forward.rule.retry.as_deref(),
         &mut random,
     )
 }

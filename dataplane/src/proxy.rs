@@ -390,7 +390,7 @@ fn log(
         gateway: listener.map(|listener| listener.gateway.to_string()),
         listener: listener.map(|listener| &*listener.name),
         route: rule.map(|rule| rule.route.to_string()),
-        rule: rule.map(|rule| &*rule.name),
+        rule: rule.map(|rule| rule.name.to_string()),
         backend: backend.map(|one| format!("{}:{}", one.backend.service, one.backend.port)),
         endpoint: outcome.endpoint,
         attempts: outcome.attempts,

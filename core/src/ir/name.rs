@@ -139,6 +139,16 @@ impl Hostname {
         })
     }
 
+    /// The name, or what stands behind `*.`; empty for every host.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Any => "",
+            Self::Wildcard(suffix) => suffix,
+            Self::Exact(name) => name,
+        }
+    }
+
     /// What both name: Gateway API's intersection of a listener's and a route's hostname.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Option<Self> {

@@ -16,12 +16,12 @@ use crate::route::{Pattern, Precedence, Residual};
 #[derive(Debug, Default)]
 pub struct Compiler {
     objects: BTreeMap<Id, Object>,
-    /// Slots are given to backends, listeners and rules; never again to another.
-    slots: HashMap<SlotKey, Slot>,
+    /// Of backends and listeners. Rules have theirs too, in `routes`; none is ever given to another.
+    slots: HashMap<Id, Slot>,
     next_slot: u32,
     routes: HashMap<Id, CompiledRoute>,
     /// Which routes are attached for a host of a listener.
-    attached: HashMap<Id, BTreeMap<ir::Hostname, BTreeSet<Id>>>,
+    attached: HashMap<Id, BTreeMap<ir::Hostname, Attached>>,
     listeners: BTreeMap<Id, Listener>,
     backends: HashMap<Slot, Arc<Backend>, foldhash::fast::FixedState>,
     ports: BTreeMap<Bind, Arc<Port>>,
@@ -37,27 +37,38 @@ pub struct Compiled {
     pub retired: Vec<Slot>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum SlotKey {
-    Object(Id),
-    /// A rule by its route and its place there.
-    Rule(Id, usize),
-}
-
 #[derive(Debug)]
 struct CompiledRoute {
-    rules: Vec<Arc<Rule>>,
-    matches: Vec<CompiledMatch>,
+    rules: Box<[Arc<Rule>]>,
+    matches: Box<[CompiledMatch]>,
     problems: Vec<Problem>,
 }
 
 /// A match with everything that doesn't depend on the host.
 #[derive(Debug)]
 struct CompiledMatch {
-    rule: usize,
-    position: usize,
-    residual: Option<Residual>,
+    rule: u32,
+    position: u32,
+    residual: Option<Arc<Residual>>,
     regex: Option<Pattern>,
+}
+
+/// The routes of one host, in order. Most hosts have a few, and there are many hosts.
+#[derive(Debug, Default)]
+struct Attached(Vec<Id>);
+
+impl Attached {
+    fn insert(&mut self, id: &Id) {
+        if let Err(place) = self.0.binary_search(id) {
+            self.0.insert(place, id.clone());
+        }
+    }
+
+    fn remove(&mut self, id: &Id) {
+        if let Ok(place) = self.0.binary_search(id) {
+            self.0.remove(place);
+        }
+    }
 }
 
 /// What an update touches.
@@ -140,9 +151,9 @@ impl Compiler {
         match &old {
             Object::HttpRoute(route) => {
                 self.detach(id, route, touched);
-                if let Some(compiled) = self.routes.remove(id) {
-                    self.retire_rules(id, 0..compiled.rules.len(), touched);
-                }
+                let compiled = self.routes.remove(id);
+                let rules = compiled.iter().flat_map(|compiled| &compiled.rules);
+                touched.retired.extend(rules.map(|rule| rule.slot));
             }
             Object::Backend(_) => self.touch_users(id, touched),
             Object::Listener(_) => {
@@ -150,7 +161,7 @@ impl Compiler {
                 touched.listeners.insert(id.clone());
             }
         }
-        if let Some(slot) = self.slots.remove(&SlotKey::Object(id.clone())) {
+        if let Some(slot) = self.slots.remove(id) {
             self.backends.remove(&slot);
             touched.retired.push(slot);
         }
@@ -171,7 +182,7 @@ impl Compiler {
             }
             Object::Backend(backend) => {
                 let is_new = old.is_none();
-                let slot = self.slot(SlotKey::Object(id.clone()));
+                let slot = self.slot(&id);
                 let backend = Backend {
                     slot,
                     backend: backend.clone(),
@@ -187,7 +198,7 @@ impl Compiler {
     }
 
     fn upsert_listener(&mut self, id: &Id, listener: &ir::Listener, touched: &mut Touched) {
-        let slot = self.slot(SlotKey::Object(id.clone()));
+        let slot = self.slot(id);
         let routes = match self.listeners.remove(id) {
             Some(old) => old.routes,
             None => {
@@ -202,6 +213,7 @@ impl Compiler {
             slot,
             gateway: listener.gateway.clone(),
             name: listener.name.clone(),
+            hostname: listener.hostname.clone(),
             settings: Arc::new(listener.settings.clone()),
             routes,
         };
@@ -232,7 +244,7 @@ impl Compiler {
                 .entry(attachment.listener.clone())
                 .or_default();
             for host in &attachment.hostnames {
-                hosts.entry(host.clone()).or_default().insert(id.clone());
+                hosts.entry(host.clone()).or_default().insert(id);
                 touched
                     .hosts
                     .insert((attachment.listener.clone(), host.clone()));
@@ -248,7 +260,7 @@ impl Compiler {
             for host in &attachment.hostnames {
                 if let Some(routes) = hosts.get_mut(host) {
                     routes.remove(id);
-                    if routes.is_empty() {
+                    if routes.0.is_empty() {
                         hosts.remove(host);
                     }
                 }
@@ -259,36 +271,30 @@ impl Compiler {
         }
     }
 
-    fn slot(&mut self, key: SlotKey) -> Slot {
-        let next = &mut self.next_slot;
-        *self.slots.entry(key).or_insert_with(|| {
-            *next += 1;
-            Slot(*next)
-        })
-    }
-
-    fn retire_rules(&mut self, id: &Id, rules: std::ops::Range<usize>, touched: &mut Touched) {
-        let slots = &mut self.slots;
-        let retired = rules.filter_map(|rule| slots.remove(&SlotKey::Rule(id.clone(), rule)));
-        touched.retired.extend(retired);
+    fn slot(&mut self, id: &Id) -> Slot {
+        if let Some(slot) = self.slots.get(id) {
+            return *slot;
+        }
+        let slot = next(&mut self.next_slot);
+        self.slots.insert(id.clone(), slot);
+        slot
     }
 
     fn compile_routes(&mut self, touched: &mut Touched) {
         for id in std::mem::take(&mut touched.routes) {
-            let rules = match self.objects.get(&id) {
-                Some(Object::HttpRoute(route)) => route.rules.len(),
-                _ => continue,
-            };
-            let slots: Vec<_> = (0..rules)
-                .map(|place| self.slot(SlotKey::Rule(id.clone(), place)))
-                .collect();
             let Some(Object::HttpRoute(route)) = self.objects.get(&id) else {
                 continue;
             };
+            let before = self.routes.remove(&id);
+            let before = before.map_or_else(Box::default, |before| before.rules);
+            // A rule's slot stays with its place in the route.
+            let mut slots: Vec<_> = before.iter().map(|rule| rule.slot).collect();
+            touched
+                .retired
+                .extend(slots.drain(route.rules.len().min(slots.len())..));
+            slots.resize_with(route.rules.len(), || next(&mut self.next_slot));
             let compiled = CompiledRoute::compile(&id, route, &slots, &BackendSlots(&self.slots));
-            let before = self.routes.insert(id.clone(), compiled);
-            let before = before.map_or(0, |before| before.rules.len());
-            self.retire_rules(&id, rules..before, touched);
+            self.routes.insert(id, compiled);
         }
     }
 
@@ -299,7 +305,7 @@ impl Compiler {
             };
             let routes = self.attached.get(id).and_then(|hosts| hosts.get(host));
             let mut candidates = Vec::new();
-            for route in routes.into_iter().flatten() {
+            for route in routes.into_iter().flat_map(|routes| &routes.0) {
                 if let (Some(Object::HttpRoute(object)), Some(compiled)) =
                     (self.objects.get(route), self.routes.get(route))
                 {
@@ -338,26 +344,22 @@ impl Compiler {
 }
 
 /// The slots of backends that are part of the snapshot.
-struct BackendSlots<'c>(&'c HashMap<SlotKey, Slot>);
+struct BackendSlots<'c>(&'c HashMap<Id, Slot>);
 
 impl Slots for BackendSlots<'_> {
     fn backend(&self, id: &Id) -> Option<Slot> {
-        self.0.get(&SlotKey::Object(id.clone())).copied()
+        self.0.get(id).copied()
     }
 }
 
 impl CompiledRoute {
     fn compile(id: &Id, route: &ir::HttpRoute, slots: &[Slot], backends: &impl Slots) -> Self {
-        let mut compiled = Self {
-            rules: Vec::new(),
-            matches: Vec::new(),
-            problems: Vec::new(),
-        };
+        let (mut rules, mut matches, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         for (place, (rule, slot)) in route.rules.iter().zip(slots).enumerate() {
-            let (rule_compiled, error) = Rule::compile(route, place, rule, *slot, backends);
-            compiled.rules.push(Arc::new(rule_compiled));
+            let (compiled, error) = Rule::compile(route, place, rule, *slot, backends);
+            rules.push(Arc::new(compiled));
             let mut problem = |error| {
-                compiled.problems.push(Problem {
+                problems.push(Problem {
                     object: id.clone(),
                     rule: Some(place),
                     error,
@@ -366,27 +368,31 @@ impl CompiledRoute {
             error.into_iter().for_each(&mut problem);
             for (position, one) in rule.matches.iter().enumerate() {
                 match CompiledMatch::compile(place, position, one) {
-                    Ok(one) => compiled.matches.push(one),
+                    Ok(one) => matches.push(one),
                     Err(error) => problem(error),
                 }
             }
         }
-        compiled
+        Self {
+            rules: rules.into(),
+            matches: matches.into(),
+            problems,
+        }
     }
 
     fn candidates(&self, route: &ir::HttpRoute, into: &mut Vec<Candidate>) {
         for one in &self.matches {
-            let (Some(rule), Some(object)) = (self.rules.get(one.rule), route.rules.get(one.rule))
-            else {
+            let (place, position) = (one.rule as usize, one.position as usize);
+            let (Some(rule), Some(object)) = (self.rules.get(place), route.rules.get(place)) else {
                 continue;
             };
-            let Some(object) = object.matches.get(one.position) else {
+            let Some(object) = object.matches.get(position) else {
                 continue;
             };
             into.push(Candidate {
-                precedence: Precedence::of(route, one.rule, one.position, object),
+                precedence: Precedence::of(route, place, position, object),
                 path: object.path.clone(),
-                residual: one.residual.clone().map(Box::new),
+                residual: one.residual.clone(),
                 regex: one.regex.clone(),
                 rule: rule.clone(),
             });
@@ -419,13 +425,21 @@ impl CompiledMatch {
             .map_err(broken(path))?;
         let plain = one.headers.is_empty() && one.query.is_empty() && one.method.is_none();
         let residual = (!plain).then(|| Residual::compile(one)).transpose();
+        // Both are bounded far below (`limits::RULES`, `limits::MATCHES`).
+        let place = |place| u32::try_from(place).unwrap_or(u32::MAX);
         Ok(Self {
-            rule,
-            position,
-            residual: residual.map_err(broken(path))?,
+            rule: place(rule),
+            position: place(position),
+            residual: residual.map_err(broken(path))?.map(Arc::new),
             regex,
         })
     }
+}
+
+/// A slot that was never given before.
+fn next(last: &mut u32) -> Slot {
+    *last += 1;
+    Slot(*last)
 }
 
 fn uses(route: &ir::HttpRoute, backend: &Id) -> bool {

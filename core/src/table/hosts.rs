@@ -1,41 +1,79 @@
 //! Hostnames to something, from the most specific to the least: exact, wildcards by length, any.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::ir::Hostname;
 use crate::route::host;
 
+/// What stands in a [`HostMap`] knows its host itself: a lookup compares where it will read anyway.
+pub(super) trait HasHost {
+    /// As [`Hostname::text`].
+    fn host(&self) -> &str;
+}
+
+impl<T: HasHost> HasHost for Arc<T> {
+    fn host(&self) -> &str {
+        T::host(self)
+    }
+}
+
 /// Keys come from the configuration, never from a request, so a fixed fast hash is safe here.
-type Map<T> = HashMap<Arc<str>, T, foldhash::fast::FixedState>;
+type Set<T> = HashSet<ByHost<T>, foldhash::fast::FixedState>;
 
 #[derive(Clone, Debug)]
 pub(super) struct HostMap<T> {
-    exact: Map<T>,
+    exact: Set<T>,
     /// By what stands behind `*.`.
-    wildcard: Map<T>,
+    wildcard: Set<T>,
     any: Option<T>,
 }
+
+#[derive(Clone, Debug)]
+struct ByHost<T>(T);
+
+impl<T: HasHost> Borrow<str> for ByHost<T> {
+    fn borrow(&self) -> &str {
+        self.0.host()
+    }
+}
+
+impl<T: HasHost> Hash for ByHost<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.host().hash(state);
+    }
+}
+
+impl<T: HasHost> PartialEq for ByHost<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.host() == other.0.host()
+    }
+}
+
+impl<T: HasHost> Eq for ByHost<T> {}
 
 impl<T> Default for HostMap<T> {
     fn default() -> Self {
         Self {
-            exact: Map::default(),
-            wildcard: Map::default(),
+            exact: Set::default(),
+            wildcard: Set::default(),
             any: None,
         }
     }
 }
 
-impl<T> HostMap<T> {
+impl<T: HasHost> HostMap<T> {
+    /// `hostname` is that of the value.
     pub(super) fn insert(&mut self, hostname: &Hostname, value: T) {
         match hostname {
             Hostname::Any => self.any = Some(value),
-            Hostname::Wildcard(suffix) => {
-                self.wildcard.insert(suffix.clone(), value);
+            Hostname::Wildcard(_) => {
+                self.wildcard.replace(ByHost(value));
             }
-            Hostname::Exact(name) => {
-                self.exact.insert(name.clone(), value);
+            Hostname::Exact(_) => {
+                self.exact.replace(ByHost(value));
             }
         }
     }
@@ -44,10 +82,10 @@ impl<T> HostMap<T> {
         match hostname {
             Hostname::Any => self.any = None,
             Hostname::Wildcard(suffix) => {
-                self.wildcard.remove(suffix);
+                self.wildcard.remove(&**suffix);
             }
             Hostname::Exact(name) => {
-                self.exact.remove(name);
+                self.exact.remove(&**name);
             }
         }
     }
@@ -61,14 +99,13 @@ impl<T> HostMap<T> {
         };
         let suffixes = if self.wildcard.is_empty() { "" } else { host };
         let wildcards = host::suffixes(suffixes).filter_map(|suffix| self.wildcard.get(suffix));
-        exact.into_iter().chain(wildcards).chain(self.any.as_ref())
+        let named = exact.into_iter().chain(wildcards).map(|one| &one.0);
+        named.chain(self.any.as_ref())
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &T> {
-        self.exact
-            .values()
-            .chain(self.wildcard.values())
-            .chain(self.any.as_ref())
+        let named = self.exact.iter().chain(&self.wildcard).map(|one| &one.0);
+        named.chain(self.any.as_ref())
     }
 }
 
@@ -76,22 +113,32 @@ impl<T> HostMap<T> {
 mod tests {
     use super::*;
 
+    impl HasHost for Hostname {
+        fn host(&self) -> &str {
+            self.text()
+        }
+    }
+
     #[test]
     fn candidates_come_from_the_most_specific_to_any() {
         let mut map = HostMap::default();
         for name in ["", "*.com", "*.example.com", "a.example.com"] {
-            map.insert(&Hostname::parse(name).unwrap(), name);
+            let name = Hostname::parse(name).unwrap();
+            map.insert(&name.clone(), name);
         }
-        let candidates = |host| map.candidates(host).copied().collect::<Vec<_>>();
+        let candidates = |host| {
+            let found = map.candidates(host).map(ToString::to_string);
+            found.collect::<Vec<_>>()
+        };
         assert_eq!(
             candidates("a.example.com"),
-            ["a.example.com", "*.example.com", "*.com", ""]
+            ["a.example.com", "*.example.com", "*.com", "*"]
         );
         assert_eq!(
             candidates("b.a.example.com"),
-            ["*.example.com", "*.com", ""]
+            ["*.example.com", "*.com", "*"]
         );
-        assert_eq!(candidates("example.com"), ["*.com", ""]);
-        assert_eq!(candidates("[::1]"), [""]);
+        assert_eq!(candidates("example.com"), ["*.com", "*"]);
+        assert_eq!(candidates("[::1]"), ["*"]);
     }
 }

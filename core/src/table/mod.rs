@@ -15,10 +15,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use compile::{Compiled, Compiler};
-use hosts::HostMap;
+use hosts::{HasHost, HostMap};
 pub use paths::HostRoutes;
 pub use problem::{CompileError, Problem};
-pub use rule::{Action, MatchedRule, MirrorTarget, Plan, Rule, Target, WeightedTarget};
+pub use rule::{
+    Action, MatchedRule, MirrorTarget, Plan, Rule, RuleName, Target, Targets, WeightedTarget,
+};
 
 use crate::ir;
 use crate::route::{Fields, Request};
@@ -68,8 +70,15 @@ pub struct Listener {
     pub slot: Slot,
     pub gateway: ir::ObjectName,
     pub name: Arc<str>,
+    pub hostname: ir::Hostname,
     pub settings: Arc<ir::ListenerSettings>,
     routes: HostMap<Arc<HostRoutes>>,
+}
+
+impl HasHost for Listener {
+    fn host(&self) -> &str {
+        self.hostname.text()
+    }
 }
 
 /// A backend with its endpoints, as the IR has it.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::hosts::HasHost;
 use super::rule::{MatchedRule, Rule};
 use crate::ir;
 use crate::route::{Fields, PathRank, Pattern, Precedence, Request, Residual};
@@ -15,8 +16,9 @@ const INDEX_FROM: usize = 8;
 #[derive(Debug)]
 pub struct HostRoutes {
     pub hostname: ir::Hostname,
-    /// All paths behind one another, so that a walk over the list stays in a few cache lines.
+    /// The host, then all paths behind one another, so that a lookup stays in a few cache lines.
     text: Box<str>,
+    host_length: u32,
     entries: Box<[Entry]>,
     /// Boxed: most hosts have few matches, and none.
     index: Option<Box<Index>>,
@@ -25,7 +27,7 @@ pub struct HostRoutes {
 #[derive(Debug)]
 struct Entry {
     path: Path,
-    residual: Option<Box<Residual>>,
+    residual: Option<Arc<Residual>>,
     rule: Arc<Rule>,
 }
 
@@ -46,13 +48,16 @@ struct Place {
 impl Place {
     /// Appends a path; none of a host's texts comes near 4 GiB, for objects are bounded.
     fn append(path: &str, text: &mut String) -> Self {
-        let place = |length| u32::try_from(length).unwrap_or(u32::MAX);
-        let start = place(text.len());
+        let start = Self::length(text);
         text.push_str(path);
         Self {
             start,
-            end: place(text.len()),
+            end: Self::length(text),
         }
+    }
+
+    fn length(text: &str) -> u32 {
+        u32::try_from(text.len()).unwrap_or(u32::MAX)
     }
 
     fn of(self, text: &str) -> &str {
@@ -75,16 +80,24 @@ struct Index {
 pub(super) struct Candidate {
     pub(super) precedence: Precedence,
     pub(super) path: ir::PathMatch,
-    pub(super) residual: Option<Box<Residual>>,
+    pub(super) residual: Option<Arc<Residual>>,
     pub(super) regex: Option<Pattern>,
     pub(super) rule: Arc<Rule>,
+}
+
+impl HasHost for HostRoutes {
+    fn host(&self) -> &str {
+        let host = self.text.get(..self.host_length as usize);
+        host.unwrap_or_default()
+    }
 }
 
 impl HostRoutes {
     pub(super) fn build(hostname: ir::Hostname, mut candidates: Vec<Candidate>) -> Self {
         candidates.sort_by(|a, b| a.precedence.cmp(&b.precedence));
         let index = (candidates.len() >= INDEX_FROM).then(|| Box::new(Index::build(&candidates)));
-        let mut text = String::new();
+        let mut text = hostname.text().to_owned();
+        let host_length = Place::length(&text);
         let entries = candidates
             .into_iter()
             .map(|one| Entry::build(one, &mut text))
@@ -93,6 +106,7 @@ impl HostRoutes {
         Self {
             hostname,
             text,
+            host_length,
             entries,
             index,
         }

@@ -121,7 +121,12 @@ fn list<M, T>(
             limit,
         });
     }
-    messages.iter().map(decode).collect()
+    // `collect` would not see the length through the errors: four places for each list of one.
+    let mut decoded = Vec::with_capacity(messages.len());
+    for message in messages {
+        decoded.push(decode(message)?);
+    }
+    Ok(decoded)
 }
 
 fn range<T: TryFrom<u64>>(field: &'static str, value: impl Into<u64>) -> Result<T> {

@@ -54,7 +54,7 @@ pub(crate) struct Line<'l> {
     pub(crate) gateway: Option<String>,
     pub(crate) listener: Option<&'l str>,
     pub(crate) route: Option<String>,
-    pub(crate) rule: Option<&'l str>,
+    pub(crate) rule: Option<String>,
     pub(crate) backend: Option<String>,
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) attempts: u32,

@@ -61,7 +61,6 @@ pub(crate) type Place = (Slot, Option<Slot>);
 /// A copy of everything that a shard has counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counted {
-    /// Small, for each is another cache line of a request: with thousands of rules they are all cold.
     pub(crate) requests: Map<Place, Classes>,
     pub(crate) listeners: Map<Slot, Durations>,
     pub(crate) backends: Map<Slot, Durations>,
@@ -85,9 +84,86 @@ pub(crate) struct Totals {
     pub(crate) log_lines_dropped: u64,
 }
 
+/// Rules on a page of [`ByRule`].
+const PAGE: usize = 32;
+
+/// Requests by rule, where a rule's slot says: one cache line of its own for each request, when there
+/// are thousands of rules and all of them are cold.
+#[derive(Default)]
+struct ByRule {
+    pages: Vec<Option<Box<[OfRule; PAGE]>>>,
+    /// Of rules that are reached through more than one listener: all but the first.
+    others: Map<Place, Classes>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct OfRule {
+    listener: Option<Slot>,
+    classes: Classes,
+}
+
+impl ByRule {
+    fn classes(&mut self, listener: Slot, rule: Slot) -> &mut Classes {
+        let (page, place) = Self::place(rule);
+        if page >= self.pages.len() {
+            self.pages.resize_with(page + 1, || None);
+        }
+        let here = self.pages.get_mut(page);
+        if let Some(here) = here.and_then(|page| page.get_or_insert_default().get_mut(place))
+            && *here.listener.get_or_insert(listener) == listener
+        {
+            return &mut here.classes;
+        }
+        self.others.entry((listener, Some(rule))).or_default()
+    }
+
+    fn place(rule: Slot) -> (usize, usize) {
+        let slot = rule.0 as usize;
+        (slot / PAGE, slot % PAGE)
+    }
+
+    fn retire(&mut self, slots: &[Slot]) {
+        for slot in slots {
+            let (page, place) = Self::place(*slot);
+            let Some(page) = self.pages.get_mut(page) else {
+                continue;
+            };
+            if let Some(rules) = page {
+                if let Some(rule) = rules.get_mut(place) {
+                    *rule = OfRule::default();
+                }
+                if rules.iter().all(|rule| rule.listener.is_none()) {
+                    *page = None;
+                }
+            }
+        }
+        if !self.others.is_empty() {
+            let gone = |slot: Slot| slots.contains(&slot);
+            self.others
+                .retain(|(listener, rule), _| !gone(*listener) && !rule.is_some_and(gone));
+        }
+    }
+
+    fn counted(&self) -> Map<Place, Classes> {
+        let mut counted = self.others.clone();
+        for (page, rules) in self.pages.iter().enumerate() {
+            for (place, rule) in rules.iter().flat_map(|rules| rules.iter()).enumerate() {
+                if let (Some(listener), Ok(slot)) =
+                    (rule.listener, u32::try_from(page * PAGE + place))
+                {
+                    counted.insert((listener, Some(Slot(slot))), rule.classes);
+                }
+            }
+        }
+        counted
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Counters {
-    requests: RefCell<Map<Place, Classes>>,
+    requests: RefCell<ByRule>,
+    /// Requests that no rule took.
+    unmatched: RefCell<Map<Slot, Classes>>,
     listeners: RefCell<Map<Slot, Durations>>,
     backends: RefCell<Map<Slot, Durations>>,
     totals: Cell<Totals>,
@@ -95,9 +171,16 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn request(&self, place: Place, status: u16, took: Duration) {
-        count(self.requests.borrow_mut().entry(place).or_default(), status);
+        let (listener, rule) = place;
+        match rule {
+            Some(rule) => count(self.requests.borrow_mut().classes(listener, rule), status),
+            None => count(
+                self.unmatched.borrow_mut().entry(listener).or_default(),
+                status,
+            ),
+        }
         let mut listeners = self.listeners.borrow_mut();
-        listeners.entry(place.0).or_default().count(status, took);
+        listeners.entry(listener).or_default().count(status, took);
     }
 
     pub(crate) fn backend(&self, backend: Slot, status: u16, took: Duration) {
@@ -122,20 +205,36 @@ impl Counters {
         self.total(|totals| totals.accept_waits += 1);
     }
 
+    /// Forgets what hangs on slots that are no longer in force.
     pub(crate) fn retire(&self, slots: &[Slot]) {
         if slots.is_empty() {
             return;
         }
-        let gone = |slot: &Slot| slots.contains(slot);
-        self.listeners.borrow_mut().retain(|slot, _| !gone(slot));
-        let mut requests = self.requests.borrow_mut();
-        requests.retain(|(listener, rule), _| !gone(listener) && !rule.as_ref().is_some_and(gone));
-        self.backends.borrow_mut().retain(|slot, _| !gone(slot));
+        let (mut listeners, mut backends) =
+            (self.listeners.borrow_mut(), self.backends.borrow_mut());
+        let mut unmatched = self.unmatched.borrow_mut();
+        for slot in slots {
+            listeners.remove(slot);
+            unmatched.remove(slot);
+            backends.remove(slot);
+        }
+        self.requests.borrow_mut().retire(slots);
+    }
+
+    fn requests(&self) -> Map<Place, Classes> {
+        let mut requests = self.requests.borrow().counted();
+        let unmatched = self.unmatched.borrow();
+        requests.extend(
+            unmatched
+                .iter()
+                .map(|(slot, classes)| ((*slot, None), *classes)),
+        );
+        requests
     }
 
     pub(crate) fn counted(&self) -> Counted {
         Counted {
-            requests: self.requests.borrow().clone(),
+            requests: self.requests(),
             listeners: self.listeners.borrow().clone(),
             backends: self.backends.borrow().clone(),
             totals: self.totals.get(),
@@ -166,13 +265,20 @@ mod tests {
         let counters = Counters::default();
         counters.request((Slot(1), Some(Slot(2))), 200, Duration::ZERO);
         counters.request((Slot(1), Some(Slot(3))), 200, Duration::ZERO);
+        counters.request((Slot(5), Some(Slot(3))), 200, Duration::ZERO);
+        counters.request((Slot(5), None), 404, Duration::ZERO);
         counters.backend(Slot(4), 200, Duration::ZERO);
-        counters.retire(&[Slot(2), Slot(4)]);
+        assert_eq!(counters.counted().requests.len(), 4);
+        counters.retire(&[Slot(2), Slot(4), Slot(5)]);
         let counted = counters.counted();
         assert_eq!(
             counted.requests.keys().collect::<Vec<_>>(),
             [&(Slot(1), Some(Slot(3)))]
         );
         assert!(counted.backends.is_empty());
+        counters.retire(&[Slot(3)]);
+        assert!(counters.counted().requests.is_empty());
+        let pages = &counters.requests.borrow().pages;
+        assert!(pages.iter().all(Option::is_none), "an empty page is freed");
     }
 }
