@@ -9,9 +9,9 @@ use std::borrow::Cow;
 
 use divan::{Bencher, black_box};
 use ringgate_core::ir::{
-    Attachment, Backend, BackendSettings, BackendTarget, Endpoints, Hostname, HttpRoute, Id,
-    Listener, ListenerSettings, Match, Object, ObjectName, PathMatch, Protocol, Rule, Snapshot,
-    Timeouts, Version, WeightedBackend,
+    AttachedHost, Attachment, Backend, BackendSettings, BackendTarget, Endpoints, Hostname,
+    HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName, PathMatch, Protocol,
+    Rule, Snapshot, Timeouts, Version, WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
 use ringgate_core::table::{Bind, Compiler, Table};
@@ -74,7 +74,9 @@ fn route(index: usize, path: &str) -> (Id, Object) {
         created: 0,
         attachments: vec![Attachment {
             listener: Id::listener(&name("gw"), "web"),
-            hostnames: vec![Hostname::parse(&host(index)).unwrap()],
+            hostnames: vec![AttachedHost::as_written(
+                Hostname::parse(&host(index)).unwrap(),
+            )],
         }],
         rules: vec![Rule {
             name: None,

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use ringgate_core::ir::{
-    Attachment, Backend, BackendSettings, BackendTarget, Endpoints, FieldMatch, Filter,
-    HeaderEdits, Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName,
-    PathMatch, Protocol, Rule, Snapshot, TextMatch, Timeouts, Version, WeightedBackend,
+    AttachedHost, Attachment, Backend, BackendSettings, BackendTarget, Endpoints, FieldMatch,
+    Filter, HeaderEdits, Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object,
+    ObjectName, PathMatch, Protocol, Rule, Snapshot, TextMatch, Timeouts, Version, WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
 use ringgate_core::table::{Action, Bind, Compiler, Table, Target};
@@ -111,7 +111,7 @@ fn route(name: &str, hosts: &[&str], rules: Vec<Vec<Match>>) -> HttpRoute {
             listener: Id::listener(&gateway(), "web"),
             hostnames: hosts
                 .iter()
-                .map(|host| Hostname::parse(host).unwrap())
+                .map(|host| AttachedHost::as_written(Hostname::parse(host).unwrap()))
                 .collect(),
         }],
         rules: rules.into_iter().map(rule).collect(),
@@ -265,6 +265,51 @@ fn rules_of_the_more_specific_host_go_first_and_others_remain_reachable() {
     ] {
         assert_eq!(get(&table, host, path), found, "{host}{path}");
     }
+}
+
+/// GatewayRouteHostnameIntersectionPrecedence: what a route itself says counts, not what is left of it
+/// at a listener.
+#[test]
+fn of_routes_with_a_host_in_common_the_one_that_names_it_more_specifically_goes_first() {
+    let at = |mut route: HttpRoute, created, written| {
+        route.created = created;
+        for host in &mut route.attachments[0].hostnames {
+            host.written = Hostname::parse(written).unwrap();
+        }
+        route
+    };
+    let host = &["a.example.com"];
+    let mut exact_host = route("exact", host, vec![vec![prefix("/p")]]);
+    exact_host.rules[0].matches[0].headers = vec![field("a", "1")];
+    let routes = vec![
+        at(route("any", host, vec![vec![exact("/p/q/r")]]), 1, ""),
+        at(route("wide", host, vec![vec![exact("/p/q")]]), 2, "*.com"),
+        at(
+            route("wild", host, vec![vec![prefix("/p/q")]]),
+            3,
+            "*.example.com",
+        ),
+        at(exact_host, 4, "a.example.com"),
+    ];
+    let table = compile(routes);
+    let get = |path, headers| find(&table, "a.example.com", path, "GET", Headers(headers));
+    assert_eq!(get("/p/q", vec![("a", "1")]), "exact 0");
+    assert_eq!(
+        get("/p/q", vec![]),
+        "wild 0",
+        "before the exact path of *.com"
+    );
+    assert_eq!(get("/p/q/r", vec![]), "wild 0");
+    assert_eq!(get("/p", vec![]), "none");
+    let port = table
+        .port(Bind {
+            address: None,
+            port: PORT,
+        })
+        .unwrap();
+    let hosts: Vec<_> = port.listener("h").unwrap().hosts().collect();
+    assert_eq!(hosts.len(), 1);
+    assert_eq!(hosts[0].rules().count(), 4, "all of them are reachable");
 }
 
 #[test]

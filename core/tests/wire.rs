@@ -8,11 +8,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use prost::Message;
 use ringgate_core::ir::{
-    Attachment, Backend, BackendSettings, BackendTarget, Balance, Cors, DownstreamTimeouts,
-    Endpoint, Endpoints, FieldMatch, Filter, HeaderEdits, HeaderField, Hostname, HttpLimits,
-    HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network, Object, ObjectName, Origin,
-    PathMatch, PathModifier, Protocol, ProxyProtocol, Redirect, Retry, Rewrite, Rule, Snapshot,
-    TextMatch, Timeouts, Tokens, Version, WeightedBackend,
+    AttachedHost, Attachment, Backend, BackendSettings, BackendTarget, Balance, Cors,
+    DownstreamTimeouts, Endpoint, Endpoints, FieldMatch, Filter, HeaderEdits, HeaderField,
+    Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network,
+    Object, ObjectName, Origin, PathMatch, PathModifier, Protocol, ProxyProtocol, Redirect, Retry,
+    Rewrite, Rule, Snapshot, TextMatch, Timeouts, Tokens, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 
@@ -162,7 +162,13 @@ fn snapshot() -> Snapshot {
         created: 17,
         attachments: vec![Attachment {
             listener: Id::listener(&name, "web"),
-            hostnames: vec![Hostname::Any, Hostname::parse("a.example.com").unwrap()],
+            hostnames: vec![
+                AttachedHost::as_written(Hostname::Any),
+                AttachedHost {
+                    hostname: Hostname::parse("a.example.com").unwrap(),
+                    written: Hostname::Wildcard("example.com".into()),
+                },
+            ],
         }],
         rules: vec![
             rule(PathMatch::Exact("/e".into()), &backend),

@@ -1,6 +1,6 @@
 //! Which listeners a route attaches to, and for which hosts there.
 
-use ringgate_core::ir::{Attachment, Hostname, ObjectName};
+use ringgate_core::ir::{AttachedHost, Attachment, Hostname, ObjectName};
 
 use super::gateway::{Found, GatewayDraft, Gateways};
 use super::listener::ListenerDraft;
@@ -148,18 +148,25 @@ impl Candidate<'_> {
     }
 
     /// The hosts of the route that the listener serves too, in the route's order.
-    fn common_hostnames(&self, listener: &Hostname) -> Vec<Hostname> {
+    fn common_hostnames(&self, listener: &Hostname) -> Vec<AttachedHost> {
         if self.hostnames.is_empty() {
-            return vec![listener.clone()];
+            return vec![AttachedHost {
+                hostname: listener.clone(),
+                written: Hostname::Any,
+            }];
         }
-        let mut common = Vec::new();
-        for both in self
-            .hostnames
-            .iter()
-            .filter_map(|one| listener.intersect(one))
-        {
-            if !common.contains(&both) {
-                common.push(both);
+        let mut common: Vec<AttachedHost> = Vec::new();
+        for written in &self.hostnames {
+            let Some(hostname) = listener.intersect(written) else {
+                continue;
+            };
+            let written = written.clone();
+            match common.iter_mut().find(|one| one.hostname == hostname) {
+                Some(there) if there.written.specificity() < written.specificity() => {
+                    there.written = written;
+                }
+                Some(_) => {}
+                None => common.push(AttachedHost { hostname, written }),
             }
         }
         common

@@ -23,8 +23,8 @@ pub use listener::{Listener, Protocol};
 pub use name::{Hostname, HostnameError, Id, Kind, ObjectName};
 pub use policy::{DownstreamTimeouts, HttpLimits, ListenerSettings, Network, ProxyProtocol};
 pub use route::{
-    Attachment, BackendTarget, FieldMatch, HttpRoute, Match, PathMatch, Retry, Rule, TextMatch,
-    Timeouts, WeightedBackend,
+    AttachedHost, Attachment, BackendTarget, FieldMatch, HttpRoute, Match, PathMatch, Retry, Rule,
+    TextMatch, Timeouts, WeightedBackend,
 };
 
 /// The order of snapshots: by leader (how often the Lease changed hands), then by sequence, so that

@@ -149,6 +149,16 @@ impl Hostname {
         }
     }
 
+    /// Ascending from the least specific: any, wildcards by length, exact.
+    #[must_use]
+    pub fn specificity(&self) -> (u8, usize) {
+        match self {
+            Self::Any => (0, 0),
+            Self::Wildcard(suffix) => (1, suffix.len()),
+            Self::Exact(name) => (2, name.len()),
+        }
+    }
+
     /// What both name: Gateway API's intersection of a listener's and a route's hostname.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Option<Self> {

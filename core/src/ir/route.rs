@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Filter, Hostname, Id, ObjectName};
 
@@ -24,7 +24,38 @@ pub struct HttpRoute {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attachment {
     pub listener: Id,
-    pub hostnames: Vec<Hostname>,
+    pub hostnames: Vec<AttachedHost>,
+}
+
+/// A host that a listener and a route have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedHost {
+    pub hostname: Hostname,
+    /// What the route itself says, of which `hostname` is a part: of routes with a host in common
+    /// those that say it more specifically go first (`GatewayRouteHostnameIntersectionPrecedence`).
+    /// [`Hostname::Any`] where the route names none. The most specific one where several fit.
+    pub written: Hostname,
+}
+
+impl AttachedHost {
+    /// A host that the route names just so.
+    #[must_use]
+    pub fn as_written(hostname: Hostname) -> Self {
+        Self {
+            written: hostname.clone(),
+            hostname,
+        }
+    }
+}
+
+/// `a.example.com`, or `a.example.com of *.example.com`.
+impl Serialize for AttachedHost {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.written == self.hostname {
+            return self.hostname.serialize(serializer);
+        }
+        serializer.collect_str(&format_args!("{} of {}", self.hostname, self.written))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

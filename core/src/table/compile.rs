@@ -230,7 +230,8 @@ impl Compiler {
                 touched.routes.insert(id.clone());
                 for attachment in &route.attachments {
                     let hosts = attachment.hostnames.iter();
-                    let hosts = hosts.map(|host| (attachment.listener.clone(), host.clone()));
+                    let hosts =
+                        hosts.map(|host| (attachment.listener.clone(), host.hostname.clone()));
                     touched.hosts.extend(hosts);
                 }
             }
@@ -244,10 +245,10 @@ impl Compiler {
                 .entry(attachment.listener.clone())
                 .or_default();
             for host in &attachment.hostnames {
-                hosts.entry(host.clone()).or_default().insert(id);
+                hosts.entry(host.hostname.clone()).or_default().insert(id);
                 touched
                     .hosts
-                    .insert((attachment.listener.clone(), host.clone()));
+                    .insert((attachment.listener.clone(), host.hostname.clone()));
             }
         }
     }
@@ -258,15 +259,15 @@ impl Compiler {
                 continue;
             };
             for host in &attachment.hostnames {
-                if let Some(routes) = hosts.get_mut(host) {
+                if let Some(routes) = hosts.get_mut(&host.hostname) {
                     routes.remove(id);
                     if routes.0.is_empty() {
-                        hosts.remove(host);
+                        hosts.remove(&host.hostname);
                     }
                 }
                 touched
                     .hosts
-                    .insert((attachment.listener.clone(), host.clone()));
+                    .insert((attachment.listener.clone(), host.hostname.clone()));
             }
         }
     }
@@ -309,7 +310,8 @@ impl Compiler {
                 if let (Some(Object::HttpRoute(object)), Some(compiled)) =
                     (self.objects.get(route), self.routes.get(route))
                 {
-                    compiled.candidates(object, &mut candidates);
+                    let written = written(object, id, host);
+                    compiled.candidates(object, written, &mut candidates);
                 }
             }
             if candidates.is_empty() {
@@ -380,7 +382,7 @@ impl CompiledRoute {
         }
     }
 
-    fn candidates(&self, route: &ir::HttpRoute, into: &mut Vec<Candidate>) {
+    fn candidates(&self, route: &ir::HttpRoute, written: &ir::Hostname, into: &mut Vec<Candidate>) {
         for one in &self.matches {
             let (place, position) = (one.rule as usize, one.position as usize);
             let (Some(rule), Some(object)) = (self.rules.get(place), route.rules.get(place)) else {
@@ -390,6 +392,7 @@ impl CompiledRoute {
                 continue;
             };
             into.push(Candidate {
+                written: written.clone(),
                 precedence: Precedence::of(route, place, position, object),
                 path: object.path.clone(),
                 residual: one.residual.clone(),
@@ -440,6 +443,23 @@ impl CompiledMatch {
 fn next(last: &mut u32) -> Slot {
     *last += 1;
     Slot(*last)
+}
+
+/// What a route itself says, where it is attached to a listener for `host`.
+fn written<'r>(
+    route: &'r ir::HttpRoute,
+    listener: &Id,
+    host: &'r ir::Hostname,
+) -> &'r ir::Hostname {
+    let attachments = route.attachments.iter();
+    let hosts = attachments
+        .filter(|one| one.listener == *listener)
+        .flat_map(|one| &one.hostnames)
+        .filter(|one| one.hostname == *host)
+        .map(|one| &one.written);
+    hosts
+        .max_by_key(|written| written.specificity())
+        .unwrap_or(host)
 }
 
 fn uses(route: &ir::HttpRoute, backend: &Id) -> bool {

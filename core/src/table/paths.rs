@@ -1,5 +1,6 @@
 //! The routes of one host at one listener: an ordered list of matches, and an index by path above it.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct HostRoutes {
     entries: Box<[Entry]>,
     /// Boxed: most hosts have few matches, and none.
     index: Option<Box<Index>>,
+    /// Routes that name this host less specifically: for requests that none of these takes.
+    less_specific: Option<Box<Self>>,
 }
 
 #[derive(Debug)]
@@ -78,6 +81,8 @@ struct Index {
 
 /// A match that shall be compiled into a host's routes.
 pub(super) struct Candidate {
+    /// The route's own hostname.
+    pub(super) written: ir::Hostname,
     pub(super) precedence: Precedence,
     pub(super) path: ir::PathMatch,
     pub(super) residual: Option<Arc<Residual>>,
@@ -93,8 +98,24 @@ impl HasHost for HostRoutes {
 }
 
 impl HostRoutes {
+    /// Routes' own hostnames that have a host in common contain each other, so that equal
+    /// specificity means that they are equal.
     pub(super) fn build(hostname: ir::Hostname, mut candidates: Vec<Candidate>) -> Self {
-        candidates.sort_by(|a, b| a.precedence.cmp(&b.precedence));
+        candidates.sort_by(|a, b| {
+            let specificity = |one: &Candidate| Reverse(one.written.specificity());
+            (specificity(a), &a.precedence).cmp(&(specificity(b), &b.precedence))
+        });
+        let mut built: Option<Self> = None;
+        while let Some(last) = candidates.last() {
+            let start = candidates.partition_point(|one| one.written != last.written);
+            let mut group = Self::build_group(hostname.clone(), candidates.split_off(start));
+            group.less_specific = built.map(Box::new);
+            built = Some(group);
+        }
+        built.unwrap_or_else(|| Self::build_group(hostname, Vec::new()))
+    }
+
+    fn build_group(hostname: ir::Hostname, candidates: Vec<Candidate>) -> Self {
         let index = (candidates.len() >= INDEX_FROM).then(|| Box::new(Index::build(&candidates)));
         let mut text = hostname.text().to_owned();
         let host_length = Place::length(&text);
@@ -109,15 +130,22 @@ impl HostRoutes {
             host_length,
             entries,
             index,
+            less_specific: None,
         }
     }
 
     /// Every rule that is reachable here; one with several matches comes several times.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
-        self.entries.iter().map(|entry| &entry.rule)
+        let groups = std::iter::successors(Some(self), |one| one.less_specific.as_deref());
+        groups.flat_map(|group| group.entries.iter().map(|entry| &entry.rule))
     }
 
     pub(super) fn find<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
+        self.find_here(request)
+            .or_else(|| self.less_specific.as_ref()?.find(request))
+    }
+
+    fn find_here<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
         match &self.index {
             None => self
                 .entries

@@ -250,14 +250,22 @@ fn http_route(route: &proto::HttpRoute) -> Result<ir::HttpRoute> {
 }
 
 fn attachment(attachment: &proto::Attachment) -> Result<ir::Attachment> {
+    let names =
+        |field, texts: &Vec<String>| list(field, limits::HOSTNAMES, texts, |text| hostname(text));
+    let hostnames = names("hostnames", &attachment.hostnames)?;
+    let written = match attachment.written.len() {
+        0 => hostnames.clone(),
+        _ => names("written", &attachment.written)?,
+    };
+    if written.len() != hostnames.len() {
+        return Err(DecodeError::Missing("written"));
+    }
+    let hosts = hostnames.into_iter().zip(written);
     Ok(ir::Attachment {
         listener: id(attachment.listener.as_ref())?,
-        hostnames: list(
-            "hostnames",
-            limits::HOSTNAMES,
-            &attachment.hostnames,
-            |text| hostname(text),
-        )?,
+        hostnames: hosts
+            .map(|(hostname, written)| ir::AttachedHost { hostname, written })
+            .collect(),
     })
 }
 

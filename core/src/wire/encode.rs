@@ -142,15 +142,19 @@ fn http_route(route: &ir::HttpRoute) -> proto::HttpRoute {
     proto::HttpRoute {
         name: Some(name(&route.name)),
         created: route.created,
-        attachments: route
-            .attachments
-            .iter()
-            .map(|attachment| proto::Attachment {
-                listener: Some(id(&attachment.listener)),
-                hostnames: attachment.hostnames.iter().map(hostname).collect(),
-            })
-            .collect(),
+        attachments: route.attachments.iter().map(attachment).collect(),
         rules: route.rules.iter().map(rule).collect(),
+    }
+}
+
+fn attachment(attachment: &ir::Attachment) -> proto::Attachment {
+    let hosts = &attachment.hostnames;
+    let as_written = hosts.iter().all(|host| host.hostname == host.written);
+    let written = if as_written { &[] } else { hosts.as_slice() };
+    proto::Attachment {
+        listener: Some(id(&attachment.listener)),
+        hostnames: hosts.iter().map(|host| hostname(&host.hostname)).collect(),
+        written: written.iter().map(|host| hostname(&host.written)).collect(),
     }
 }
 

@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use prost::Message;
 pub(crate) use ringgate_core::ir::Rule;
 use ringgate_core::ir::{
-    Attachment, Backend, BackendSettings, BackendTarget, Endpoint, Endpoints, Filter, Hostname,
-    HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName, PathMatch, Protocol,
-    Snapshot, Timeouts, Version, WeightedBackend,
+    AttachedHost, Attachment, Backend, BackendSettings, BackendTarget, Endpoint, Endpoints, Filter,
+    Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName, PathMatch,
+    Protocol, Snapshot, Timeouts, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 use tempfile::TempDir;
@@ -145,7 +145,7 @@ impl Wanted {
             created: 0,
             attachments: vec![Attachment {
                 listener,
-                hostnames: vec![Hostname::Any],
+                hostnames: vec![AttachedHost::as_written(Hostname::Any)],
             }],
             rules,
         };
