@@ -136,6 +136,7 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
                 .map(|name| name.as_str().into())
                 .collect(),
             echo: args.echo,
+            cluster: false,
         },
         admin: args.controller_admin,
     };

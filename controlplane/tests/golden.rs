@@ -44,6 +44,7 @@ struct Case {
 struct OptionsDocument {
     gateway_classes: Vec<Arc<str>>,
     echo: bool,
+    cluster: bool,
     names: BTreeMap<Arc<str>, Vec<std::net::IpAddr>>,
 }
 
@@ -62,6 +63,7 @@ impl Case {
                 let options: OptionsDocument = serde_json::from_value(document).unwrap();
                 case.options.classes = options.gateway_classes.into_iter().collect();
                 case.options.echo = options.echo;
+                case.options.cluster = options.cluster;
                 let names = options.names.into_iter();
                 case.names = names.map(|(name, all)| (name, all.into())).collect();
             } else {
@@ -108,16 +110,18 @@ fn object(mut document: Value, path: &Path) -> Object {
     ) -> serde_json::Result<Object> {
         serde_json::from_value::<T>(document).map(Into::into)
     }
-    use ringgate_controlplane::api::{gateway, http_route, policy, service, storage};
+    use ringgate_controlplane::api::{gateway, http_route, listener_set, policy, service, storage};
     let object = match kind.as_str() {
         "GatewayClass" => of::<gateway::GatewayClass>(document),
         "Gateway" => of::<gateway::Gateway>(document),
+        "ListenerSet" => of::<listener_set::ListenerSet>(document),
         "HTTPRoute" => of::<http_route::HttpRoute>(document),
         "ReferenceGrant" => of::<gateway::ReferenceGrant>(document),
         "Service" => of::<service::Service>(document),
         "EndpointSlice" => of::<service::EndpointSlice>(document),
         "Namespace" => of::<storage::Namespace>(document),
         "ListenerPolicy" => of::<policy::ListenerPolicy>(document),
+        "Secret" => of::<storage::Secret>(document),
         "BackendPolicy" => of::<policy::BackendPolicy>(document),
         other => panic!("{}: kind {other}", path.display()),
     };
@@ -138,12 +142,22 @@ impl Output {
         let objects = translation.objects.iter();
         let report = report(translation);
         let mut statuses: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for gateway in &report.gateways {
-            for listener in &gateway.listeners {
-                let about = format!(
-                    "Gateway {}/{} listener {}",
-                    gateway.namespace, gateway.name, listener.name
-                );
+        let gateways = report.gateways.iter().map(|one| {
+            let about = format!("Gateway {}/{}", one.namespace, one.name);
+            if one.attached_listener_sets > 0 {
+                let line = format!("attached ListenerSets {}", one.attached_listener_sets);
+                statuses.entry(about.clone()).or_default().push(line);
+            }
+            (about, &one.listeners)
+        });
+        let gateways: Vec<_> = gateways.collect();
+        let sets = report.listener_sets.iter().map(|one| {
+            let about = format!("ListenerSet {}/{}", one.namespace, one.name);
+            (about, &one.listeners)
+        });
+        for (parent, listeners) in gateways.into_iter().chain(sets) {
+            for listener in listeners {
+                let about = format!("{parent} listener {}", listener.name);
                 let kinds: Vec<&str> = listener
                     .supported_kinds
                     .iter()

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::check::{Check, Checker};
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use super::http_route::HttpRoute;
+use super::listener_set::ListenerSet;
 use super::meta::ObjectMeta;
 use super::policy::{BackendPolicy, ListenerPolicy};
 use super::reference::GATEWAY_GROUP;
@@ -155,7 +156,6 @@ const NOT_CARRIED_OUT: &[&str] = &[
     "TLSRoute",
     "TCPRoute",
     "UDPRoute",
-    "ListenerSet",
     "BackendTLSPolicy",
     "BackendLBPolicy",
     "XListenerSet",
@@ -258,6 +258,7 @@ fn read_kind(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
     match kind {
         ObjectKind::GatewayClass => typed::<GatewayClass>(node, kind, index),
         ObjectKind::Gateway => typed::<Gateway>(node, kind, index),
+        ObjectKind::ListenerSet => typed::<ListenerSet>(node, kind, index),
         ObjectKind::HttpRoute => typed::<HttpRoute>(node, kind, index),
         ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(node, kind, index),
         ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(node, kind, index),
@@ -285,7 +286,7 @@ macro_rules! typed {
     };
 }
 
-typed!(GatewayClass Gateway HttpRoute ReferenceGrant ListenerPolicy BackendPolicy Namespace Service EndpointSlice Secret ConfigMap);
+typed!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy Namespace Service EndpointSlice Secret ConfigMap);
 
 fn typed<T: Typed>(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
     let reading = Reading {

@@ -7,6 +7,7 @@ use ringgate_core::ir::ObjectName;
 
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use super::http_route::HttpRoute;
+use super::listener_set::ListenerSet;
 use super::meta::ObjectMeta;
 use super::policy::{BackendPolicy, ListenerPolicy};
 use super::service::{EndpointSlice, Service};
@@ -81,6 +82,7 @@ macro_rules! kinds {
 kinds! {
     GatewayClass = "GatewayClass", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], false;
     Gateway = "Gateway", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
+    ListenerSet = "ListenerSet", "gateway.networking.k8s.io", ["v1"], true;
     HttpRoute = "HTTPRoute", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
     ReferenceGrant = "ReferenceGrant", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
     ListenerPolicy = "ListenerPolicy", "ringgate.io", ["v1alpha1"], true;

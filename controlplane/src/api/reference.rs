@@ -110,7 +110,7 @@ fn core_group() -> Group {
     constant(Group::parse(""))
 }
 
-fn gateway_kind() -> KindName {
+pub(crate) fn gateway_kind() -> KindName {
     constant(KindName::parse("Gateway"))
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::status::condition::Condition;
 use crate::status::coverage::DataPlaneStatus;
-use crate::status::objects::{GatewayStatus, ListenerStatus};
+use crate::status::objects::ListenerStatus;
 use crate::status::report::{ProblemStatus, Report};
 
 /// The whole report, ending with a line feed.
@@ -19,7 +19,7 @@ fn write_all(out: &mut String, report: &Report) {
     let version = report.version.as_deref().unwrap_or("none yet");
     line(out, &format!("{}, version {version}", report.software));
     line(out, "");
-    listeners(out, &report.gateways);
+    listeners(out, report);
     not_fine(out, report);
     problems(out, &report.problems);
     data_planes(out, &report.data_planes);
@@ -30,22 +30,23 @@ fn line(out: &mut String, text: &str) {
     out.push('\n');
 }
 
-fn listeners(out: &mut String, gateways: &[GatewayStatus]) {
+fn listeners(out: &mut String, report: &Report) {
     let head = [
         "GATEWAY", "LISTENER", "ADDRESS", "HOSTNAME", "ROUTES", "STATE",
     ];
     let mut rows = vec![head.map(str::to_owned)];
-    for gateway in gateways {
-        for listener in &gateway.listeners {
-            rows.push([
-                format!("{}/{}", gateway.namespace, gateway.name),
-                listener.name.clone(),
-                address(gateway, listener),
-                listener.hostname.clone(),
-                listener.attached_routes.to_string(),
-                state(&listener.conditions),
-            ]);
-        }
+    for one in &report.gateways {
+        let gateway = format!("{}/{}", one.namespace, one.name);
+        rows.extend(listener_rows(&gateway, "", &one.addresses, &one.listeners));
+    }
+    for one in &report.listener_sets {
+        let set = format!("{}/{}/", one.namespace, one.name);
+        rows.extend(listener_rows(
+            &one.gateway,
+            &set,
+            &one.addresses,
+            &one.listeners,
+        ));
     }
     if rows.len() == 1 {
         line(out, "No Gateway is served.");
@@ -54,12 +55,30 @@ fn listeners(out: &mut String, gateways: &[GatewayStatus]) {
     columns(out, &rows);
 }
 
-fn address(gateway: &GatewayStatus, listener: &ListenerStatus) -> String {
-    let port = listener.port;
-    if gateway.addresses.is_empty() {
+/// `set` is `namespace/name/` for the listeners of a ListenerSet.
+fn listener_rows(
+    gateway: &str,
+    set: &str,
+    addresses: &[String],
+    listeners: &[ListenerStatus],
+) -> impl Iterator<Item = [String; 6]> {
+    listeners.iter().map(move |listener| {
+        [
+            gateway.to_owned(),
+            format!("{set}{}", listener.name),
+            address(addresses, listener.port),
+            listener.hostname.clone(),
+            listener.attached_routes.to_string(),
+            state(&listener.conditions),
+        ]
+    })
+}
+
+fn address(addresses: &[String], port: u16) -> String {
+    if addresses.is_empty() {
         return format!("*:{port}");
     }
-    let all = gateway.addresses.iter().map(|address| {
+    let all = addresses.iter().map(|address| {
         if address.contains(':') {
             format!("[{address}]:{port}")
         } else {
@@ -189,6 +208,7 @@ mod tests {
     use super::*;
     use crate::status::condition::Truth;
     use crate::status::coverage::FailureStatus;
+    use crate::status::objects::GatewayStatus;
 
     fn condition(name: &str, status: Truth, reason: &str, message: &str) -> Condition {
         Condition::new(name, status, reason, message.to_owned())
@@ -214,6 +234,7 @@ mod tests {
             addresses: Vec::new(),
             conditions: vec![condition("Accepted", Truth::True, "Accepted", "")],
             listeners,
+            attached_listener_sets: 0,
         }
     }
 

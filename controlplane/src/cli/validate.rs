@@ -18,6 +18,7 @@ pub fn problems(paths: &[PathBuf], classes: &[String]) -> Vec<Problem> {
     let options = Options {
         classes,
         echo: false,
+        cluster: false,
     };
     let translation = translate(&Inputs {
         resources: &checked.resources,

@@ -10,7 +10,8 @@ use ringgate_core::ir::{Id, Object, ObjectName, Version};
 use super::condition::{Condition, stamp};
 use super::coverage::Coverage;
 use super::objects::{
-    self, ClassStatus, GatewayStatus, ListenerStatus, PolicyStatus, RouteStatus, Since,
+    self, ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, RouteStatus,
+    Since,
 };
 use crate::api::ObjectKey;
 use crate::translate::verdict::{RouteVerdict, Verdicts};
@@ -19,6 +20,7 @@ use crate::translate::verdict::{RouteVerdict, Verdicts};
 pub struct Board {
     pub classes: BTreeMap<Arc<str>, ClassStatus>,
     pub gateways: BTreeMap<ObjectName, GatewayStatus>,
+    pub listener_sets: BTreeMap<ObjectName, ListenerSetStatus>,
     pub policies: BTreeMap<ObjectKey, PolicyStatus>,
     /// In order of name.
     routes: Vec<Posted>,
@@ -89,26 +91,22 @@ impl Board {
         let posted = verdicts.gateways.iter().map(|(name, verdict)| {
             let mut status = objects::gateway(name, verdict, &since, coverage);
             let old = before.get(name);
-            let conditions = old.map(|old| old.conditions.as_slice());
-            let generation = verdict.generation;
-            stamp(
-                &mut status.conditions,
-                conditions.unwrap_or_default(),
-                generation,
-                now,
-            );
-            for listener in &mut status.listeners {
-                let old = old.and_then(|old| listener_of(old, &listener.name));
-                stamp(
-                    &mut listener.conditions,
-                    old.unwrap_or_default(),
-                    generation,
-                    now,
-                );
-            }
+            let old = old.map(|old| (old.conditions.as_slice(), old.listeners.as_slice()));
+            let new = (&mut status.conditions, &mut status.listeners);
+            stamp_all(new, old, verdict.generation, now);
             (name.clone(), status)
         });
         self.gateways = posted.collect();
+        let before = std::mem::take(&mut self.listener_sets);
+        let posted = verdicts.listener_sets.iter().map(|(name, verdict)| {
+            let mut status = objects::listener_set(name, verdict, &since, coverage);
+            let old = before.get(name);
+            let old = old.map(|old| (old.conditions.as_slice(), old.listeners.as_slice()));
+            let new = (&mut status.conditions, &mut status.listeners);
+            stamp_all(new, old, verdict.generation, now);
+            (name.clone(), status)
+        });
+        self.listener_sets = posted.collect();
     }
 
     /// Most of ten thousand routes didn't change: those keep what was posted.
@@ -148,10 +146,21 @@ impl Board {
     }
 }
 
-fn listener_of<'s>(gateway: &'s GatewayStatus, name: &str) -> Option<&'s [Condition]> {
-    let mut listeners = gateway.listeners.iter();
-    let found: &ListenerStatus = listeners.find(|one| one.name == name)?;
-    Some(&found.conditions)
+/// Stamps an object's own conditions and those of its listeners.
+fn stamp_all(
+    (conditions, listeners): (&mut Vec<Condition>, &mut Vec<ListenerStatus>),
+    before: Option<(&[Condition], &[ListenerStatus])>,
+    generation: i64,
+    now: SystemTime,
+) {
+    let (old, old_listeners) = before.unwrap_or_default();
+    stamp(conditions, old, generation, now);
+    for listener in listeners {
+        let old = old_listeners.iter().find(|one| one.name == listener.name);
+        let old = old.map(|one| one.conditions.as_slice());
+        let conditions = &mut listener.conditions;
+        stamp(conditions, old.unwrap_or_default(), generation, now);
+    }
 }
 
 impl Posted {

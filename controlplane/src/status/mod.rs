@@ -2,11 +2,13 @@
 //! here; who decided what stands in [`crate::translate`].
 //!
 //! [`coverage`] knows what data planes have in force, [`objects`] combines that with verdicts,
-//! [`board`] keeps the result, [`report`] shows it.
+//! [`board`] keeps the result, [`report`] shows it. What a GatewayClass says that we can do is one
+//! table, [`features`].
 
 pub mod board;
 pub mod condition;
 pub mod coverage;
+pub mod features;
 pub mod objects;
 pub mod report;
 pub mod words;

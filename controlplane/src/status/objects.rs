@@ -12,6 +12,7 @@ use crate::api::reference::{ParentReference, PolicyTarget};
 use crate::translate::problem::{Concern, Finding};
 use crate::translate::verdict::{
     ClassVerdict, GatewayVerdict, ListenerVerdict, ParentVerdict, PolicyVerdict, RouteVerdict,
+    SetVerdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,21 @@ pub struct GatewayStatus {
     pub name: String,
     pub class: String,
     /// Empty: every address of the host.
+    pub addresses: Vec<String>,
+    pub conditions: Vec<Condition>,
+    pub listeners: Vec<ListenerStatus>,
+    /// How many ListenerSets are attached, and accepted.
+    pub attached_listener_sets: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerSetStatus {
+    pub namespace: String,
+    pub name: String,
+    /// `namespace/name` of the Gateway that the listeners are added to.
+    pub gateway: String,
+    /// The Gateway's; empty: every address of the host.
     pub addresses: Vec<String>,
     pub conditions: Vec<Condition>,
     pub listeners: Vec<ListenerStatus>,
@@ -102,11 +118,7 @@ pub(super) fn gateway(
     since: &Since,
     coverage: &Coverage,
 ) -> GatewayStatus {
-    let listeners: Vec<(&ListenerVerdict, Condition)> = verdict
-        .listeners
-        .iter()
-        .map(|listener| (listener, listener_programmed(listener, since, coverage)))
-        .collect();
+    let listeners = with_programmed(&verdict.listeners, since, coverage);
     let accepted = gateway_accepted(verdict);
     let programmed = gateway_programmed(&accepted, &listeners);
     GatewayStatus {
@@ -119,7 +131,94 @@ pub(super) fn gateway(
             .into_iter()
             .map(|(verdict, programmed)| listener(verdict, programmed))
             .collect(),
+        attached_listener_sets: verdict.listener_sets,
     }
+}
+
+fn with_programmed<'v>(
+    listeners: &'v [ListenerVerdict],
+    since: &Since,
+    coverage: &Coverage,
+) -> Vec<(&'v ListenerVerdict, Condition)> {
+    let listeners = listeners.iter();
+    listeners
+        .map(|listener| (listener, listener_programmed(listener, since, coverage)))
+        .collect()
+}
+
+pub(super) fn listener_set(
+    name: &ObjectName,
+    verdict: &SetVerdict,
+    since: &Since,
+    coverage: &Coverage,
+) -> ListenerSetStatus {
+    let listeners = with_programmed(&verdict.listeners, since, coverage);
+    let accepted = match &verdict.refused {
+        Some(refused) => Condition::unless("Accepted", "Accepted", [refused]),
+        None => listeners_accepted(&verdict.listeners)
+            .unwrap_or_else(|| Condition::unless("Accepted", "Accepted", [])),
+    };
+    let programmed = set_programmed(&accepted, &listeners);
+    ListenerSetStatus {
+        namespace: name.namespace.to_string(),
+        name: name.name.to_string(),
+        gateway: verdict.gateway.to_string(),
+        addresses: verdict.addresses.iter().map(ToString::to_string).collect(),
+        conditions: vec![accepted, programmed],
+        listeners: listeners
+            .into_iter()
+            .map(|(verdict, programmed)| listener(verdict, programmed))
+            .collect(),
+    }
+}
+
+/// A set that isn't accepted isn't programmed for the same reason (GEP-1713).
+fn set_programmed(accepted: &Condition, listeners: &[(&ListenerVerdict, Condition)]) -> Condition {
+    let programmed =
+        |reason: &str, message| Condition::new("Programmed", Truth::False, reason, message);
+    if accepted.status != Truth::True {
+        let reason = match accepted.reason.as_str() {
+            "ParentNotAccepted" => "ParentNotProgrammed",
+            same => same,
+        };
+        return programmed(reason, accepted.message.clone());
+    }
+    match not_yet(listeners) {
+        None => Condition::unless("Programmed", "Programmed", []),
+        Some((listener, condition)) => {
+            let message = format!("listener {}: {}", listener.name, condition.message);
+            programmed(&condition.reason, message)
+        }
+    }
+}
+
+/// The first listener that shall be in force, but isn't everywhere.
+fn not_yet<'l, 'v>(
+    listeners: &'l [(&'v ListenerVerdict, Condition)],
+) -> Option<&'l (&'v ListenerVerdict, Condition)> {
+    let mut listeners = listeners.iter();
+    listeners.find(|(listener, condition)| listener.in_force && condition.status != Truth::True)
+}
+
+/// What `Accepted` says of a Gateway or a ListenerSet some of whose listeners can't be in force: false
+/// when none can.
+fn listeners_accepted(listeners: &[ListenerVerdict]) -> Option<Condition> {
+    let bad = listeners.iter().filter(|one| !one.in_force);
+    let bad: Vec<&str> = bad.map(|one| &*one.name).collect();
+    if bad.is_empty() {
+        return None;
+    }
+    let truth = match bad.len() < listeners.len() {
+        true => Truth::True,
+        false => Truth::False,
+    };
+    let message = format!("not in force: listener {}", bad.join(", "));
+    Some(Condition::new(
+        "Accepted",
+        truth,
+        "ListenersNotValid",
+        message,
+    ))
 }
 
 fn gateway_accepted(verdict: &GatewayVerdict) -> Condition {
@@ -128,17 +227,8 @@ fn gateway_accepted(verdict: &GatewayVerdict) -> Condition {
     if refused.peek().is_some() {
         return Condition::unless("Accepted", "Accepted", refused);
     }
-    let bad = verdict.listeners.iter().filter(|one| !one.in_force);
-    let bad: Vec<&str> = bad.map(|one| &*one.name).collect();
-    if !bad.is_empty() {
-        let some_stand = bad.len() < verdict.listeners.len();
-        let truth = if some_stand {
-            Truth::True
-        } else {
-            Truth::False
-        };
-        let message = format!("not in force: listener {}", bad.join(", "));
-        return Condition::new("Accepted", truth, "ListenersNotValid", message);
+    if let Some(condition) = listeners_accepted(&verdict.listeners) {
+        return condition;
     }
     let advice: Vec<&Finding> = of(Concern::Advice).collect();
     Condition::new("Accepted", Truth::True, "Accepted", messages(&advice))
@@ -153,10 +243,7 @@ fn gateway_programmed(
         let message = "the Gateway isn't accepted".to_owned();
         return programmed(Truth::False, "Invalid", message);
     }
-    let not_yet = listeners
-        .iter()
-        .find(|(listener, condition)| listener.in_force && condition.status != Truth::True);
-    match not_yet {
+    match not_yet(listeners) {
         None => programmed(Truth::True, "Programmed", String::new()),
         Some((listener, condition)) => {
             let reason = match condition.reason.as_str() {
@@ -178,6 +265,9 @@ fn listener_programmed(
     coverage: &Coverage,
 ) -> Condition {
     let programmed = |truth, reason, message| Condition::new("Programmed", truth, reason, message);
+    if let Some(conflict) = listener.first(Concern::Conflicted) {
+        return Condition::unless("Programmed", "Programmed", [conflict]);
+    }
     if !listener.in_force {
         let message = "the listener or its Gateway isn't accepted".to_owned();
         return programmed(Truth::False, "Invalid", message);
@@ -212,7 +302,7 @@ fn listener(verdict: &ListenerVerdict, programmed: Condition) -> ListenerStatus 
             ..bad
         },
     };
-    let refused = of(Concern::Accepted).chain(conflicts);
+    let refused = conflicts.into_iter().chain(of(Concern::Accepted));
     ListenerStatus {
         name: verdict.name.to_string(),
         port: verdict.port,

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::board::Board;
 use super::condition::Condition;
 use super::coverage::DataPlaneStatus;
-use super::objects::{ClassStatus, GatewayStatus, PolicyStatus, RouteStatus};
+use super::objects::{
+    ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, RouteStatus,
+};
 use crate::problem::{Problem, Severity};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,8 @@ pub struct Report {
     pub version: Option<String>,
     pub gateway_classes: Vec<ClassStatus>,
     pub gateways: Vec<GatewayStatus>,
+    #[serde(default)]
+    pub listener_sets: Vec<ListenerSetStatus>,
     pub http_routes: Vec<RouteStatus>,
     pub policies: Vec<PolicyStatus>,
     pub problems: Vec<ProblemStatus>,
@@ -61,6 +65,7 @@ impl Report {
             version,
             gateway_classes: board.classes.values().cloned().collect(),
             gateways: board.gateways.values().cloned().collect(),
+            listener_sets: board.listener_sets.values().cloned().collect(),
             http_routes: board.routes().cloned().collect(),
             policies: board.policies.values().cloned().collect(),
             problems: problems.iter().map(ProblemStatus::from).collect(),
@@ -74,19 +79,22 @@ impl Report {
             let about = format!("GatewayClass {}", one.name);
             one.conditions.iter().map(move |it| (about.clone(), it))
         });
-        let gateways = self.gateways.iter().flat_map(|one| {
+        let gateways = self.gateways.iter().map(|one| {
             let about = format!("Gateway {}/{}", one.namespace, one.name);
-            one.conditions.iter().map(move |it| (about.clone(), it))
+            (about, &one.conditions, &one.listeners)
         });
-        let listeners = self.gateways.iter().flat_map(|one| {
-            one.listeners.iter().flat_map(move |listener| {
-                let about = format!(
-                    "Gateway {}/{} listener {}",
-                    one.namespace, one.name, listener.name
-                );
-                let conditions = listener.conditions.iter();
-                conditions.map(move |it| (about.clone(), it))
-            })
+        let sets = self.listener_sets.iter().map(|one| {
+            let about = format!("ListenerSet {}/{}", one.namespace, one.name);
+            (about, &one.conditions, &one.listeners)
+        });
+        let parents: Vec<_> = gateways.chain(sets).collect();
+        let listeners: Vec<_> = parents
+            .iter()
+            .flat_map(|(about, _, listeners)| listeners_of(about, listeners))
+            .collect();
+        let parents = parents.into_iter().flat_map(|(about, conditions, _)| {
+            let conditions = conditions.iter();
+            conditions.map(move |one| (about.clone(), one))
         });
         let routes = self.http_routes.iter().flat_map(|one| {
             one.parents.iter().flat_map(move |parent| {
@@ -104,7 +112,7 @@ impl Report {
             })
         });
         classes
-            .chain(gateways)
+            .chain(parents)
             .chain(listeners)
             .chain(routes)
             .chain(policies)
@@ -125,4 +133,16 @@ impl Report {
                 .iter()
                 .all(|plane| !plane.lagging && plane.failures.is_empty())
     }
+}
+
+fn listeners_of<'l>(
+    about: &str,
+    listeners: &'l [ListenerStatus],
+) -> impl Iterator<Item = (String, &'l Condition)> + use<'l> {
+    let about = about.to_owned();
+    listeners.iter().flat_map(move |listener| {
+        let about = format!("{about} listener {}", listener.name);
+        let conditions = listener.conditions.iter();
+        conditions.map(move |one| (about.clone(), one))
+    })
 }

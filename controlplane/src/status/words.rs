@@ -13,16 +13,25 @@ pub fn reason(fault: &Fault) -> &'static str {
         Fault::UnknownClass(_) | Fault::ForeignClass(_) => "Pending",
         Fault::RefusedClass(_) => "Invalid",
         Fault::Parameters { .. } => "InvalidParameters",
-        Fault::Address { .. } => "UnsupportedAddress",
+        Fault::Address { .. } | Fault::Routability(_) => "UnsupportedAddress",
         Fault::Protocol(_) | Fault::AppProtocol { .. } => "UnsupportedProtocol",
         Fault::HostnameConflict { .. } => "HostnameConflict",
         Fault::ProtocolConflict { .. } => "ProtocolConflict",
         Fault::RouteKind(_) => "InvalidRouteKinds",
-        Fault::NoGateway(_) | Fault::ParentKind(_) | Fault::NoListener(_) => "NoMatchingParent",
+        Fault::CertificateKind(_) | Fault::NoSecret(_) | Fault::NoCertificate { .. } => {
+            "InvalidCertificateRef"
+        }
+        Fault::SetNotAllowed(_) => "NotAllowed",
+        Fault::ParentNotAccepted(_) => "ParentNotAccepted",
+        Fault::NoGateway(_)
+        | Fault::NoListenerSet(_)
+        | Fault::SetNotAccepted(_)
+        | Fault::ParentKind(_)
+        | Fault::NoListener(_) => "NoMatchingParent",
         Fault::NotAllowed(_) => "NotAllowedByListeners",
         Fault::NoCommonHostname(_) => "NoMatchingListenerHostname",
-        Fault::BackendKind(_) => "InvalidKind",
-        Fault::NotGranted(_) => "RefNotPermitted",
+        Fault::BackendKind(_) | Fault::ExternalName(_) => "InvalidKind",
+        Fault::NotGranted { .. } => "RefNotPermitted",
         Fault::NoService(_)
         | Fault::PortMissing(_)
         | Fault::NoPort { .. }
@@ -54,6 +63,7 @@ pub fn message(fault: &Fault) -> String {
         Fault::RefusedClass(class) => format!("GatewayClass {class} isn't accepted"),
         Fault::Parameters { kind } => format!("no parameters are read from a {kind}"),
         Fault::Address { value } => format!("{value:?} is no IP address that could be listened on"),
+        Fault::Routability(text) => format!("addresses can't be made {text:?} here yet"),
         Fault::NotCarriedOut => "this isn't carried out yet and has no effect".to_owned(),
         Fault::Protocol(protocol) => format!("protocol {protocol} isn't served yet"),
         Fault::HostnameConflict { with } => {
@@ -63,22 +73,38 @@ pub fn message(fault: &Fault) -> String {
             format!("{} has the same port and another protocol", listener(with))
         }
         Fault::RouteKind(kind) => format!("routes of kind {kind} aren't served by this listener"),
-        Fault::NoGateway(name) => format!("there is no Gateway {name}"),
-        Fault::ParentKind(kind) => format!("routes can't be attached to a {kind} here"),
-        Fault::NoListener(gateway) => {
-            format!("no listener of Gateway {gateway} has this name and port")
+        Fault::CertificateKind(kind) => format!("a certificate can't be read from a {kind}"),
+        Fault::NoSecret(name) => format!("there is no Secret {name}"),
+        Fault::NoCertificate { secret, missing } => {
+            format!("Secret {secret} has no {missing} in PEM")
         }
-        Fault::NotAllowed(gateway) => {
-            format!("no such listener of Gateway {gateway} allows HTTPRoutes of this namespace")
+        Fault::SetNotAllowed(gateway) => {
+            format!("Gateway {gateway} allows no ListenerSets of this namespace")
+        }
+        Fault::ParentNotAccepted(gateway) => format!("Gateway {gateway} isn't accepted"),
+        Fault::NoGateway(name) => format!("there is no Gateway {name}"),
+        Fault::NoListenerSet(name) => format!("there is no ListenerSet {name}"),
+        Fault::SetNotAccepted(name) => {
+            format!("ListenerSet {name} isn't taken by its Gateway")
+        }
+        Fault::ParentKind(kind) => format!("routes can't be attached to a {kind} here"),
+        Fault::NoListener(parent) => {
+            format!("no listener of {parent} has this name and port")
+        }
+        Fault::NotAllowed(parent) => {
+            format!("no such listener of {parent} allows HTTPRoutes of this namespace")
         }
         Fault::NoCommonHostname(hostnames) => format!(
             "no such listener has a hostname in common with {}",
             list(hostnames)
         ),
         Fault::BackendKind(kind) => format!("requests can't be sent to a {kind}"),
-        Fault::NotGranted(service) => {
-            format!("no ReferenceGrant allows the reference to Service {service}")
+        Fault::NotGranted { to, .. } => {
+            format!("no ReferenceGrant allows the reference to {to}")
         }
+        Fault::ExternalName(service) => format!(
+            "Service {service} is of type ExternalName, which could lead anywhere, and is refused in a cluster"
+        ),
         Fault::NoService(service) => format!("there is no Service {service}"),
         Fault::PortMissing(service) => format!("the port of Service {service} is left out"),
         Fault::NoPort { service, port } => format!("Service {service} has no TCP port {port}"),
@@ -121,6 +147,7 @@ pub fn message(fault: &Fault) -> String {
 }
 
 /// What to do about it, if there is something to do.
+#[expect(clippy::too_many_lines, reason = "a table with an arm for each fault")]
 #[must_use]
 pub fn remedy(fault: &Fault) -> Option<String> {
     Some(match fault {
@@ -130,6 +157,7 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::ForeignClass(class) => format!("claim it with --gateway-class {class}"),
         Fault::RefusedClass(_) | Fault::Parameters { .. } => "remove parametersRef".to_owned(),
         Fault::Address { .. } => "give an address of this host with type IPAddress".to_owned(),
+        Fault::Routability(_) => "leave routability out".to_owned(),
         Fault::NotCarriedOut => "remove it, or don't rely on it".to_owned(),
         Fault::Protocol(_) => "use protocol HTTP".to_owned(),
         Fault::HostnameConflict { .. } => {
@@ -137,8 +165,23 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         }
         Fault::ProtocolConflict { .. } => "give it another port".to_owned(),
         Fault::RouteKind(_) => "ask for kind HTTPRoute".to_owned(),
+        Fault::CertificateKind(_) => "refer to a Secret of type kubernetes.io/tls".to_owned(),
+        Fault::NoSecret(_) => "write the Secret, or correct name and namespace".to_owned(),
+        Fault::NoCertificate { missing, .. } => {
+            format!("put the {missing} into the Secret, as `kubectl create secret tls` does")
+        }
+        Fault::SetNotAllowed(gateway) => {
+            format!("let allowedListeners of Gateway {gateway} select this namespace")
+        }
+        Fault::ParentNotAccepted(gateway) => {
+            format!("see the conditions of Gateway {gateway}")
+        }
+        Fault::NoListenerSet(_) => {
+            "write the ListenerSet, or correct name and namespace".to_owned()
+        }
+        Fault::SetNotAccepted(name) => format!("see the conditions of ListenerSet {name}"),
         Fault::NoGateway(_) => "write the Gateway, or correct name and namespace".to_owned(),
-        Fault::ParentKind(_) => "refer to a Gateway".to_owned(),
+        Fault::ParentKind(_) => "refer to a Gateway or a ListenerSet".to_owned(),
         Fault::NoListener(_) => "correct sectionName and port, or leave them out".to_owned(),
         Fault::NotAllowed(_) => {
             "let the listener's allowedRoutes select this namespace and kind".to_owned()
@@ -147,10 +190,13 @@ pub fn remedy(fault: &Fault) -> Option<String> {
             "give the route a hostname that the listener serves, or widen the listener's".to_owned()
         }
         Fault::BackendKind(_) => "refer to a Service".to_owned(),
-        Fault::NotGranted(service) => format!(
-            "write a ReferenceGrant in namespace {}, from HTTPRoute to Service",
-            service.namespace
+        Fault::NotGranted { from, to } => format!(
+            "write a ReferenceGrant in namespace {}, from {from} to {}",
+            to.name.namespace, to.kind
         ),
+        Fault::ExternalName(_) => {
+            "write a Service without selector, and EndpointSlices with the addresses".to_owned()
+        }
         Fault::NoService(_) => "write the Service, or correct name and namespace".to_owned(),
         Fault::PortMissing(_) => "give the port of the Service".to_owned(),
         Fault::NoPort { .. } => "give a port that the Service has".to_owned(),
@@ -190,7 +236,7 @@ pub fn severity(fault: &Fault) -> Severity {
 }
 
 fn listener(name: &ListenerName) -> String {
-    format!("listener {} of Gateway {}", name.listener, name.gateway)
+    format!("listener {} of {}", name.listener, name.owner)
 }
 
 fn list(hostnames: &[Hostname]) -> String {

@@ -12,6 +12,7 @@ use ringgate_core::ir::ObjectName;
 
 use crate::api::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use crate::api::http_route::HttpRoute;
+use crate::api::listener_set::ListenerSet;
 use crate::api::meta::Labels;
 use crate::api::policy::{BackendPolicy, ListenerPolicy};
 use crate::api::service::{EndpointSlice, Service};
@@ -33,6 +34,7 @@ pub struct Resources {
     /// By name with an empty namespace, as all kinds that have none.
     pub gateway_classes: ByName<GatewayClass>,
     pub gateways: ByName<Gateway>,
+    pub listener_sets: ByName<ListenerSet>,
     pub http_routes: ByName<HttpRoute>,
     pub reference_grants: ByName<ReferenceGrant>,
     pub listener_policies: ByName<ListenerPolicy>,
@@ -98,6 +100,7 @@ impl Resources {
         match object {
             Object::GatewayClass(one) => put(&mut self.gateway_classes, name, one),
             Object::Gateway(one) => put(&mut self.gateways, name, one),
+            Object::ListenerSet(one) => put(&mut self.listener_sets, name, one),
             Object::HttpRoute(one) => put(&mut self.http_routes, name, one),
             Object::ReferenceGrant(one) => put(&mut self.reference_grants, name, one),
             Object::ListenerPolicy(one) => put(&mut self.listener_policies, name, one),
@@ -123,6 +126,7 @@ impl Resources {
         match key.kind {
             Kind::GatewayClass => self.gateway_classes.remove(name).is_some(),
             Kind::Gateway => self.gateways.remove(name).is_some(),
+            Kind::ListenerSet => self.listener_sets.remove(name).is_some(),
             Kind::HttpRoute => self.http_routes.remove(name).is_some(),
             Kind::ReferenceGrant => self.reference_grants.remove(name).is_some(),
             Kind::ListenerPolicy => self.listener_policies.remove(name).is_some(),

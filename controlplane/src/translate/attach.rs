@@ -2,7 +2,8 @@
 
 use ringgate_core::ir::{AttachedHost, Attachment, Hostname, ObjectName};
 
-use super::gateway::{Found, GatewayDraft, Gateways};
+use super::Inputs;
+use super::gateway::{FoundParent, Gateways, Parent};
 use super::listener::ListenerDraft;
 use super::problem::{Fault, Finding};
 use super::verdict::ParentVerdict;
@@ -18,7 +19,7 @@ pub(super) struct Attached {
     /// To listeners that are in force.
     pub(super) attachments: Vec<Attachment>,
     pub(super) parents: Vec<ParentVerdict>,
-    /// Places (Gateway, listener) of every listener that takes it, in force or not; each once.
+    /// Places (parent, listener) of every listener that takes it, in force or not; each once.
     pub(super) listeners: Vec<(usize, usize)>,
     /// About parents that aren't ours.
     pub(super) others: Vec<Finding>,
@@ -28,34 +29,43 @@ pub(super) fn attach(
     name: &ObjectName,
     route: &HttpRoute,
     gateways: &Gateways,
-    resources: &Resources,
+    inputs: &Inputs<'_>,
 ) -> Attached {
     let hostnames = route.spec.hostnames.iter();
     let candidate = Candidate {
         name,
         hostnames: hostnames.map(|one| one.get().clone()).collect(),
-        resources,
+        resources: inputs.resources,
     };
+    // In a cluster, what isn't ours is somebody else's, as far as we know.
+    let all_is_ours = !inputs.options.cluster;
     let mut attached = Attached::default();
     for (place, parent) in route.spec.parent_refs.iter().enumerate() {
         let finding = |part: &str, fault| {
             let field = format!("spec.parentRefs[{place}]{part}");
             Finding::new(ObjectKind::HttpRoute, name, field, fault)
         };
-        if parent.group != *ObjectKind::Gateway.group()
-            || parent.kind != *ObjectKind::Gateway.as_str()
-        {
+        let Some(kind) = kind(parent) else {
             let fault = Fault::ParentKind(parent.kind.shared());
-            attached.others.push(finding(".kind", fault));
+            let others = all_is_ours.then(|| finding(".kind", fault));
+            attached.others.extend(others);
             continue;
-        }
-        let refused = match gateways.find(&target(name, parent)) {
-            Found::Foreign => continue,
-            Found::Nothing => Some(finding(".name", Fault::NoGateway(target(name, parent)))),
-            Found::Ours(place, gateway) => candidate
-                .attach_to(place, gateway, parent, &mut attached)
+        };
+        let target = target(name, parent);
+        let refused = match gateways.find_parent(kind, &target) {
+            FoundParent::Foreign => continue,
+            FoundParent::Nothing if !all_is_ours => continue,
+            FoundParent::Nothing if kind == ObjectKind::ListenerSet => {
+                Some(finding(".name", Fault::NoListenerSet(target)))
+            }
+            FoundParent::Nothing => Some(finding(".name", Fault::NoGateway(target))),
+            FoundParent::Ours(found) if !found.is_taken => {
+                Some(finding(".name", Fault::SetNotAccepted(target)))
+            }
+            FoundParent::Ours(found) => candidate
+                .attach_to(&found, parent, &mut attached)
                 .err()
-                .map(|refusal| finding(refusal.part, refusal.fault)),
+                .map(|fault| finding("", fault)),
         };
         attached.parents.push(ParentVerdict {
             parent: parent.clone(),
@@ -63,6 +73,12 @@ pub(super) fn attach(
         });
     }
     attached
+}
+
+/// Gateway or ListenerSet.
+fn kind(parent: &ParentReference) -> Option<ObjectKind> {
+    let mut kinds = [ObjectKind::Gateway, ObjectKind::ListenerSet].into_iter();
+    kinds.find(|kind| parent.group == *kind.group() && parent.kind == *kind.as_str())
 }
 
 fn target(route: &ObjectName, parent: &ParentReference) -> ObjectName {
@@ -79,29 +95,22 @@ struct Candidate<'r> {
     resources: &'r Resources,
 }
 
-struct Refusal {
-    part: &'static str,
-    fault: Fault,
-}
-
 impl Candidate<'_> {
     /// Attaches to each listener that the reference selects, that allows the route and shares a host
     /// with it. The refusal is that of the last of these steps that no listener passed.
     fn attach_to(
         &self,
-        at: usize,
-        gateway: &GatewayDraft,
+        found: &Parent<'_>,
         parent: &ParentReference,
         attached: &mut Attached,
-    ) -> Result<(), Refusal> {
-        let refuse = |part, fault| Err(Refusal { part, fault });
+    ) -> Result<(), Fault> {
         let (mut selected, mut allowed, mut taken) = (false, false, false);
-        for (place, listener) in gateway.listeners.iter().enumerate() {
+        for (place, listener) in found.listeners.iter().enumerate() {
             if !selects(parent, listener) {
                 continue;
             }
             selected = true;
-            if !self.is_allowed(gateway, listener) {
+            if !self.is_allowed(listener) {
                 continue;
             }
             allowed = true;
@@ -110,35 +119,31 @@ impl Candidate<'_> {
                 continue;
             }
             taken = true;
-            if attached.listeners.contains(&(at, place)) {
+            if attached.listeners.contains(&(found.place, place)) {
                 continue;
             }
-            attached.listeners.push((at, place));
-            if gateway.is_in_force(listener) {
+            attached.listeners.push((found.place, place));
+            if found.gateway.is_in_force(listener) {
                 attached.attachments.push(Attachment {
                     listener: listener.id.clone(),
                     hostnames,
                 });
             }
         }
-        if taken {
-            return Ok(());
+        match (selected, allowed, taken) {
+            (_, _, true) => Ok(()),
+            (false, _, _) => Err(Fault::NoListener(found.key.clone())),
+            (_, false, _) => Err(Fault::NotAllowed(found.key.clone())),
+            _ => Err(Fault::NoCommonHostname(self.hostnames.clone())),
         }
-        let name = gateway.name.clone();
-        if !selected {
-            return refuse("", Fault::NoListener(name));
-        }
-        if !allowed {
-            return refuse("", Fault::NotAllowed(name));
-        }
-        refuse("", Fault::NoCommonHostname(self.hostnames.clone()))
     }
 
-    fn is_allowed(&self, gateway: &GatewayDraft, listener: &ListenerDraft) -> bool {
+    /// `Same` is the namespace of the listener's own object.
+    fn is_allowed(&self, listener: &ListenerDraft) -> bool {
         let namespaces = &listener.allowed.namespaces;
         let from_here = match &namespaces.from {
             FromNamespaces::All => true,
-            FromNamespaces::Same => gateway.name.namespace == self.name.namespace,
+            FromNamespaces::Same => listener.owner.name.namespace == self.name.namespace,
             FromNamespaces::Selector => namespaces.selector.as_ref().is_some_and(|selector| {
                 selector.matches(&self.resources.namespace_labels(&self.name.namespace))
             }),

@@ -8,12 +8,12 @@ use ringgate_core::ir::{self, BackendSettings, Endpoint, Endpoints, Id, ObjectNa
 use super::grant;
 use super::problem::Fault;
 use super::{Inputs, ResolvedNames};
-use crate::api::ObjectKind;
 use crate::api::reference::BackendObjectReference;
 use crate::api::service::{
     AddressFamily, EndpointPort, EndpointSlice, PortRef, Service, ServicePort, ServiceType,
     SliceEndpoint, TransportProtocol,
 };
+use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
 
 /// A port of a Service that a route may use.
@@ -31,21 +31,30 @@ impl ServicePortName {
 
 /// What a reference of a route in `namespace` leads to.
 pub(super) fn resolve(
-    resources: &Resources,
+    inputs: &Inputs<'_>,
     namespace: &Arc<str>,
     reference: &BackendObjectReference,
 ) -> Result<ServicePortName, Fault> {
     if !reference.is_service() {
         return Err(Fault::BackendKind(reference.kind.shared()));
     }
+    let resources = inputs.resources;
     let service = target(namespace, reference);
     let from = (ObjectKind::HttpRoute, &**namespace);
     if !grant::permits(resources, from, (ObjectKind::Service, &service)) {
-        return Err(Fault::NotGranted(service));
+        let to = ObjectKey {
+            kind: ObjectKind::Service,
+            name: service,
+        };
+        let from = ObjectKind::HttpRoute;
+        return Err(Fault::NotGranted { from, to });
     }
     let Some(object) = resources.services.get(&service) else {
         return Err(Fault::NoService(service));
     };
+    if is_external(object) && inputs.options.cluster {
+        return Err(Fault::ExternalName(service));
+    }
     let Some(port) = reference.port else {
         return Err(Fault::PortMissing(service));
     };

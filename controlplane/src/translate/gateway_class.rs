@@ -76,7 +76,7 @@ impl<'r> Classes<'r> {
     }
 
     fn is_claimed(&self, name: &str) -> bool {
-        name == IMPLIED_CLASS || self.options.classes.contains(name)
+        (name == IMPLIED_CLASS && !self.options.cluster) || self.options.classes.contains(name)
     }
 }
 

@@ -6,6 +6,7 @@ use ringgate_core::ir::{
     BackendTarget, Filter, Id, Match, ObjectName, PathMatch, Retry, Rule, Timeouts, WeightedBackend,
 };
 
+use super::Inputs;
 use super::backend::{self, ServicePortName};
 use super::filter::{self, Level, Site};
 use super::http_match;
@@ -18,7 +19,6 @@ use crate::api::http_route::{
 };
 use crate::api::reference::BackendObjectReference;
 use crate::api::text::ApiDuration;
-use crate::store::Resources;
 
 /// A route's rules, translated, whatever it attaches to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,8 +31,8 @@ pub(super) struct Rules {
     pub(super) looked_for: Vec<ObjectName>,
 }
 
-pub(super) fn translate(name: &ObjectName, route: &HttpRoute, resources: &Resources) -> Rules {
-    let mut wanted = Wanted::new(name, resources);
+pub(super) fn translate(name: &ObjectName, route: &HttpRoute, inputs: &Inputs<'_>) -> Rules {
+    let mut wanted = Wanted::new(name, inputs);
     let mut rules = Vec::with_capacity(route.spec.rules.len());
     let mut broken = Vec::new();
     for (place, rule) in route.spec.rules.iter().enumerate() {
@@ -145,7 +145,7 @@ fn retry(retry: &HttpRouteRetry) -> Retry {
 /// What a route asks for beside its own text, and what was wrong with it.
 pub(super) struct Wanted<'r> {
     route: &'r ObjectName,
-    resources: &'r Resources,
+    inputs: &'r Inputs<'r>,
     findings: Vec<Finding>,
     backends: Vec<ServicePortName>,
     looked_for: Vec<ObjectName>,
@@ -156,10 +156,10 @@ pub(super) struct Wanted<'r> {
 }
 
 impl<'r> Wanted<'r> {
-    fn new(route: &'r ObjectName, resources: &'r Resources) -> Self {
+    fn new(route: &'r ObjectName, inputs: &'r Inputs<'r>) -> Self {
         Self {
             route,
-            resources,
+            inputs,
             findings: Vec::new(),
             backends: Vec::new(),
             looked_for: Vec::new(),
@@ -181,7 +181,7 @@ impl<'r> Wanted<'r> {
                 self.looked_for.push(service);
             }
         }
-        match backend::resolve(self.resources, namespace, reference) {
+        match backend::resolve(self.inputs, namespace, reference) {
             Ok(found) => {
                 let id = found.id();
                 if !self.backends.contains(&found) {

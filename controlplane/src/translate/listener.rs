@@ -1,24 +1,30 @@
-//! A Gateway's listeners: what each can carry, and which of them exclude each other.
+//! Listeners of a Gateway or a ListenerSet: what each can carry. Which of them exclude each other
+//! stands in `conflict`.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringgate_core::ir::{self, Hostname, Id, ObjectName};
 
 use super::gateway::GatewayDraft;
-use super::problem::{Concern, Fault, Finding, ListenerName};
-use super::verdict::first;
-use crate::api::ObjectKind;
+use super::grant;
+use super::problem::{Concern, Fault, Finding};
+use super::verdict::{ListenerVerdict, first};
 use crate::api::gateway::{
-    AllowedRoutes, FromNamespaces, Gateway, Listener, ListenerProtocol, RouteGroupKind,
+    AllowedRoutes, FromNamespaces, Listener, ListenerFilters, ListenerProtocol, ListenerTls,
+    RouteGroupKind, TlsMode,
 };
+use crate::api::reference::SecretObjectReference;
 use crate::api::text::{Group, KindName};
+use crate::api::{ObjectKey, ObjectKind};
+use crate::store::Resources;
 
 /// A listener, decided but for what attaches to it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ListenerDraft {
     pub(super) id: Id,
+    /// The Gateway or the ListenerSet that it stands in.
+    pub(super) owner: ObjectKey,
+    /// Among the owner's.
     pub(super) name: Arc<str>,
     pub(super) port: u16,
     pub(super) protocol: ListenerProtocol,
@@ -26,7 +32,7 @@ pub(super) struct ListenerDraft {
     pub(super) allowed: AllowedRoutes,
     pub(super) supported_kinds: Vec<RouteGroupKind>,
     pub(super) findings: Vec<Finding>,
-    field: String,
+    pub(super) field: String,
 }
 
 impl ListenerDraft {
@@ -47,7 +53,7 @@ impl ListenerDraft {
     ) -> ir::Object {
         ir::Object::Listener(ir::Listener {
             gateway: gateway.name.clone(),
-            name: self.name.clone(),
+            name: name_within_gateway(&self.owner, &self.name),
             addresses: gateway.addresses.clone(),
             port: self.port,
             protocol: ir::Protocol::Http,
@@ -57,18 +63,63 @@ impl ListenerDraft {
     }
 }
 
-pub(super) fn drafts(name: &ObjectName, gateway: &Gateway) -> Vec<ListenerDraft> {
-    let listeners = gateway.spec.listeners.iter().enumerate();
+/// A set's listener may have the name of a Gateway's, so it is `namespace/set/listener` there.
+fn name_within_gateway(owner: &ObjectKey, listener: &Arc<str>) -> Arc<str> {
+    match owner.kind {
+        ObjectKind::ListenerSet => format!("{}/{listener}", owner.name).into(),
+        _ => listener.clone(),
+    }
+}
+
+/// The listeners that `owner` adds to `gateway`.
+pub(super) fn drafts(
+    gateway: &ObjectName,
+    owner: &ObjectKey,
+    listeners: &[Listener],
+    resources: &Resources,
+) -> Vec<ListenerDraft> {
+    let listeners = listeners.iter().enumerate();
     listeners
-        .map(|(place, listener)| draft(name, format!("spec.listeners[{place}]"), listener))
+        .map(|(place, listener)| {
+            let field = format!("spec.listeners[{place}]");
+            draft(gateway, owner, field, listener, resources)
+        })
         .collect()
 }
 
-fn draft(gateway: &ObjectName, field: String, listener: &Listener) -> ListenerDraft {
+/// `attached` counts the routes of each listener, in their order.
+pub(super) fn verdicts(
+    gateway: &GatewayDraft,
+    listeners: &[ListenerDraft],
+    attached: &[u32],
+) -> Vec<ListenerVerdict> {
+    let listeners = listeners.iter().zip(attached);
+    listeners
+        .map(|(listener, attached)| ListenerVerdict {
+            id: listener.id.clone(),
+            name: listener.name.clone(),
+            port: listener.port,
+            protocol: listener.protocol.as_str().into(),
+            hostname: listener.hostname.clone(),
+            supported_kinds: listener.supported_kinds.clone(),
+            attached_routes: *attached,
+            in_force: gateway.is_in_force(listener),
+            findings: listener.findings.clone(),
+        })
+        .collect()
+}
+
+fn draft(
+    gateway: &ObjectName,
+    owner: &ObjectKey,
+    field: String,
+    listener: &Listener,
+    resources: &Resources,
+) -> ListenerDraft {
     let mut findings = Vec::new();
     let mut report = |part: &str, fault| {
         let field = format!("{field}.{part}");
-        findings.push(Finding::new(ObjectKind::Gateway, gateway, field, fault));
+        findings.push(Finding::new(owner.kind, &owner.name, field, fault));
     };
     if listener.protocol != ListenerProtocol::Http {
         report(
@@ -76,45 +127,112 @@ fn draft(gateway: &ObjectName, field: String, listener: &Listener) -> ListenerDr
             Fault::Protocol(listener.protocol.as_str().into()),
         );
     }
-    let asks_filters =
-        |filters: &crate::api::gateway::ListenerFilters| !filters.requests.is_empty();
+    let asks_filters = |filters: &ListenerFilters| !filters.requests.is_empty();
     if listener.filters.as_ref().is_some_and(asks_filters) {
         report("filters", Fault::Filter("listener filters".into()));
     }
     if let FromNamespaces::Unknown(text) = &listener.allowed_routes.namespaces.from {
         report("allowedRoutes.namespaces.from", Fault::Value(text.clone()));
     }
+    let carried = carried(&listener.protocol);
     let wanted = &listener.allowed_routes.kinds;
     for (place, kind) in wanted.iter().enumerate() {
-        if !is_kind(kind, ObjectKind::HttpRoute) {
+        if carried.as_ref() != Some(kind) {
             let part = format!("allowedRoutes.kinds[{place}]");
             report(&part, Fault::RouteKind(kind.kind.shared()));
         }
     }
+    for (place, fault) in certificates(owner, listener.tls.as_ref(), resources) {
+        report(&format!("tls.certificateRefs[{place}]"), fault);
+    }
     let hostname = listener.hostname.as_ref().map(|one| one.get().clone());
     ListenerDraft {
-        id: Id::listener(gateway, &listener.name),
+        id: Id::listener(
+            gateway,
+            &name_within_gateway(owner, &listener.name.shared()),
+        ),
+        owner: owner.clone(),
         name: listener.name.shared(),
         port: listener.port.get(),
         protocol: listener.protocol.clone(),
         hostname: hostname.unwrap_or(Hostname::Any),
         allowed: listener.allowed_routes.clone(),
-        supported_kinds: supported(&listener.protocol, wanted),
+        supported_kinds: carried
+            .into_iter()
+            .filter(|kind| wanted.is_empty() || wanted.contains(kind))
+            .collect(),
         findings,
         field,
     }
 }
 
-/// Of the kinds that a protocol can carry, those that the listener asks for (none: all).
-fn supported(protocol: &ListenerProtocol, wanted: &[RouteGroupKind]) -> Vec<RouteGroupKind> {
-    let carried = match protocol {
-        ListenerProtocol::Http => route_kind(ObjectKind::HttpRoute),
+/// The kind of routes that a protocol can carry.
+fn carried(protocol: &ListenerProtocol) -> Option<RouteGroupKind> {
+    match protocol {
+        // HTTPRoutes attach to HTTPS listeners, though these aren't in force yet.
+        ListenerProtocol::Http | ListenerProtocol::Https => route_kind(ObjectKind::HttpRoute),
         _ => None,
+    }
+}
+
+/// What is wrong with the references to certificates, by place.
+fn certificates(
+    owner: &ObjectKey,
+    tls: Option<&ListenerTls>,
+    resources: &Resources,
+) -> Vec<(usize, Fault)> {
+    let Some(tls) = tls.filter(|tls| tls.mode == TlsMode::Terminate) else {
+        return Vec::new();
     };
-    carried
-        .into_iter()
-        .filter(|kind| wanted.is_empty() || wanted.contains(kind))
+    let references = tls.certificate_refs.iter().enumerate();
+    references
+        .filter_map(|(place, one)| Some((place, certificate(owner, one, resources)?)))
         .collect()
+}
+
+fn certificate(
+    owner: &ObjectKey,
+    reference: &SecretObjectReference,
+    resources: &Resources,
+) -> Option<Fault> {
+    let kind = ObjectKind::Secret;
+    if reference.group != *kind.group() || reference.kind != *kind.as_str() {
+        let group = reference.group.shared();
+        return Some(Fault::CertificateKind(match group.is_empty() {
+            true => reference.kind.shared(),
+            false => format!("{}.{group}", reference.kind.shared()).into(),
+        }));
+    }
+    let namespace = reference.namespace.as_ref();
+    let name = ObjectName {
+        namespace: namespace.map_or_else(|| owner.name.namespace.clone(), |one| one.shared()),
+        name: reference.name.shared(),
+    };
+    let from = (owner.kind, &*owner.name.namespace);
+    if !grant::permits(resources, from, (kind, &name)) {
+        let to = ObjectKey { kind, name };
+        return Some(Fault::NotGranted {
+            from: owner.kind,
+            to,
+        });
+    }
+    let Some(secret) = resources.secrets.get(&name) else {
+        return Some(Fault::NoSecret(name));
+    };
+    let is_pem = |key: &str, label: &str| {
+        let text = secret.data.get(key);
+        let text = text.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        text.is_some_and(|text| text.contains("-----BEGIN ") && text.contains(label))
+    };
+    let parts = [
+        ("tls.crt", "CERTIFICATE-----", "certificate (tls.crt)"),
+        ("tls.key", "PRIVATE KEY-----", "private key (tls.key)"),
+    ];
+    let missing = parts.iter().find(|(key, label, _)| !is_pem(key, label));
+    missing.map(|(_, _, missing)| Fault::NoCertificate {
+        secret: name,
+        missing,
+    })
 }
 
 fn route_kind(kind: ObjectKind) -> Option<RouteGroupKind> {
@@ -126,118 +244,4 @@ fn route_kind(kind: ObjectKind) -> Option<RouteGroupKind> {
 
 fn is_kind(one: &RouteGroupKind, kind: ObjectKind) -> bool {
     one.group == *kind.group() && one.kind == *kind.as_str()
-}
-
-/// Marks listeners that can't stand beside each other. Within a Gateway all of them fall (Gateway
-/// API, "Handling indistinct Listeners"); between Gateways that share an address, the older's stands.
-pub(super) fn find_conflicts(gateways: &mut [GatewayDraft]) {
-    for gateway in &mut *gateways {
-        find_own_conflicts(gateway);
-    }
-    let mut order: Vec<usize> = (0..gateways.len()).collect();
-    order.sort_by(|a, b| gateways[*a].age().cmp(&gateways[*b].age()));
-    let mut taken = Taken::default();
-    for place in order {
-        let Some(gateway) = gateways.get_mut(place) else {
-            continue;
-        };
-        if gateway.accepted {
-            take_ports(gateway, &mut taken);
-        }
-    }
-}
-
-fn find_own_conflicts(gateway: &mut GatewayDraft) {
-    let listeners = gateway.listeners.iter();
-    let faults: Vec<Option<Fault>> = listeners
-        .map(|one| {
-            let others = gateway.listeners.iter().filter(|other| other.id != one.id);
-            let mut faults = others.filter_map(|other| conflict(one, &gateway.name, other));
-            faults.next()
-        })
-        .collect();
-    for (listener, fault) in gateway.listeners.iter_mut().zip(faults) {
-        listener.mark(&gateway.name, fault);
-    }
-}
-
-/// An address (none: every one of the host) and a port.
-type Bind = (Option<IpAddr>, u16);
-
-/// Which listener of an older Gateway has an address and port already.
-#[derive(Default)]
-struct Taken {
-    ports: BTreeMap<Bind, Vec<(ObjectName, ListenerDraft)>>,
-}
-
-fn take_ports(gateway: &mut GatewayDraft, taken: &mut Taken) {
-    let every = [None];
-    let some: Vec<_> = gateway.addresses.iter().copied().map(Some).collect();
-    let addresses: &[Option<IpAddr>] = if some.is_empty() { &every } else { &some };
-    let mut stands = Vec::new();
-    for listener in &mut gateway.listeners {
-        let there = addresses
-            .iter()
-            .filter_map(|address| taken.ports.get(&(*address, listener.port)))
-            .flatten();
-        let fault = there
-            .filter_map(|(name, other)| conflict(listener, name, other))
-            .next();
-        listener.mark(&gateway.name, fault);
-        if listener.is_accepted() {
-            stands.push(listener.clone());
-        }
-    }
-    for listener in stands {
-        for address in addresses {
-            let there = taken.ports.entry((*address, listener.port)).or_default();
-            there.push((gateway.name.clone(), listener.clone()));
-        }
-    }
-}
-
-impl ListenerDraft {
-    fn mark(&mut self, gateway: &ObjectName, fault: Option<Fault>) {
-        let part = match &fault {
-            Some(Fault::HostnameConflict { .. }) if self.hostname != Hostname::Any => "hostname",
-            _ => "port",
-        };
-        let field = format!("{}.{part}", self.field);
-        self.findings
-            .extend(fault.map(|fault| Finding::new(ObjectKind::Gateway, gateway, field, fault)));
-    }
-}
-
-/// How `other`, of the Gateway `name`, excludes `one`. Protocols that can't be carried out at all
-/// exclude nobody.
-fn conflict(one: &ListenerDraft, name: &ObjectName, other: &ListenerDraft) -> Option<Fault> {
-    let with = || ListenerName {
-        gateway: name.clone(),
-        listener: other.name.clone(),
-    };
-    if one.port != other.port {
-        return None;
-    }
-    match (transport(&one.protocol)?, transport(&other.protocol)?) {
-        (mine, theirs) if mine != theirs => Some(Fault::ProtocolConflict { with: with() }),
-        _ if one.protocol == other.protocol && one.hostname == other.hostname => {
-            Some(Fault::HostnameConflict { with: with() })
-        }
-        _ => None,
-    }
-}
-
-#[derive(PartialEq, Eq)]
-enum Transport {
-    Plain,
-    /// HTTPS and TLS share a port: the name in the handshake tells them apart.
-    Tls,
-}
-
-fn transport(protocol: &ListenerProtocol) -> Option<Transport> {
-    match protocol {
-        ListenerProtocol::Http => Some(Transport::Plain),
-        ListenerProtocol::Https | ListenerProtocol::Tls => Some(Transport::Tls),
-        ListenerProtocol::Tcp | ListenerProtocol::Udp | ListenerProtocol::Other(_) => None,
-    }
 }

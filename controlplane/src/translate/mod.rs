@@ -1,13 +1,14 @@
 //! Translation: from Gateway API objects to what data planes shall put in force, and a verdict on
 //! each object. Pure: the same input gives the same result, in whatever order objects came.
 //!
-//! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway` and `listener` which
-//! listeners stand, `attach` where a route goes, `http_route` (with `http_match`, `filter`,
+//! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
+//! `listener` and `conflict` which listeners stand, `attach` where a route goes, `http_route` (with `http_match`, `filter`,
 //! `backend`, `grant`) what it does there, `policy` with which settings. What is wrong becomes a
 //! [`problem::Finding`], without words; [`crate::status`] has those.
 
 mod attach;
 mod backend;
+mod conflict;
 mod filter;
 mod gateway;
 pub mod gateway_class;
@@ -15,6 +16,7 @@ mod grant;
 mod http_match;
 mod http_route;
 mod listener;
+mod listener_set;
 mod memory;
 mod policy;
 pub mod problem;
@@ -24,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ringgate_core::ir::{Id, Object};
+use ringgate_core::ir::{Id, Object, ObjectName};
 
 use crate::api::ObjectKind;
 use crate::api::meta::ObjectMeta;
@@ -34,7 +36,7 @@ use gateway_class::Classes;
 use memory::Memory;
 use policy::Policies;
 use problem::Finding;
-use verdict::Verdicts;
+use verdict::{GatewayVerdict, SetVerdict, Verdicts};
 
 /// What the command line decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,9 @@ pub struct Options {
     pub classes: BTreeSet<Arc<str>>,
     /// Services without endpoints are answered by an echo.
     pub echo: bool,
+    /// The objects are those of a cluster, which others' controllers share: what isn't ours is no
+    /// mistake, and people who write routes aren't trusted with names of anywhere.
+    pub cluster: bool,
 }
 
 /// The addresses of ExternalNames, as far as they are known.
@@ -101,12 +106,14 @@ impl Translator {
             others.extend(odd(backend));
             external_names.extend(backend.external_name.clone());
         }
+        let listener_sets = attached.sets(&gateways);
         Translation {
             // Sorted but for a few, so that this is one pass.
             objects: objects.into_iter().collect(),
             verdicts: Verdicts {
                 gateway_classes: classes.verdicts(),
-                gateways: attached.verdicts(&gateways),
+                gateways: attached.gateways(&gateways, &listener_sets),
+                listener_sets,
                 http_routes: routes.into_iter().collect(),
                 policies: policies.verdicts,
                 others,
@@ -127,50 +134,68 @@ fn odd(backend: &memory::Backend) -> Option<Finding> {
     ))
 }
 
-/// How many routes each listener of each Gateway has.
+/// How many routes each listener of each parent has.
 struct Attached(Vec<Vec<u32>>);
 
 impl Attached {
     fn new(gateways: &Gateways) -> Self {
-        let counts = gateways.drafts.iter();
-        Self(counts.map(|one| vec![0; one.listeners.len()]).collect())
+        let parents = gateways.parents();
+        Self(parents.map(|one| vec![0; one.listeners.len()]).collect())
     }
 
     fn count(&mut self, route: &memory::Route) {
         if route.verdict.is_void() {
             return;
         }
-        for (gateway, listener) in &route.listeners {
-            let counts = self.0.get_mut(*gateway);
+        for (parent, listener) in &route.listeners {
+            let counts = self.0.get_mut(*parent);
             if let Some(count) = counts.and_then(|counts| counts.get_mut(*listener)) {
                 *count += 1;
             }
         }
     }
 
-    fn verdicts(
-        self,
+    fn sets(&self, gateways: &Gateways) -> BTreeMap<ObjectName, SetVerdict> {
+        let counts = self.0.iter().skip(gateways.drafts.len());
+        let sets = gateways.sets.drafts.iter().zip(counts);
+        sets.filter_map(|(set, counts)| {
+            let gateway = gateways.drafts.get(set.gateway)?;
+            Some((set.name.clone(), set.verdict(gateway, counts)))
+        })
+        .collect()
+    }
+
+    fn gateways(
+        &self,
         gateways: &Gateways,
-    ) -> BTreeMap<ringgate_core::ir::ObjectName, verdict::GatewayVerdict> {
-        let drafts = gateways.drafts.iter().zip(self.0);
+        sets: &BTreeMap<ObjectName, SetVerdict>,
+    ) -> BTreeMap<ObjectName, GatewayVerdict> {
+        let mut accepted: BTreeMap<&ObjectName, u32> = BTreeMap::new();
+        for set in sets.values().filter(|set| set.is_accepted()) {
+            *accepted.entry(&set.gateway).or_default() += 1;
+        }
+        let drafts = gateways.drafts.iter().zip(&self.0);
         drafts
-            .map(|(draft, counts)| (draft.name.clone(), draft.verdict(&counts)))
+            .map(|(draft, counts)| {
+                let sets = accepted.get(&draft.name).copied().unwrap_or_default();
+                (draft.name.clone(), draft.verdict(counts, sets))
+            })
             .collect()
     }
 }
 
 fn listeners(gateways: &Gateways, policies: &Policies<'_>) -> Vec<(Id, Arc<Object>)> {
-    let all = gateways.drafts.iter().flat_map(|gateway| {
-        let listeners = gateway.listeners.iter();
-        listeners.map(move |listener| (gateway, listener))
-    });
-    all.filter(|(gateway, listener)| gateway.is_in_force(listener))
-        .map(|(gateway, listener)| {
-            let settings = policies.listener_settings(&gateway.name, &listener.name);
-            let object = listener.translate(gateway, settings);
-            (listener.id.clone(), object.into())
-        })
-        .collect()
+    let mut objects = Vec::new();
+    for parent in gateways.parents() {
+        for listener in parent.listeners {
+            if parent.gateway.is_in_force(listener) {
+                let settings = policies.listener_settings(&parent, &listener.name);
+                let object = listener.translate(parent.gateway, settings);
+                objects.push((listener.id.clone(), object.into()));
+            }
+        }
+    }
+    objects
 }
 
 /// Seconds since 1970; zero where nothing was written.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ringgate_core::ir::{BackendSettings, ListenerSettings, ObjectName};
 
-use super::gateway::{Found, Gateways};
+use super::gateway::{FoundParent, Gateways, Parent};
 use super::problem::{Fault, Finding};
 use super::verdict::{PolicyVerdict, TargetVerdict};
 use super::{created, generation};
@@ -21,8 +21,8 @@ use crate::api::reference::PolicyTarget;
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
 
-/// A Gateway or Service, or one of its sections.
-type Target = (ObjectName, Option<Arc<str>>);
+/// A Gateway, ListenerSet or Service, or one of its sections.
+type Target = (ObjectKey, Option<Arc<str>>);
 
 /// The policies that count, by target.
 pub(super) struct Policies<'r> {
@@ -55,20 +55,28 @@ impl<'r> Policies<'r> {
         }
     }
 
+    /// A set's own policy goes over that of its Gateway as a whole.
     pub(super) fn listener_settings(
         &self,
-        gateway: &ObjectName,
+        parent: &Parent<'_>,
         listener: &Arc<str>,
     ) -> ListenerSettings {
-        let section = self
-            .listener
-            .get(&(gateway.clone(), Some(listener.clone())));
-        let whole = self.listener.get(&(gateway.clone(), None));
-        match (section, whole) {
-            (Some(section), Some(whole)) => listener_over(&section.spec, &whole.spec).settings(),
-            (Some(one), None) | (None, Some(one)) => one.spec.settings(),
-            (None, None) => ListenerSettings::default(),
+        if self.listener.is_empty() {
+            return ListenerSettings::default();
         }
+        let gateway = ObjectKey {
+            kind: ObjectKind::Gateway,
+            name: parent.gateway.name.clone(),
+        };
+        let inherited = (gateway != parent.key).then_some((gateway, None));
+        let section = (parent.key.clone(), Some(listener.clone()));
+        let whole = (parent.key.clone(), None);
+        let targets = [Some(section), Some(whole), inherited];
+        let policies = targets.iter().flatten();
+        let policies = policies.filter_map(|target| self.listener.get(target));
+        let specs = policies.map(|policy| policy.spec.clone());
+        let merged = specs.reduce(|above, below| listener_over(&above, &below));
+        merged.map_or_else(ListenerSettings::default, |spec| spec.settings())
     }
 
     /// `port` is the port's name, where it has one.
@@ -80,9 +88,13 @@ impl<'r> Policies<'r> {
         if self.backend.is_empty() {
             return BackendSettings::default();
         }
+        let service = ObjectKey {
+            kind: ObjectKind::Service,
+            name: service.clone(),
+        };
         let section =
             port.and_then(|port| self.backend.get(&(service.clone(), Some(port.clone()))));
-        let whole = self.backend.get(&(service.clone(), None));
+        let whole = self.backend.get(&(service, None));
         match (section, whole) {
             (Some(section), Some(whole)) => backend_over(&section.spec, &whole.spec).settings(),
             (Some(one), None) | (None, Some(one)) => one.spec.settings(),
@@ -91,8 +103,8 @@ impl<'r> Policies<'r> {
     }
 }
 
-/// Whether a target is there: `Ok(false)` when it belongs to another controller.
-type Presence = Result<bool, (&'static str, Fault)>;
+/// A target that is there; none when it belongs to another controller.
+type Presence = Result<Option<ObjectKey>, (&'static str, Fault)>;
 
 /// Takes the policies of one kind in order of age, and gives each target to the first that names it.
 fn choose<'r, P>(
@@ -113,23 +125,16 @@ fn choose<'r, P>(
         let name = metadata.object_name();
         let mut judged = Vec::new();
         for (place, target) in targets.iter().enumerate() {
-            let key = (
-                ObjectName::new(&name.namespace, &target.name),
-                target.section_name.as_ref().map(|one| one.shared()),
-            );
             let fault = match find(&name.namespace, target) {
-                Ok(false) => continue,
+                Ok(None) => continue,
                 Err(fault) => Some(fault),
-                Ok(true) => match chosen.get(&key) {
-                    Some(first) if !Arc::ptr_eq(first, policy) => {
-                        let with = parts(first).0.object_name();
-                        Some(("", Fault::PolicyConflict { with }))
-                    }
-                    _ => {
-                        chosen.insert(key, policy);
-                        None
-                    }
-                },
+                Ok(Some(found)) => {
+                    let section = target.section_name.as_ref().map(|one| one.shared());
+                    let first = *chosen.entry((found, section)).or_insert(policy);
+                    let with = parts(first).0.object_name();
+                    let is_other = !Arc::ptr_eq(first, policy);
+                    is_other.then_some(("", Fault::PolicyConflict { with }))
+                }
             };
             let refused = fault.map(|(part, fault)| {
                 let field = format!("spec.targetRefs[{place}]{part}");
@@ -150,25 +155,34 @@ fn choose<'r, P>(
 }
 
 fn require_kind(target: &PolicyTarget, kind: ObjectKind) -> Result<(), (&'static str, Fault)> {
-    if target.group == *kind.group() && target.kind == *kind.as_str() {
+    if is_of(target, kind) {
         return Ok(());
     }
     Err((".kind", Fault::PolicyTargetKind(target.kind.shared())))
 }
 
+fn is_of(target: &PolicyTarget, kind: ObjectKind) -> bool {
+    target.group == *kind.group() && target.kind == *kind.as_str()
+}
+
+/// The target of a ListenerPolicy is a Gateway or a ListenerSet.
 fn find_listener(gateways: &Gateways, namespace: &str, target: &PolicyTarget) -> Presence {
-    require_kind(target, ObjectKind::Gateway)?;
+    let kind = match is_of(target, ObjectKind::ListenerSet) {
+        true => ObjectKind::ListenerSet,
+        false => ObjectKind::Gateway,
+    };
+    require_kind(target, kind)?;
     let name = ObjectName::new(namespace, &target.name);
-    let gateway = match gateways.find(&name) {
-        Found::Ours(_, gateway) => gateway,
-        Found::Foreign => return Ok(false),
-        Found::Nothing => return Err((".name", Fault::NoPolicyTarget(target.name.shared()))),
+    let parent = match gateways.find_parent(kind, &name) {
+        FoundParent::Ours(parent) => parent,
+        FoundParent::Foreign => return Ok(None),
+        FoundParent::Nothing => return Err((".name", Fault::NoPolicyTarget(target.name.shared()))),
     };
     match &target.section_name {
-        Some(section) if !gateway.listeners.iter().any(|one| *section == *one.name) => {
+        Some(section) if !parent.listeners.iter().any(|one| *section == *one.name) => {
             Err((".sectionName", Fault::NoPolicyTarget(section.shared())))
         }
-        _ => Ok(true),
+        _ => Ok(Some(parent.key)),
     }
 }
 
@@ -190,7 +204,10 @@ fn find_service(resources: &Resources, namespace: &str, target: &PolicyTarget) -
         Some(section) if !has_port(section) => {
             Err((".sectionName", Fault::NoPolicyTarget(section.shared())))
         }
-        _ => Ok(true),
+        _ => Ok(Some(ObjectKey {
+            kind: ObjectKind::Service,
+            name,
+        })),
     }
 }
 

@@ -51,9 +51,11 @@ pub enum Fault {
     },
 
     // Gateways and listeners.
+    /// An address of a type that isn't served, or that is no address.
     Address {
         value: Arc<str>,
     },
+    Routability(Arc<str>),
     /// A field that isn't carried out yet; traffic goes on without it.
     NotCarriedOut,
     Protocol(Arc<str>),
@@ -66,19 +68,40 @@ pub enum Fault {
         with: ListenerName,
     },
     RouteKind(Arc<str>),
+    /// A reference to a certificate that is no core Secret.
+    CertificateKind(Arc<str>),
+    NoSecret(ObjectName),
+    /// A Secret without a certificate and its key.
+    NoCertificate {
+        secret: ObjectName,
+        missing: &'static str,
+    },
+
+    // ListenerSets.
+    /// The Gateway's `allowedListeners` doesn't select the set.
+    SetNotAllowed(ObjectName),
+    ParentNotAccepted(ObjectName),
 
     // Attachment of routes.
     NoGateway(ObjectName),
+    NoListenerSet(ObjectName),
+    /// A ListenerSet that its Gateway doesn't take.
+    SetNotAccepted(ObjectName),
     /// A parent of a kind that routes can't attach to here.
     ParentKind(Arc<str>),
     /// No listener has the reference's name or port.
-    NoListener(ObjectName),
-    NotAllowed(ObjectName),
+    NoListener(ObjectKey),
+    NotAllowed(ObjectKey),
     NoCommonHostname(Vec<Hostname>),
 
     // References to backends.
     BackendKind(Arc<str>),
-    NotGranted(ObjectName),
+    NotGranted {
+        from: ObjectKind,
+        to: ObjectKey,
+    },
+    /// A Service of type ExternalName, in a cluster.
+    ExternalName(ObjectName),
     NoService(ObjectName),
     PortMissing(ObjectName),
     NoPort {
@@ -137,10 +160,10 @@ pub enum Concern {
     Advice,
 }
 
-/// A listener of a Gateway.
+/// A listener of a Gateway or of a ListenerSet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListenerName {
-    pub gateway: ObjectName,
+    pub owner: ObjectKey,
     pub listener: Arc<str>,
 }
 
@@ -150,8 +173,12 @@ impl Fault {
         match self {
             Self::HostnameConflict { .. } | Self::ProtocolConflict { .. } => Concern::Conflicted,
             Self::RouteKind(_)
+            | Self::CertificateKind(_)
+            | Self::NoSecret(_)
+            | Self::NoCertificate { .. }
             | Self::BackendKind(_)
-            | Self::NotGranted(_)
+            | Self::NotGranted { .. }
+            | Self::ExternalName(_)
             | Self::NoService(_)
             | Self::PortMissing(_)
             | Self::NoPort { .. }
@@ -163,8 +190,13 @@ impl Fault {
             | Self::RefusedClass(_)
             | Self::Parameters { .. }
             | Self::Address { .. }
+            | Self::Routability(_)
             | Self::Protocol(_)
+            | Self::SetNotAllowed(_)
+            | Self::ParentNotAccepted(_)
             | Self::NoGateway(_)
+            | Self::NoListenerSet(_)
+            | Self::SetNotAccepted(_)
             | Self::ParentKind(_)
             | Self::NoListener(_)
             | Self::NotAllowed(_)

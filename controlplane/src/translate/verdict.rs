@@ -16,6 +16,7 @@ use crate::api::reference::{ParentReference, PolicyTarget};
 pub struct Verdicts {
     pub gateway_classes: BTreeMap<Arc<str>, ClassVerdict>,
     pub gateways: BTreeMap<ObjectName, GatewayVerdict>,
+    pub listener_sets: BTreeMap<ObjectName, SetVerdict>,
     pub http_routes: BTreeMap<ObjectName, Arc<RouteVerdict>>,
     pub policies: BTreeMap<ObjectKey, PolicyVerdict>,
     /// On what is not ours to judge, and on what is nobody's.
@@ -39,6 +40,29 @@ pub struct GatewayVerdict {
     /// About the Gateway itself.
     pub findings: Vec<Finding>,
     pub listeners: Vec<ListenerVerdict>,
+    /// How many ListenerSets are attached, and accepted.
+    pub listener_sets: u32,
+}
+
+/// A ListenerSet of a Gateway of ours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetVerdict {
+    pub generation: i64,
+    pub gateway: ObjectName,
+    /// The Gateway's, where the set is taken.
+    pub addresses: Vec<IpAddr>,
+    /// Why the Gateway doesn't take the set as a whole.
+    pub refused: Option<Finding>,
+    /// Empty for a set that isn't taken.
+    pub listeners: Vec<ListenerVerdict>,
+}
+
+impl SetVerdict {
+    /// Whether it is attached, with at least one listener that is valid.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.refused.is_none() && self.listeners.iter().any(|one| one.in_force)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -129,6 +153,10 @@ impl Verdicts {
             let listeners = one.listeners.iter().flat_map(|one| &one.findings);
             one.findings.iter().chain(listeners)
         });
+        let sets = self.listener_sets.values().flat_map(|one| {
+            let listeners = one.listeners.iter().flat_map(|one| &one.findings);
+            one.refused.iter().chain(listeners)
+        });
         let routes = self.http_routes.values().flat_map(|one| {
             let parents = one.parents.iter().filter_map(|one| one.refused.as_ref());
             one.rules.findings.iter().chain(parents)
@@ -137,6 +165,7 @@ impl Verdicts {
         let policies = targets.filter_map(|one| one.refused.as_ref());
         let mut all: Vec<_> = classes
             .chain(gateways)
+            .chain(sets)
             .chain(routes)
             .chain(policies)
             .chain(&self.others)

@@ -1,4 +1,4 @@
-//! Rules of GatewayClass, Gateway and ReferenceGrant.
+//! Rules of GatewayClass, Gateway, ListenerSet and ReferenceGrant.
 
 use std::net::IpAddr;
 
@@ -9,6 +9,7 @@ use crate::api::gateway::{
     Listener, ListenerFilter, ListenerFilterType, ListenerProtocol, ReferenceGrant, TlsConfig,
     TlsMode,
 };
+use crate::api::listener_set::ListenerSet;
 use crate::api::reference::BackendObjectReference;
 use crate::yaml::FieldPath;
 use ringgate_core::ir::Hostname;
@@ -38,7 +39,7 @@ impl Check for ReferenceGrant {
 
 impl Check for Gateway {
     fn check(&self, checker: &mut Checker<'_>) {
-        listeners(&self.spec, checker);
+        listeners(&self.spec.listeners, checker);
         addresses(&self.spec, checker);
         if let Some(infrastructure) = &self.spec.infrastructure {
             self::infrastructure(infrastructure, checker);
@@ -49,22 +50,22 @@ impl Check for Gateway {
     }
 }
 
-fn listeners(spec: &GatewaySpec, checker: &mut Checker<'_>) {
+impl Check for ListenerSet {
+    fn check(&self, checker: &mut Checker<'_>) {
+        listeners(&self.spec.listeners, checker);
+    }
+}
+
+fn listeners(listeners: &[Listener], checker: &mut Checker<'_>) {
     let at = SPEC.field("listeners");
-    checker.items(&at, &spec.listeners, 1, 64);
-    checker.unique(&at, &spec.listeners, "a listener's name", |one| {
-        Some(&one.name)
+    checker.items(&at, listeners, 1, 64);
+    checker.unique(&at, listeners, "a listener's name", |one| Some(&one.name));
+    let what = "port, protocol and hostname together";
+    checker.unique(&at, listeners, what, |one| {
+        let hostname = one.hostname.as_ref().map(|hostname| hostname.get());
+        Some((one.port, &one.protocol, hostname))
     });
-    checker.unique(
-        &at,
-        &spec.listeners,
-        "port, protocol and hostname together",
-        |one| {
-            let hostname = one.hostname.as_ref().map(|hostname| hostname.get());
-            Some((one.port, &one.protocol, hostname))
-        },
-    );
-    for (index, one) in spec.listeners.iter().enumerate() {
+    for (index, one) in listeners.iter().enumerate() {
         listener(one, &at.index(index), checker);
     }
 }

@@ -31,7 +31,7 @@ impl Memory {
         policies: &Policies<'_>,
     ) {
         let changes = self.seen.changes(inputs.resources);
-        self.routes.update(inputs.resources, gateways, &changes);
+        self.routes.update(inputs, gateways, &changes);
         self.backends
             .update(inputs, policies, self.routes.used(), &changes);
     }

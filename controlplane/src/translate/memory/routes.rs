@@ -9,13 +9,12 @@ use super::changes::Changes;
 use crate::api::gateway::ReferenceGrant;
 use crate::api::http_route::HttpRoute;
 use crate::api::storage::Namespace;
-use crate::store::Resources;
 use crate::translate::attach::attach;
 use crate::translate::backend::ServicePortName;
 use crate::translate::gateway::Gateways;
 use crate::translate::problem::Finding;
 use crate::translate::verdict::RouteVerdict;
-use crate::translate::{created, generation, http_route};
+use crate::translate::{Inputs, Options, created, generation, http_route};
 
 /// A route's result.
 #[derive(Debug)]
@@ -50,16 +49,18 @@ struct Known {
 #[derive(Debug, Default)]
 struct Common {
     gateways: Gateways,
+    options: Options,
     grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
     namespaces: BTreeMap<ObjectName, Arc<Namespace>>,
 }
 
 impl Routes {
-    pub(super) fn update(&mut self, resources: &Resources, gateways: &Gateways, changes: &Changes) {
-        if !self.common.is_of(resources, gateways) {
+    pub(super) fn update(&mut self, inputs: &Inputs<'_>, gateways: &Gateways, changes: &Changes) {
+        let resources = inputs.resources;
+        if !self.common.is_of(inputs, gateways) {
             self.known.clear();
             self.used.clear();
-            self.common = Common::of(resources, gateways);
+            self.common = Common::of(inputs, gateways);
         }
         let used = &mut self.used;
         let mut before = std::mem::take(&mut self.known).into_iter().peekable();
@@ -76,7 +77,7 @@ impl Routes {
                 }
                 release(used, &one);
             }
-            let fresh = Known::of(name, source, resources, gateways);
+            let fresh = Known::of(name, source, inputs, gateways);
             acquire(used, &fresh);
             known.push((name.clone(), fresh));
         }
@@ -114,16 +115,20 @@ fn release(used: &mut BTreeMap<ServicePortName, usize>, route: &Known) {
 }
 
 impl Common {
-    fn of(resources: &Resources, gateways: &Gateways) -> Self {
+    fn of(inputs: &Inputs<'_>, gateways: &Gateways) -> Self {
+        let resources = inputs.resources;
         Self {
+            options: inputs.options.clone(),
             gateways: gateways.clone(),
             grants: resources.reference_grants.clone(),
             namespaces: resources.namespaces.clone(),
         }
     }
 
-    fn is_of(&self, resources: &Resources, gateways: &Gateways) -> bool {
+    fn is_of(&self, inputs: &Inputs<'_>, gateways: &Gateways) -> bool {
+        let resources = inputs.resources;
         self.gateways == *gateways
+            && self.options == *inputs.options
             && same(&self.grants, &resources.reference_grants)
             && same(&self.namespaces, &resources.namespaces)
     }
@@ -143,11 +148,11 @@ impl Known {
     fn of(
         name: &ObjectName,
         source: &Arc<HttpRoute>,
-        resources: &Resources,
+        inputs: &Inputs<'_>,
         gateways: &Gateways,
     ) -> Self {
-        let attached = attach(name, source, gateways, resources);
-        let rules = http_route::translate(name, source, resources);
+        let attached = attach(name, source, gateways, inputs);
+        let rules = http_route::translate(name, source, inputs);
         let in_force = !attached.attachments.is_empty() && !rules.rules.is_empty();
         let object = in_force.then(|| {
             let route = ir::HttpRoute {

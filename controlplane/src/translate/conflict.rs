@@ -1,0 +1,180 @@
+//! Which listeners exclude each other. Within one object all that can't be told apart fall (Gateway
+//! API, "Handling indistinct Listeners"). Among objects the one that comes first stands: a Gateway
+//! before its ListenerSets, those by age, and older Gateways with all of theirs before younger ones
+//! that share an address.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use ringgate_core::ir::Hostname;
+
+use super::gateway::GatewayDraft;
+use super::listener::ListenerDraft;
+use super::listener_set::Sets;
+use super::problem::{Fault, Finding, ListenerName};
+use crate::api::gateway::ListenerProtocol;
+
+/// Marks listeners that can't stand.
+pub(super) fn find(gateways: &mut [GatewayDraft], sets: &mut Sets) {
+    for gateway in &mut *gateways {
+        mark_indistinct(&mut gateway.listeners);
+    }
+    for set in &mut sets.drafts {
+        mark_indistinct(&mut set.listeners);
+    }
+    let by_gateway = sets.by_gateway();
+    let mut order: Vec<usize> = (0..gateways.len()).collect();
+    order.sort_by(|a, b| gateways[*a].age().cmp(&gateways[*b].age()));
+    let mut taken = Taken::default();
+    for place in order {
+        let Some(gateway) = gateways.get_mut(place).filter(|one| one.accepted) else {
+            continue;
+        };
+        let addresses = binds(gateway);
+        taken.take(&addresses, &mut gateway.listeners);
+        for set in by_gateway.get(&place).into_iter().flatten() {
+            if let Some(set) = sets.drafts.get_mut(*set) {
+                taken.take(&addresses, &mut set.listeners);
+            }
+        }
+    }
+}
+
+/// An address; none: every one of the host.
+type Address = Option<IpAddr>;
+
+fn binds(gateway: &GatewayDraft) -> Vec<Address> {
+    match gateway.addresses.as_slice() {
+        [] => vec![None],
+        some => some.iter().copied().map(Some).collect(),
+    }
+}
+
+/// Protocols that aren't served at all exclude nobody here.
+fn mark_indistinct(listeners: &mut [ListenerDraft]) {
+    let is_carried =
+        |one: &ListenerDraft| matches!(transport(one), Some(Transport::Plain | Transport::Tls));
+    let faults: Vec<Option<Fault>> = listeners
+        .iter()
+        .map(|one| {
+            let others = listeners.iter().filter(|other| other.id != one.id);
+            let mut others = others.filter(|other| is_carried(one) && is_carried(other));
+            others.find_map(|other| conflict(one, other))
+        })
+        .collect();
+    for (listener, fault) in listeners.iter_mut().zip(faults) {
+        listener.mark(fault);
+    }
+}
+
+fn conflict(one: &ListenerDraft, other: &ListenerDraft) -> Option<Fault> {
+    let with = other.full_name();
+    if one.port != other.port {
+        None
+    } else if transport(one)? != transport(other)? {
+        Some(Fault::ProtocolConflict { with })
+    } else if one.protocol == other.protocol && one.hostname == other.hostname {
+        Some(Fault::HostnameConflict { with })
+    } else {
+        None
+    }
+}
+
+/// What is taken by listeners that stand.
+#[derive(Default)]
+struct Taken {
+    ports: BTreeMap<(Address, u16), Port>,
+}
+
+/// One address and port.
+#[derive(Default)]
+struct Port {
+    /// The first listener of each transport.
+    transports: Vec<(Transport, ListenerName)>,
+    hosts: HashMap<(ListenerProtocol, Hostname), ListenerName>,
+}
+
+impl Taken {
+    /// Marks those of one object's listeners that come too late; others stand from now on.
+    fn take(&mut self, addresses: &[Address], listeners: &mut [ListenerDraft]) {
+        for listener in listeners.iter_mut() {
+            let mut ports = addresses
+                .iter()
+                .filter_map(|address| self.ports.get(&(*address, listener.port)));
+            let fault = ports.find_map(|port| port.conflict(listener));
+            listener.mark(fault);
+        }
+        for listener in listeners.iter().filter(|one| one.is_accepted()) {
+            for address in addresses {
+                let port = self.ports.entry((*address, listener.port));
+                port.or_default().insert(listener);
+            }
+        }
+    }
+}
+
+impl Port {
+    fn conflict(&self, one: &ListenerDraft) -> Option<Fault> {
+        let mine = transport(one)?;
+        let mut others = self.transports.iter();
+        if let Some((_, with)) = others.find(|(theirs, _)| *theirs != mine) {
+            return Some(Fault::ProtocolConflict { with: with.clone() });
+        }
+        let with = self.hosts.get(&one.host())?.clone();
+        Some(Fault::HostnameConflict { with })
+    }
+
+    fn insert(&mut self, listener: &ListenerDraft) {
+        let Some(transport) = transport(listener) else {
+            return;
+        };
+        let name = listener.full_name();
+        if !self.transports.iter().any(|(one, _)| *one == transport) {
+            self.transports.push((transport, name.clone()));
+        }
+        self.hosts.entry(listener.host()).or_insert(name);
+    }
+}
+
+impl ListenerDraft {
+    fn full_name(&self) -> ListenerName {
+        ListenerName {
+            owner: self.owner.clone(),
+            listener: self.name.clone(),
+        }
+    }
+
+    /// What tells listeners of one port apart.
+    fn host(&self) -> (ListenerProtocol, Hostname) {
+        (self.protocol.clone(), self.hostname.clone())
+    }
+
+    fn mark(&mut self, fault: Option<Fault>) {
+        let part = match &fault {
+            Some(Fault::HostnameConflict { .. }) if self.hostname != Hostname::Any => "hostname",
+            _ => "port",
+        };
+        let field = format!("{}.{part}", self.field);
+        let owner = &self.owner;
+        let finding = fault.map(|fault| Finding::new(owner.kind, &owner.name, field, fault));
+        self.findings.extend(finding);
+    }
+}
+
+/// What a TCP port carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Plain,
+    /// HTTPS and TLS share a port: the name in the handshake tells them apart.
+    Tls,
+    Bytes,
+}
+
+fn transport(listener: &ListenerDraft) -> Option<Transport> {
+    match listener.protocol {
+        ListenerProtocol::Http => Some(Transport::Plain),
+        ListenerProtocol::Https | ListenerProtocol::Tls => Some(Transport::Tls),
+        ListenerProtocol::Tcp => Some(Transport::Bytes),
+        ListenerProtocol::Udp | ListenerProtocol::Other(_) => None,
+    }
+}
