@@ -11,14 +11,14 @@ use ringgate_core::table::Bind;
 
 use crate::downstream;
 use crate::shard::Shard;
-use crate::sys::io::{Cancel, Cancelled, Listener, Stream, sleep, spawn};
+use crate::sys::io::{Cancel, Listener, Stream, sleep, spawn};
 
 /// After an error that time may heal (no descriptors left), and while there are too many clients.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The listening sockets of a shard.
 pub(crate) struct Accepting {
-    open: RefCell<HashMap<Bind, Cancel>>,
+    open: RefCell<HashMap<Bind, Rc<Open>>>,
     clients: Rc<Cell<usize>>,
     most: usize,
 }
@@ -59,9 +59,9 @@ impl Accepting {
     pub(crate) fn open(&self, shard: &'static Shard, bind: Bind, socket: std::net::TcpListener) {
         match Listener::new(socket) {
             Ok(listener) => {
-                let canceller = Cancel::new();
-                spawn(accept(shard, bind, listener, canceller.handle()));
-                self.open.borrow_mut().insert(bind, canceller);
+                let accepting = Rc::new(Open::default());
+                spawn(accept(shard, bind, listener, accepting.clone()));
+                self.open.borrow_mut().insert(bind, accepting);
             }
             Err(error) => tracing::error!(%bind, %error, "a listening socket can't be used"),
         }
@@ -69,28 +69,43 @@ impl Accepting {
 
     /// Stops accepting; connections that wait in the queue are still taken.
     pub(crate) fn close(&self, bind: Bind) {
-        if let Some(canceller) = self.open.borrow_mut().remove(&bind) {
-            canceller.cancel();
+        if let Some(open) = self.open.borrow_mut().remove(&bind) {
+            open.close();
         }
     }
 
     pub(crate) fn close_all(&self) {
-        for (_, canceller) in self.open.borrow_mut().drain() {
-            canceller.cancel();
+        for (_, open) in self.open.borrow_mut().drain() {
+            open.close();
         }
     }
 }
 
-async fn accept(shard: &'static Shard, bind: Bind, listener: Listener, cancel: Cancelled) {
+/// A listening socket's way to its end.
+#[derive(Default)]
+struct Open {
+    is_closed: Cell<bool>,
+    accepting: RefCell<Cancel>,
+}
+
+impl Open {
+    fn close(&self) {
+        self.is_closed.set(true);
+        self.accepting.take().cancel();
+    }
+}
+
+async fn accept(shard: &'static Shard, bind: Bind, listener: Listener, open: Rc<Open>) {
     let here = Rc::new(Cell::new(0));
-    loop {
+    let cancel = open.accepting.borrow().handle();
+    while !open.is_closed.get() {
         match listener.accept(cancel.clone()).await {
             Ok(client) => serve(shard, bind, client, &here),
             Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => break,
             Err(error) => pause_after(shard, &error).await,
         }
         // Those beyond the limit wait in the kernel's queue.
-        while is_full(shard, bind, here.get()) {
+        while !open.is_closed.get() && is_full(shard, bind, here.get()) {
             shard.counters.full();
             sleep(PAUSE).await;
         }

@@ -60,7 +60,7 @@ async fn carry(shard: &'static Shard, backend: &Arc<Backend>, request: Buffer, m
     let now = shard.deadlines.now();
     connection.set_deadline(now, LONGEST, now + 60_000);
     let mut input = shard.buffers.take();
-    let (sent, request) = connection.stream.write(request).await;
+    let (sent, request) = connection.stream.write(request, || ()).await;
     shard.buffers.give(request);
     let is_done = sent.is_ok() && read_response(&connection, method, &mut input).await;
     if is_done && input.is_empty() {

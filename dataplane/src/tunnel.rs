@@ -56,9 +56,8 @@ impl Way<'_> {
     /// One direction to its end; a side that has ended is told to the other, which may go on sending.
     async fn carry(&self, mut buffer: Buffer, alive: &impl Fn()) -> Buffer {
         loop {
-            alive();
             self.bytes.set(self.bytes.get() + buffer.len() as u64);
-            let (written, back) = self.to.write(buffer).await;
+            let (written, back) = self.to.write(buffer, alive).await;
             buffer = back;
             buffer.clear();
             if written.is_err() {
@@ -66,6 +65,7 @@ impl Way<'_> {
                 return buffer;
             }
             buffer.reserve(limits::BUFFER_BYTES);
+            alive();
             let (read, back) = self.from.read(buffer).await;
             buffer = back;
             match read {

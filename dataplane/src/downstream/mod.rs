@@ -4,14 +4,18 @@ pub(crate) mod h1;
 mod proxy_protocol;
 pub(crate) mod reply;
 
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ringgate_core::table::Bind;
 
 use crate::accept::Client;
 use crate::shard::Shard;
-use crate::shard::timer::Watched;
+use crate::shard::timer::{Action, Watched};
+use crate::sys::buffer::Buffer;
 use crate::sys::io::Stream;
+use crate::sys::socket::Shutdown;
 
 /// A client's connection: what stays the same from request to request. Small, for idle connections
 /// hold nothing else.
@@ -25,6 +29,18 @@ pub(crate) struct Downstream {
     /// Whether what the peer says about the client is believed.
     pub(crate) is_trusted: bool,
     _counted: Client,
+}
+
+impl Downstream {
+    /// Sends all of a buffer, which comes back with it; the client may take no longer than `idle` for each
+    /// part that it takes.
+    pub(crate) async fn write(&self, out: Buffer, idle: Duration) -> (io::Result<()>, Buffer) {
+        let alive = || {
+            let now = self.shard.deadlines.now();
+            self.watch.set(now, idle, Action::Shutdown(Shutdown::Both));
+        };
+        self.stream.write(out, alive).await
+    }
 }
 
 /// Serves a connection to its end.

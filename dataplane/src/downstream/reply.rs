@@ -7,9 +7,7 @@ use ringgate_core::retry::Failure;
 
 use super::Downstream;
 use super::h1::Session;
-use crate::shard::timer::Action;
 use crate::sys::buffer::Buffer;
-use crate::sys::socket::Shutdown;
 
 /// A response that no backend made.
 pub(crate) struct Reply {
@@ -164,10 +162,7 @@ pub(crate) async fn send(downstream: &Downstream, session: &Session, reply: Repl
     let idle = settings
         .map_or_else(Default::default, |settings| settings.timeouts)
         .idle;
-    downstream
-        .watch
-        .set(now, idle, Action::Shutdown(Shutdown::Both));
-    let (sent, buffer) = downstream.stream.write(buffer).await;
+    let (sent, buffer) = downstream.write(buffer, idle).await;
     shard.buffers.give(buffer);
     match sent {
         Ok(()) => session.side.borrow_mut().response_done(),
@@ -184,15 +179,11 @@ pub(crate) async fn refuse(downstream: &Downstream, session: &mut Session, reply
 
 /// Writes bytes to the client within the listener's idle timeout; the buffer returns to the pool.
 pub(crate) async fn write(downstream: &Downstream, buffer: Buffer) -> bool {
-    let now = downstream.shard.deadlines.now();
     let table = downstream.shard.table();
     let port = table.port(downstream.bind);
     let timeouts = port.map_or_else(Default::default, |port| port.settings.timeouts);
     drop(table);
-    downstream
-        .watch
-        .set(now, timeouts.idle, Action::Shutdown(Shutdown::Both));
-    let (sent, buffer) = downstream.stream.write(buffer).await;
+    let (sent, buffer) = downstream.write(buffer, timeouts.idle).await;
     downstream.shard.buffers.give(buffer);
     sent.is_ok()
 }

@@ -61,9 +61,15 @@ impl Stream {
         stream.cancelable_read(buffer, cancelled).await
     }
 
-    /// Sends all that is pending. The bytes stay in the buffer: see [`Buffer::rewind`].
-    pub(crate) async fn write(&self, mut buffer: Buffer) -> (io::Result<()>, Buffer) {
+    /// Sends all that is pending. The bytes stay in the buffer: see [`Buffer::rewind`]. `before_each`
+    /// sets the deadline for what the kernel takes at a time, so that a slow peer isn't a dead one.
+    pub(crate) async fn write(
+        &self,
+        mut buffer: Buffer,
+        before_each: impl Fn(),
+    ) -> (io::Result<()>, Buffer) {
         while !buffer.is_empty() {
+            before_each();
             // SAFETY: as in `read`.
             let stream = unsafe { &mut *self.inner.get() };
             let (result, back) = stream.write(buffer).await;
@@ -158,4 +164,4 @@ impl<F: Future<Output = ()>> Future for Contained<F> {
 }
 
 /// The listening sockets' way to end an accept that waits.
-pub(crate) use monoio::io::{CancelHandle as Cancelled, Canceller as Cancel};
+pub(crate) use monoio::io::Canceller as Cancel;

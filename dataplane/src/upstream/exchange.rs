@@ -120,11 +120,13 @@ async fn send(
     forward: &mut Forward<'_>,
     until: Millis,
 ) -> bool {
-    let now = downstream.shard.deadlines.now();
-    upstream.set_deadline(now, forward.idle(), until);
     forward.out.rewind();
     let out = std::mem::take(&mut forward.out);
-    let (sent, out) = upstream.stream.write(out).await;
+    let alive = || {
+        let now = downstream.shard.deadlines.now();
+        upstream.set_deadline(now, forward.idle(), until);
+    };
+    let (sent, out) = upstream.stream.write(out, alive).await;
     forward.out = out;
     sent.is_ok()
 }
@@ -333,7 +335,8 @@ impl Receiving<'_> {
 
     async fn finally(&mut self, head: &ResponseHead) -> Exchanged {
         self.status = head.status;
-        if self.retry_codes.contains(&head.status) {
+        let is_late = self.downstream.shard.deadlines.now() >= self.until;
+        if self.retry_codes.contains(&head.status) && !is_late {
             return self.set_aside(head);
         }
         let reply = {
@@ -428,13 +431,9 @@ impl Receiving<'_> {
         if out.is_empty() {
             return (true, out);
         }
-        let now = self.downstream.shard.deadlines.now();
         let idle = self.forward.settings.timeouts.idle;
-        self.downstream
-            .watch
-            .set(now, idle, Action::Shutdown(Shutdown::Both));
         self.is_writing.set(true);
-        let (sent, mut out) = self.downstream.stream.write(out).await;
+        let (sent, mut out) = self.downstream.write(out, idle).await;
         self.is_writing.set(false);
         if !self.is_uploading.get() {
             self.downstream.watch.clear();

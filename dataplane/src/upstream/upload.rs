@@ -86,10 +86,12 @@ impl Upload<'_> {
 
     /// False when the backend takes no more: its response, if there is one, tells why.
     async fn write(&self, out: &mut Buffer) -> bool {
-        let now = self.downstream.shard.deadlines.now();
-        self.upstream
-            .set_deadline(now, self.forward.idle(), self.until);
-        let (sent, back) = self.upstream.stream.write(std::mem::take(out)).await;
+        let alive = || {
+            let now = self.downstream.shard.deadlines.now();
+            self.upstream
+                .set_deadline(now, self.forward.idle(), self.until);
+        };
+        let (sent, back) = self.upstream.stream.write(std::mem::take(out), alive).await;
         *out = back;
         out.clear();
         let now = self.downstream.shard.deadlines.now();
