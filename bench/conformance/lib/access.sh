@@ -42,11 +42,11 @@ gateway_account() {
 
 # apply_role FILE puts the roles in force and prints the ServiceAccount to use: SERVICE_ACCOUNT, or the file's first.
 apply_role() {
-  local who=${SERVICE_ACCOUNT:-} accounts='{range .items[?(@.kind=="ServiceAccount")]}{.metadata.namespace}/{.metadata.name}{"\n"}{end}'
+  local who=${SERVICE_ACCOUNT:-} names='jsonpath={.kind} {.metadata.namespace}/{.metadata.name}{"\n"}'
   [ -e "$1" ] || die "no file $1 with a role: say RBAC=path"
   if [ -z "$who" ]; then
-    who=$(inside "$BIN/kubectl" create --dry-run=client --filename "$1" --output json |
-      inside "$BIN/kubectl" create --dry-run=client --filename - --output jsonpath="$accounts" | head -n 1)
+    who=$(inside "$BIN/kubectl" create --dry-run=client --filename "$1" --output "$names" |
+      awk '$1 == "ServiceAccount" && !seen++ { print $2 }')
   fi
   [ -n "$who" ] || die "$1 has no ServiceAccount: say SERVICE_ACCOUNT=namespace/name"
   inside "$BIN/kubectl" create namespace "${who%%/*}" >>"$RUN/access.log" 2>&1 || true

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Fetching and building into the cache folder. All of it comes through the Go module proxy.
 
-# The suite needs a newer Go than Kubernetes; the proxy serves that as a module too.
-SUITE_GO=go1.27.0
+# The suite needs this Go or a newer one; the proxy serves it as a module too.
+LAB_GO=go1.27.0
 ECHO_FROM=sigs.k8s.io/gateway-api/conformance@v1.6.3
 IMAGES=sigs.k8s.io/gateway-api-conformance-images
 
@@ -10,28 +10,24 @@ IMAGES=sigs.k8s.io/gateway-api-conformance-images
 build() (
   [ -z "${1:-}" ] || [ -d "$LAB/gateways/$1" ] || die "no folder gateways/$1"
   mkdir -p "$BIN"
-  export CGO_ENABLED=0 GOWORK=off GOFLAGS="-buildvcs=false -trimpath"
-  build_cluster
+  cd "$LAB" || return
+  export GOTOOLCHAIN=$LAB_GO CGO_ENABLED=0 GOWORK=off GOFLAGS="-buildvcs=false -trimpath '-modfile=$CACHE/lab.mod'"
+  stand_in "$CACHE/images"
+  build_programs
   build_suite
-  if [ -e "$LAB/gateways/${1:-}/build.sh" ]; then CACHE=$CACHE BIN=$BIN bash "$LAB/gateways/$1/build.sh"; fi
+  if [ -e "gateways/${1:-}/build.sh" ]; then bash "gateways/$1/build.sh"; fi
   say "built into $CACHE"
 )
 
-build_cluster() {
-  local program flags
-  cd "$LAB/cluster" || return
-  flags=$(kube_version_flags "$(go list -m -f '{{.Version}}' k8s.io/kubernetes)")
-  compile etcd go.etcd.io/etcd/server/v3
-  for program in kube-apiserver kube-controller-manager kubectl; do
-    compile "$program" "k8s.io/kubernetes/cmd/$program" "$flags"
-  done
-  compile podrunner ./podrunner
-}
-
-# compile NAME PACKAGE [LDFLAGS]
-compile() {
-  say "$1"
-  go build -ldflags="-s -w ${3:-}" -o "$BIN/$1" "$2"
+# One module and one command, so that nothing is compiled twice and both cores have work.
+build_programs() {
+  local kubernetes
+  say "kube-apiserver, kube-controller-manager, kubectl, podrunner, echo server"
+  kubernetes=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
+  go build -ldflags="-s -w $(kube_version_flags "$kubernetes")" -o "$BIN/" \
+    k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kubectl} ./podrunner "$IMAGES/echo-basic"
+  say "etcd"
+  go build -ldflags="-s -w" -o "$BIN/etcd" go.etcd.io/etcd/server/v3
 }
 
 # kube_version_flags v1.2.3 tells the Kubernetes programs which version they are.
@@ -41,32 +37,22 @@ kube_version_flags() {
   echo "-X $p.gitVersion=$1 -X $p.gitMajor=1 -X $p.gitMinor=${minor%%.*}"
 }
 
-# The suite imports a module that the Go proxy knows but doesn't serve. Its packages are the
-# echo server's, which an older release of the suite still holds: a copy of those,
-# under the new name and outside this repository, stands in through a replace line.
 build_suite() {
-  local with
-  export GOTOOLCHAIN=$SUITE_GO
-  cd "$LAB/suite" || return
-  say "echo server and conformance suite"
-  stand_in "$CACHE/images"
-  cp go.mod "$CACHE/suite.mod"
-  cp go.sum "$CACHE/suite.sum"
-  go mod edit -replace="$IMAGES=$CACHE/images" "$CACHE/suite.mod"
-  with=(-modfile="$CACHE/suite.mod" -ldflags="-s -w")
-  go build "${with[@]}" -o "$BIN/echo-basic" "$IMAGES/echo-basic"
-  go test -c "${with[@]}" -o "$BIN/conformance.test" .
-  go run "${with[@]}" ./cmd/features >"$CACHE/features.tsv"
-  cmp -s "$CACHE/features.tsv" "$LAB/features.tsv" || say "features.tsv differs from $CACHE/features.tsv"
+  say "conformance suite"
+  go test -c -ldflags="-s -w" -o "$BIN/conformance.test" ./suite
+  go run ./suite/features >"$CACHE/features.tsv"
+  cmp -s "$CACHE/features.tsv" features.tsv || say "features.tsv differs from $CACHE/features.tsv"
   rm -rf "$CACHE/crd"
-  cp -r --no-preserve=mode "$(go list -modfile="$CACHE/suite.mod" -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd" "$CACHE/crd"
+  cp -r --no-preserve=mode "$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd" "$CACHE/crd"
 }
 
-# stand_in DIR makes the replacement module. Only import lines may change: the same
-# path is also in a serialized descriptor that has its length beside it.
+# stand_in DIR: the suite imports a module that the Go proxy knows but doesn't serve. Its packages are the echo server's,
+# which an older release of the suite still holds: a copy of those, under the new name and outside this repository,
+# stands in through a replace line. Only import lines may change: the same path is also in a serialized descriptor
+# that has its length beside it.
 stand_in() {
   local from
-  from=$(cd / && go mod download -json "$ECHO_FROM" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+  from=$(cd / && GOFLAGS="" go mod download -json "$ECHO_FROM" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
   rm -rf "$1"
   mkdir -p "$1"
   cp -r --no-preserve=mode "$from/echo-basic" "$1/echo-basic"
@@ -75,4 +61,7 @@ stand_in() {
   find "$1" -name '*_test.go' -delete
   find "$1" -name '*.go' -exec \
     sed -Ei "s#^(\t[a-z]+ \")sigs.k8s.io/gateway-api/conformance/echo-basic/#\1$IMAGES/echo-basic/#" {} +
+  cp go.mod "$CACHE/lab.mod"
+  cp go.sum "$CACHE/lab.sum"
+  GOFLAGS="" go mod edit -replace="$IMAGES=$1" "$CACHE/lab.mod"
 }

@@ -38,8 +38,9 @@ make_network() {
 	addr add $POD_BRIDGE_IP/16 dev pods
 	link set pods up
 	route add local $GATEWAY_RANGE dev lo
-	-6 route add local $GATEWAY_RANGE_6 dev lo
+	route add local $GATEWAY_RANGE_6 dev lo
 	END
+  inside bash -c 'echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind' # with IPv6 a local route alone doesn't do
 }
 
 make_credentials() {
