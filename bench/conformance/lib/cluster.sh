@@ -16,15 +16,14 @@ cluster_up() {
   [ "$(id -u)" = 0 ] || die "needs root, for network namespaces"
   [ -x "$BIN/conformance.test" ] || die "not built: run '$0 build' first"
   [ ! -e "/run/netns/$NETNS" ] || die "already up (after an interrupted run: '$0 down' first)"
-  [ -d "$CACHE/crd/$channel" ] || die "no CRDs for CHANNEL=$channel: standard or experimental"
+  [ "$channel" = none ] || [ -d "$CACHE/crd/$channel" ] || die "CHANNEL=$channel: experimental, standard or none"
   rm -rf "$RUN"
   mkdir -p "$RUN/pods"
-  echo "$channel" >"$RUN/channel"
   make_network
   make_credentials
   for component in $COMPONENTS; do component_start "$component"; done
-  install_crds "$channel"
-  say "up after $((SECONDS - began))s, $channel CRDs; start a gateway with '$0 gateway' or '$0 exec'"
+  if [ "$channel" != none ]; then install_crds "$channel"; fi
+  say "up after $((SECONDS - began))s, CRDs: $channel; start a gateway with '$0 gateway' or '$0 exec'"
   echo "$KUBECONFIG"
 }
 
@@ -150,8 +149,11 @@ component_resume() {
   signal CONT "$name"
 }
 
+# install_crds CHANNEL
 install_crds() {
   local files=("$CACHE/crd/$1"/gateway.*.yaml)
+  [ -e "${files[0]}" ] || die "no CRDs of a channel $1: standard or experimental"
+  echo "$1" >"$RUN/channel"
   inside "$BIN/kubectl" apply --server-side "${files[@]/#/--filename=}" >"$RUN/crds.log"
   inside "$BIN/kubectl" wait --for=condition=Established --timeout=60s crd --all >>"$RUN/crds.log"
 }

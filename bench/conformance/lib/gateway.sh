@@ -7,7 +7,10 @@ gateway_start() {
   local name=$1
   [ -e "$LAB/gateways/$name/run.sh" ] || die "no gateways/$name/run.sh"
   alive kube-apiserver || die "not up: run '$0 up' first"
-  if alive "gateway-$name"; then return; fi
+  if alive "gateway-$name"; then
+    say "gateway $name runs since before, as it was started"
+    return
+  fi
   GATEWAY_KUBECONFIG=$(gateway_account)
   export GATEWAY_KUBECONFIG
   start "gateway-$name" bash "$LAB/gateways/$name/run.sh"
