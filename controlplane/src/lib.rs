@@ -2,16 +2,17 @@
 //! says what became of it.
 //!
 //! # The life of a change
-//! - [`watch`]: files (later a cluster) yield batches of objects; [`yaml`] reads their text, with places
+//! - [`watch`]: files or a cluster yield batches of objects; [`yaml`] reads files' text, with places
 //! - [`api`]: the objects' types, with the API's defaults
 //! - [`store`]: the objects that are known now
 //! - [`resolve`]: the addresses of ExternalNames, which enter as an event like the others
+//! - [`lead`]: in a cluster, which of several control planes speaks
 //! - [`reconcile`]: gathers all of it, and decides when there is a new version
 //! - [`translate`]: what shall be in force, and a verdict on each object; pure
 //! - [`push`]: versions go to data planes, acks come back
-//! - [`status`]: what became of each object, in the words of the API
+//! - [`status`]: what became of each object, in the words of the API, and into a cluster
 //!
-//! [`serve`] wires these together; [`admin`] and [`metrics`] let people look inside.
+//! [`serve`] wires these together ([`origin`] what differs between files and a cluster); [`admin`] and [`metrics`] let people look inside.
 //!
 //! Beside the path: [`problem`], what is wrong with what a user wrote; [`validate`], the same from the
 //! command line; [`cli`], the command line itself; [`supervise`], which keeps both processes alive
@@ -23,6 +24,7 @@ pub mod store;
 pub mod watch;
 pub mod yaml;
 
+pub mod lead;
 pub mod push;
 pub mod reconcile;
 pub mod resolve;
@@ -34,6 +36,7 @@ pub mod admin;
 pub mod cli;
 pub mod limits;
 pub mod metrics;
+pub mod origin;
 pub mod problem;
 pub mod supervise;
 pub mod validate;

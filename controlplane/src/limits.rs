@@ -68,3 +68,70 @@ pub const ADMIN_BYTES: usize = 256 << 20;
 
 /// Statuses follow changes after so long, so that a burst of acks costs one pass over all objects.
 pub const REFRESH: Duration = Duration::from_millis(20);
+
+/// How soon a watch that broke is tried again: an API server that restarts is back in seconds.
+pub const WATCH_PAUSE_AT_LEAST: Duration = Duration::from_millis(200);
+
+/// ... and how seldom: an outage of hours must not make a flood, its end be seen soon.
+pub const WATCH_PAUSE_AT_MOST: Duration = Duration::from_secs(5);
+
+/// How long one watch request lasts, in seconds. A server that vanishes without a word is noticed
+/// then at the latest; the request after it goes on where it ended.
+pub const WATCH_SECONDS: u32 = 120;
+
+/// Words from watches that wait to be gathered: more make the watches wait.
+pub const WATCH_MESSAGES: usize = 1024;
+
+/// A kind that the cluster had and doesn't have any more is believed gone after so long.
+pub const ABSENCE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Secrets and ConfigMaps that are watched one by one, with a connection each: as many as a Gateway
+/// has listeners, for a hundred Gateways, would be unusual.
+pub const REFERENCED_WATCHES: usize = 1000;
+
+/// How long connecting to the API server may take: it is near, and the next attempt comes soon.
+pub const API_CONNECT: Duration = Duration::from_secs(5);
+
+/// Status writes on their way at once: an API server takes some hundred a second on each core.
+pub const STATUS_IN_FLIGHT: usize = 16;
+
+/// Status writes at once, before the rate counts: a thousand routes that were applied together ...
+pub const STATUS_BURST: u32 = 1000;
+
+/// ... and one for each of these from then on, so that an API server isn't kept busy by us alone.
+pub const STATUS_INTERVAL: Duration = Duration::from_millis(2);
+
+/// Between two writes of one object's status: a Gateway counts its routes while they come.
+pub const STATUS_DISTANCE: Duration = Duration::from_millis(100);
+
+/// How soon a status write that failed is tried again, ...
+pub const STATUS_PAUSE_AT_LEAST: Duration = Duration::from_millis(200);
+
+/// ... and how seldom.
+pub const STATUS_PAUSE_AT_MOST: Duration = Duration::from_secs(10);
+
+/// How long one write may take: one that hangs must not hold the others up.
+pub const API_CALL: Duration = Duration::from_secs(10);
+
+/// A leader that is silent for so long has lost its Lease: with a turn and a write of the next leader
+/// that is within 15 s.
+pub const LEASE_DURATION: Duration = Duration::from_secs(8);
+
+/// A leader that couldn't renew for so long stops to write: some time before others may take over.
+pub const LEASE_DEADLINE: Duration = Duration::from_secs(6);
+
+/// Between two looks at the Lease; shorter by up to a half, by chance.
+pub const LEASE_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long one look at the Lease, with its write, may take.
+pub const LEASE_CALL: Duration = Duration::from_secs(3);
+
+/// Statuses of Gateways wait so long for a data plane after this process began to lead: else they
+/// would say for a moment that there is none.
+pub const FIRST_DATA_PLANE: Duration = Duration::from_secs(3);
+
+/// Objects that one answer of the API server has at most, where they are read once.
+pub const LIST_PAGE: u32 = 500;
+
+/// Gateways that get an Event when a data plane lags: the others' are equal.
+pub const NOTICES: usize = 100;

@@ -2,6 +2,7 @@
 //! library.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -12,13 +13,15 @@ use ringgate_controlplane::admin::client;
 use ringgate_controlplane::cli::places::{Surroundings, make_private};
 use ringgate_controlplane::cli::run::{self, Places};
 use ringgate_controlplane::cli::{
-    self, Cli, ConfigVerb, ControlPlaneVerb, DataPlaneVerb, LogArgs, LogFormat, Output, RunArgs,
-    StatusArgs, ValidateArgs, Verb,
+    self, Cli, ConfigVerb, ControlPlaneVerb, DataPlaneVerb, LogArgs, LogFormat, OriginMissing,
+    Output, RunArgs, StatusArgs, ValidateArgs, Verb,
 };
+use ringgate_controlplane::origin::Origin;
 use ringgate_controlplane::serve::{Config, ControlPlane};
 use ringgate_controlplane::status::report::Report;
 use ringgate_controlplane::supervise::{SuperviseError, supervise};
 use ringgate_controlplane::translate::Options;
+use ringgate_controlplane::watch::kube::{Cluster, connect};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -38,7 +41,12 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if this fails.
             let _ = writeln!(io::stderr(), "ringgate: {error:#}");
-            ExitCode::from(NOT_FINE)
+            let code = if error.is::<OriginMissing>() {
+                USAGE
+            } else {
+                NOT_FINE
+            };
+            ExitCode::from(code)
         }
     }
 }
@@ -82,7 +90,9 @@ fn on_runtime(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> 
 }
 
 fn start_log(log: &LogArgs) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.log_level)
+    // The client of the API server tells its errors to us, who log them once.
+    let levels = format!("kube_client=error,kube_runtime=error,{}", log.log_level);
+    let filter = EnvFilter::try_new(levels)
         .with_context(|| format!("--log-level {:?} is no level and no filter", log.log_level))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -102,12 +112,14 @@ fn print(bytes: &[u8]) -> Result<()> {
 }
 
 async fn run_all(args: RunArgs, log: &LogArgs) -> Result<ExitCode> {
+    args.control.origin()?;
     let places = Places::prepare(&args, &Surroundings::of_this_process())?;
     let ours = std::env::current_exe().context("can't tell where this program lies")?;
     let programs = run::programs(&args, log, &places, &ours);
     let admin = args.control.controller_admin;
+    let what = run::what_is_served(&args.control);
     let greeting = tokio::spawn(async move {
-        if let Some(text) = run::greeting(&args.control.dir, admin).await {
+        if let Some(text) = run::greeting(&what, admin).await {
             let _ = print(format!("{text}\n").as_bytes());
         }
     });
@@ -126,9 +138,12 @@ fn exit_code_of(outcome: Result<(), SuperviseError>) -> Result<ExitCode> {
 
 async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
     let args = verb.control;
+    let origin = args.origin()?;
+    let cluster = matches!(origin, Origin::Cluster(_));
     let config = Config {
         socket: socket_of(args.socket)?,
-        roots: vec![args.dir],
+        origin,
+        lease: args.lease,
         options: Options {
             classes: args
                 .gateway_classes
@@ -136,7 +151,7 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
                 .map(|name| name.as_str().into())
                 .collect(),
             echo: args.echo,
-            cluster: false,
+            cluster,
         },
         admin: args.controller_admin,
     };
@@ -205,17 +220,26 @@ fn validate(args: &ValidateArgs) -> Result<ExitCode> {
 }
 
 async fn status(args: StatusArgs) -> Result<ExitCode> {
-    let body = client::get(args.controller_admin, "/status")
-        .await
-        .context("can't ask the control plane (is it running? is --controller-admin right?)")?;
-    let report: Report = serde_json::from_slice(&body)
-        .context("the control plane's answer isn't of this version")?;
+    let report = match &args.kubeconfig {
+        Some(path) => {
+            let client = connect(&Cluster::Kubeconfig(path.clone())).await?;
+            ringgate_controlplane::status::cluster::report(&client).await?
+        }
+        None => ask(args.controller_admin).await?,
+    };
     match args.output {
         Output::Table => print(cli::status::table(&report).as_bytes())?,
         Output::Json => print(format!("{}\n", serde_json::to_string_pretty(&report)?).as_bytes())?,
         Output::Yaml => print(serde_saphyr::to_string(&report)?.as_bytes())?,
     }
     Ok(code_of(report.is_fine()))
+}
+
+async fn ask(admin: SocketAddr) -> Result<Report> {
+    let body = client::get(admin, "/status")
+        .await
+        .context("can't ask the control plane (is it running? is --controller-admin right?)")?;
+    serde_json::from_slice(&body).context("the control plane's answer isn't of this version")
 }
 
 fn code_of(is_fine: bool) -> ExitCode {

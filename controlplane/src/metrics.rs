@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use ringgate_core::ir::{Kind, Version};
 
+use crate::api::ObjectKind;
 use crate::problem::Severity;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,6 +30,12 @@ struct SeverityLabel {
     severity: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
 /// Counters and gauges, and the registry that prints them. Clones share the values.
 pub struct Metrics {
     registry: Registry,
@@ -42,6 +49,12 @@ pub struct Metrics {
     pushed: Counter,
     term: Gauge,
     sequence: Gauge,
+    status_writes: Family<WriteLabels, Counter>,
+    status_waiting: Gauge,
+    watched: Family<KindLabel, Gauge>,
+    watch_errors: Family<KindLabel, Counter>,
+    last_event: Gauge<f64, AtomicU64>,
+    leading: Gauge,
 }
 
 impl fmt::Debug for Metrics {
@@ -66,6 +79,12 @@ impl Default for Metrics {
             pushed: Counter::default(),
             term: Gauge::default(),
             sequence: Gauge::default(),
+            status_writes: Family::default(),
+            status_waiting: Gauge::default(),
+            watched: Family::default(),
+            watch_errors: Family::default(),
+            last_event: Gauge::default(),
+            leading: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -121,6 +140,42 @@ impl Metrics {
             "Sequence of the wanted version",
             self.sequence.clone(),
         );
+        self.register_cluster();
+    }
+
+    fn register_cluster(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "watched_objects",
+            "Objects of a cluster that are known",
+            self.watched.clone(),
+        );
+        registry.register(
+            "watch_errors",
+            "Attempts to list or watch that failed",
+            self.watch_errors.clone(),
+        );
+        registry.register_with_unit(
+            "watch_last_event_timestamp",
+            "When the API server told of a change last, since 1970",
+            Unit::Seconds,
+            self.last_event.clone(),
+        );
+        registry.register(
+            "leading",
+            "1 if this control plane holds the Lease",
+            self.leading.clone(),
+        );
+        registry.register(
+            "status_writes",
+            "Attempts to write an object's status into the cluster",
+            self.status_writes.clone(),
+        );
+        registry.register(
+            "status_waiting",
+            "Objects whose status is to be compared or written",
+            self.status_waiting.clone(),
+        );
     }
 
     pub fn reloaded(&self, success: bool, now: SystemTime) {
@@ -171,6 +226,36 @@ impl Metrics {
         };
         let gauge = self.problems.get_or_create(&SeverityLabel { severity });
         gauge.set(number(count as u64));
+    }
+
+    pub fn set_watched(&self, kind: ObjectKind, count: usize) {
+        let kind = kind.as_str();
+        let gauge = self.watched.get_or_create(&KindLabel { kind });
+        gauge.set(number(count as u64));
+    }
+
+    pub fn watch_failed(&self, kind: ObjectKind) {
+        let kind = kind.as_str();
+        self.watch_errors.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    pub fn heard(&self, now: SystemTime) {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last_event.set(since.as_secs_f64());
+    }
+
+    pub fn set_leading(&self, leading: bool) {
+        self.leading.set(leading.into());
+    }
+
+    pub fn status_written(&self, kind: ObjectKind, outcome: &'static str) {
+        let kind = kind.as_str();
+        let labels = WriteLabels { kind, outcome };
+        self.status_writes.get_or_create(&labels).inc();
+    }
+
+    pub fn set_status_waiting(&self, count: usize) {
+        self.status_waiting.set(number(count as u64));
     }
 
     /// The text that a scrape gets.

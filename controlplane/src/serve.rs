@@ -16,21 +16,22 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::admin::{self, AdminError, AskReport};
-use crate::limits::{GATHER, PEER_EVENTS, REFRESH};
+use crate::lead::{Leadership, LeaseName};
+use crate::limits::{FIRST_DATA_PLANE, GATHER, PEER_EVENTS, REFRESH};
 use crate::metrics::Metrics;
-use crate::push::server::{self, PeerEvent, ServerError, Socket};
+use crate::origin::{Feedback, Input, Opened, Origin, OriginError, Started};
+use crate::push::server::{self, Leader, PeerEvent, ServerError, Socket};
 use crate::push::wanted::Wanted;
 use crate::reconcile::{Next, Reconciler};
 use crate::resolve;
 use crate::translate::{Options, ResolvedNames};
-use crate::watch::Batch;
-use crate::watch::file::{FileWatch, WatchError};
 
 /// What a control plane is started with.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Folders or files.
-    pub roots: Vec<PathBuf>,
+    pub origin: Origin,
+    /// In a cluster; none is the one called `ringgate`.
+    pub lease: Option<LeaseName>,
     pub options: Options,
     pub socket: PathBuf,
     pub admin: SocketAddr,
@@ -43,8 +44,8 @@ pub enum ServeError {
     #[error(transparent)]
     Push(#[from] ServerError),
     #[error(transparent)]
-    Watch(#[from] WatchError),
-    #[error("watching files ended unexpectedly")]
+    Origin(#[from] OriginError),
+    #[error("watching ended unexpectedly")]
     WatchEnded,
 }
 
@@ -54,8 +55,8 @@ pub struct ControlPlane {
     admin: TcpListener,
     socket: Socket,
     options: Options,
-    _watch: FileWatch,
-    batches: mpsc::Receiver<Batch>,
+    origin: Opened,
+    lease: Option<LeaseName>,
 }
 
 impl ControlPlane {
@@ -64,13 +65,13 @@ impl ControlPlane {
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
         let admin = admin::bind(config.admin).await?;
         let socket = Socket::bind(&config.socket).await?;
-        let (watch, batches) = FileWatch::start(config.roots)?;
+        let origin = config.origin.open().await?;
         Ok(Self {
             admin,
             socket,
             options: config.options,
-            _watch: watch,
-            batches,
+            origin,
+            lease: config.lease,
         })
     }
 
@@ -89,6 +90,8 @@ impl ControlPlane {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let metrics = Arc::new(Metrics::default());
         let (wanted, wanted_seen) = watch::channel(None);
+        let (ready, ready_seen) = watch::channel(false);
+        let (leader, leader_seen) = watch::channel(None);
         let (reports, asks) = mpsc::channel(16);
         let (peer_events, events) = mpsc::channel(PEER_EVENTS);
         let (goodbye, leave) = oneshot::channel::<()>();
@@ -96,25 +99,32 @@ impl ControlPlane {
         let sources = admin::Sources {
             metrics: metrics.clone(),
             reports,
-            wanted: wanted_seen.clone(),
+            ready: ready_seen,
         };
         let admin = tokio::spawn(admin::serve(self.admin, sources));
         // Resolves when `goodbye` is dropped.
         let left = async { drop(leave.await) };
-        let push = server::serve(self.socket, wanted_seen, peer_events, left);
+        let push = server::serve(self.socket, wanted_seen, leader_seen, peer_events, left);
         let mut push = tokio::spawn(push);
         let (external, names, resolver) = start_resolver();
+        let Started { input, cluster } = self.origin.start(self.lease, &metrics);
+        let (feedback, seat) = cluster.unzip();
+        // In a cluster the Lease says it.
+        let term = feedback.is_none().then(term);
         let channels = Channels {
-            batches: self.batches,
+            input,
             names,
             events,
             asks,
             external,
             wanted,
+            ready,
+            leader,
+            feedback,
         };
-        let reconciler = Reconciler::new(self.options, term(), metrics);
+        let reconciler = Reconciler::new(self.options, term, metrics.clone());
         let outcome = tokio::select! {
-            outcome = Loop::new(reconciler, channels).run() => outcome,
+            outcome = Loop::new(reconciler, channels, metrics).run() => outcome,
             ended = &mut push => return ended.map_or(Ok(()), |served| Ok(served?)),
             () = stop => Ok(()),
         };
@@ -125,6 +135,9 @@ impl ControlPlane {
         match tokio::time::timeout(GOODBYE, push).await {
             Ok(Ok(served)) => served?,
             Ok(Err(_)) | Err(_) => warn!("data planes' streams didn't end in time"),
+        }
+        if let Some(seat) = seat {
+            seat.resign().await;
         }
         outcome
     }
@@ -161,17 +174,36 @@ fn start_resolver() -> (External, Names, JoinHandle<()>) {
 }
 
 struct Channels {
-    batches: mpsc::Receiver<Batch>,
+    input: Input,
     names: Names,
     events: mpsc::Receiver<PeerEvent>,
     asks: mpsc::Receiver<AskReport>,
     external: External,
     wanted: watch::Sender<Option<Arc<Wanted>>>,
+    ready: watch::Sender<bool>,
+    leader: watch::Sender<Leader>,
+    /// None: files don't hear back, and nobody else leads.
+    feedback: Option<Feedback>,
+}
+
+/// Resolves when it is another who leads, or the term is another.
+async fn leadership_changed(feedback: &mut Option<Feedback>) -> Leadership {
+    if let Some(Feedback { leadership, .. }) = feedback
+        && leadership.changed().await.is_ok()
+    {
+        return leadership.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
 
 struct Loop {
     reconciler: Reconciler,
+    metrics: Arc<Metrics>,
     channels: Channels,
+    /// Whether data planes are told what is wanted: always where there is no Lease.
+    leading: bool,
+    /// Statuses are written from then on, or as soon as a data plane says what it has.
+    write_at: Option<Instant>,
     /// When what was gathered is translated.
     reconcile_at: Option<Instant>,
     /// When statuses are brought up to date.
@@ -179,10 +211,15 @@ struct Loop {
 }
 
 impl Loop {
-    fn new(reconciler: Reconciler, channels: Channels) -> Self {
+    fn new(reconciler: Reconciler, channels: Channels, metrics: Arc<Metrics>) -> Self {
+        let leading = channels.feedback.is_none();
+        metrics.set_leading(leading);
         Self {
             reconciler,
+            metrics,
             channels,
+            leading,
+            write_at: None,
             reconcile_at: None,
             refresh_at: None,
         }
@@ -196,9 +233,14 @@ impl Loop {
                 biased;
                 () = at(self.reconcile_at) => self.reconcile(),
                 () = at(self.refresh_at) => self.refresh(),
+                () = at(self.write_at) => self.let_write(true),
+                leadership = leadership_changed(&mut channels.feedback) => self.take_leadership(leadership),
                 Some(ask) = channels.asks.recv() => self.report(ask),
                 Some(event) = channels.events.recv() => {
                     let next = self.reconciler.take_peer_event(event, Instant::now());
+                    if let Some(feedback) = &channels.feedback {
+                        feedback.need_term(self.reconciler.needed_term());
+                    }
                     self.plan(next);
                 }
                 Ok(()) = channels.names.changed() => {
@@ -206,7 +248,7 @@ impl Loop {
                     let next = self.reconciler.take_names(names);
                     self.plan(next);
                 }
-                batch = channels.batches.recv() => {
+                batch = channels.input.batches.recv() => {
                     let batch = batch.ok_or(ServeError::WatchEnded)?;
                     let next = self.reconciler.take_batch(batch, SystemTime::now());
                     self.plan(next);
@@ -232,8 +274,14 @@ impl Loop {
     fn reconcile(&mut self) {
         self.reconcile_at = None;
         if let Some(wanted) = self.reconciler.reconcile() {
-            info!(version = %wanted.version, objects = wanted.len(), "a new version is wanted");
-            self.channels.wanted.send_replace(Some(wanted));
+            self.channels.ready.send_replace(true);
+            if self.leading {
+                info!(version = %wanted.version, objects = wanted.len(), "a new version is wanted");
+                self.channels.wanted.send_replace(Some(wanted));
+            }
+        }
+        if let Some(feedback) = &self.channels.feedback {
+            feedback.refer_to(self.reconciler.references());
         }
         let names = self.reconciler.external_names();
         self.channels.external.send_if_modified(|external| {
@@ -248,8 +296,53 @@ impl Loop {
 
     fn refresh(&mut self) {
         let now = Instant::now();
-        self.reconciler.refresh(now, SystemTime::now());
+        let changes = self.reconciler.refresh(now, SystemTime::now());
+        if let (Some(feedback), Some(changes)) = (&self.channels.feedback, changes) {
+            feedback.post(changes);
+            feedback.notice(self.reconciler.notices(now));
+        }
+        if self.write_at.is_some() && self.reconciler.has_ack() {
+            self.let_write(true);
+        }
         self.refresh_at = self.reconciler.next_refresh(now);
+    }
+
+    /// Who doesn't lead keeps everything warm, and keeps it to itself.
+    fn take_leadership(&mut self, leadership: Leadership) {
+        match leadership {
+            Leadership::Ours { term } => {
+                self.set_leading(true);
+                self.channels.leader.send_replace(None);
+                let next = self.reconciler.take_term(term);
+                self.plan(next);
+                self.write_at = Some(Instant::now() + FIRST_DATA_PLANE);
+            }
+            // What is in force stays so: nobody is known who would say otherwise.
+            Leadership::Unsure { .. } => self.let_write(false),
+            Leadership::Unknown => self.stand_by(None),
+            Leadership::Other { holder } => self.stand_by(Some(holder.into())),
+        }
+    }
+
+    fn set_leading(&mut self, leading: bool) {
+        self.leading = leading;
+        self.metrics.set_leading(leading);
+    }
+
+    fn stand_by(&mut self, leader: Leader) {
+        self.set_leading(false);
+        self.let_write(false);
+        self.channels.wanted.send_replace(None);
+        self.channels.leader.send_replace(leader);
+    }
+
+    /// Not before data planes had the time to say what they have: who begins to lead would else write
+    /// of every Gateway that nobody serves it.
+    fn let_write(&mut self, may_write: bool) {
+        self.write_at = None;
+        if let Some(feedback) = &self.channels.feedback {
+            feedback.let_write(may_write);
+        }
     }
 
     fn report(&mut self, ask: AskReport) {

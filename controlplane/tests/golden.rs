@@ -24,10 +24,12 @@ use ringgate_controlplane::status::report::Report;
 use ringgate_controlplane::status::{self, condition::Condition};
 use ringgate_controlplane::store::Resources;
 use ringgate_controlplane::translate::{
-    Inputs, Options, ResolvedNames, Translation, Translator, translate,
+    AssignedAddresses, Inputs, Options, ResolvedNames, Translation, Translator, translate,
 };
 use ringgate_controlplane::watch::{Batch, Event};
-use ringgate_core::ir::{BackendSettings, Id, ListenerSettings, Object as IrObject, Version};
+use ringgate_core::ir::{
+    BackendSettings, Id, ListenerSettings, Object as IrObject, ObjectName, Version,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -36,9 +38,11 @@ struct Case {
     documents: Vec<Object>,
     options: Options,
     names: ResolvedNames,
+    addresses: AssignedAddresses,
 }
 
-/// `kind: Options` in an input: the command line, and what names resolve to.
+/// `kind: Options` in an input: the command line, whether the objects are a cluster's, what names
+/// resolve to, and the addresses of Gateways (by `namespace/name`).
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct OptionsDocument {
@@ -46,6 +50,7 @@ struct OptionsDocument {
     echo: bool,
     cluster: bool,
     names: BTreeMap<Arc<str>, Vec<std::net::IpAddr>>,
+    addresses: BTreeMap<String, Vec<std::net::IpAddr>>,
 }
 
 impl Case {
@@ -55,6 +60,7 @@ impl Case {
             documents: Vec::new(),
             options: Options::default(),
             names: ResolvedNames::new(),
+            addresses: AssignedAddresses::new(),
         };
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -64,6 +70,13 @@ impl Case {
                 case.options.classes = options.gateway_classes.into_iter().collect();
                 case.options.echo = options.echo;
                 case.options.cluster = options.cluster;
+                let addresses = options.addresses.into_iter();
+                case.addresses = addresses
+                    .filter_map(|(name, all)| {
+                        let (namespace, name) = name.split_once('/')?;
+                        Some((ObjectName::new(namespace, name), all))
+                    })
+                    .collect();
                 let names = options.names.into_iter();
                 case.names = names.map(|(name, all)| (name, all.into())).collect();
             } else {
@@ -83,6 +96,7 @@ impl Case {
         Inputs {
             resources,
             names: &self.names,
+            addresses: &self.addresses,
             options: &self.options,
         }
     }

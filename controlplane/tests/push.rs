@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use ringgate_controlplane::admin::client;
+use ringgate_controlplane::origin::Origin;
 use ringgate_controlplane::push::service::snapshots_client::SnapshotsClient;
 use ringgate_controlplane::serve::{Config, ControlPlane, ServeError};
 use ringgate_controlplane::status::condition::Condition;
@@ -106,7 +107,8 @@ impl Site {
 
 fn config(temp: &Path) -> Config {
     Config {
-        roots: vec![temp.join("site")],
+        origin: Origin::Files(vec![temp.join("site")]),
+        lease: None,
         options: Options::default(),
         socket: temp.join("control.sock"),
         admin: "127.0.0.1:0".parse().unwrap(),

@@ -89,7 +89,7 @@ fn say(session: &mut Session, message: Message) {
 /// Prints where the time goes: run it with `--nocapture`, optimised.
 #[test]
 fn one_edit_among_ten_thousand_routes_sends_one_small_object() {
-    let mut reconciler = Reconciler::new(Options::default(), 1, Arc::new(Metrics::default()));
+    let mut reconciler = Reconciler::new(Options::default(), Some(1), Arc::new(Metrics::default()));
     let mut session = Session::default();
     say(&mut session, Message::Hello(proto::Hello::default()));
 

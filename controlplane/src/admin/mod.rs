@@ -15,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::metrics::Metrics;
-use crate::push::wanted::Wanted;
 use crate::status::report::Report;
 
 #[derive(Debug, Error)]
@@ -35,7 +34,7 @@ pub type AskReport = oneshot::Sender<Report>;
 pub struct Sources {
     pub metrics: Arc<Metrics>,
     pub reports: mpsc::Sender<AskReport>,
-    pub wanted: watch::Receiver<Option<Arc<Wanted>>>,
+    pub ready: watch::Receiver<bool>,
 }
 
 /// # Errors
@@ -58,9 +57,9 @@ pub async fn serve(listener: TcpListener, sources: Sources) {
     let _ = axum::serve(listener, router).await;
 }
 
-/// Ready once there is something that data planes shall put in force.
+/// Ready once it is known what data planes shall put in force, whoever tells them.
 async fn readyz(State(sources): State<Sources>) -> (StatusCode, &'static str) {
-    if sources.wanted.borrow().is_some() {
+    if *sources.ready.borrow() {
         (StatusCode::OK, "ok\n")
     } else {
         let text = "nothing has been read yet\n";

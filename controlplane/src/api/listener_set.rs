@@ -1,10 +1,13 @@
 //! ListenerSet (Gateway API v1.7.0): listeners that are added to a Gateway from elsewhere (GEP-1713).
 
+use std::sync::Arc;
+
+use ringgate_core::ir::ObjectName;
 use serde::Deserialize;
 
 use super::gateway::Listener;
 use super::meta::ObjectMeta;
-use super::reference::{gateway_group, gateway_kind};
+use super::reference::{GATEWAY_GROUP, gateway_group, gateway_kind};
 use super::text::{Group, KindName, NamespaceName, RefName};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -31,4 +34,19 @@ pub struct ParentGatewayReference {
     /// None: the set's own.
     pub namespace: Option<NamespaceName>,
     pub name: RefName,
+}
+
+impl ParentGatewayReference {
+    /// The name of the Gateway, for a set in `namespace`; None: it is none.
+    #[must_use]
+    pub fn gateway(&self, namespace: &Arc<str>) -> Option<ObjectName> {
+        let is_gateway = self.group == *GATEWAY_GROUP && self.kind == *"Gateway";
+        is_gateway.then(|| ObjectName {
+            namespace: self
+                .namespace
+                .as_ref()
+                .map_or_else(|| namespace.clone(), |one| one.shared()),
+            name: self.name.shared(),
+        })
+    }
 }

@@ -10,6 +10,7 @@ pub mod document;
 pub mod gateway;
 pub mod http_filter;
 pub mod http_route;
+pub mod json;
 pub mod listener_set;
 pub mod meta;
 mod object;

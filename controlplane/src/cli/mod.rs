@@ -12,13 +12,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use thiserror::Error;
+
+use crate::api::CONTROLLER_NAME;
+use crate::lead::LeaseName;
+use crate::origin::Origin;
+use crate::watch::kube::Cluster;
 
 /// Everything that `ringgate` takes.
 #[derive(Debug, Parser)]
 #[command(
     name = "ringgate",
     version,
-    about = "An edge gateway: Kubernetes Gateway API from a folder of YAML",
+    about = "An edge gateway: Kubernetes Gateway API, from a cluster or a folder of YAML",
     after_help = EXIT_CODES,
     propagate_version = false
 )]
@@ -63,9 +69,9 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Serve what DIR says: starts a control plane and a data plane, and keeps them alive
+    /// Serve what DIR or a cluster says: starts a control plane and a data plane, and keeps them alive
     Run(RunArgs),
-    /// Only the control plane: watches DIR and tells data planes what shall be in force
+    /// Only the control plane: watches DIR or a cluster and tells data planes what shall be in force
     Controlplane(ControlPlaneVerb),
     /// Only a data plane: carries the traffic (flags: `ringgate dataplane --help`)
     #[command(disable_help_flag = true)]
@@ -103,14 +109,25 @@ pub struct ControlPlaneVerb {
 /// What steers a control plane.
 #[derive(Clone, Debug, Args)]
 pub struct ControlPlaneArgs {
-    /// A folder (with its sub-folders) of Kubernetes YAML, or one file
-    pub dir: PathBuf,
-    /// Serve Gateways of this class too, whether or not DIR has the GatewayClass (repeatable)
+    /// A folder (with its sub-folders) of Kubernetes YAML, or one file. Without it a cluster is
+    /// watched: the one of --kubeconfig, else the one whose Pod this runs in
+    #[arg(conflicts_with = "kubeconfig")]
+    pub dir: Option<PathBuf>,
+    /// Watch the cluster that this kubeconfig names (its current context), and write statuses there
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The Lease that says who leads, where several control planes watch one cluster [default:
+    /// `ringgate` in the namespace of the kubeconfig's context or of the Pod]
+    #[arg(long, value_name = "NAMESPACE/NAME", env = "RINGGATE_LEASE", value_parser = lease_name)]
+    pub lease: Option<LeaseName>,
+    /// Serve Gateways of this class too, whether or not DIR has the GatewayClass (repeatable); in a
+    /// cluster the GatewayClass itself must name the controller `ringgate.io/gateway-controller`
     #[arg(
         long = "gateway-class",
         value_name = "NAME",
         env = "RINGGATE_GATEWAY_CLASS",
-        value_delimiter = ','
+        value_delimiter = ',',
+        conflicts_with = "kubeconfig"
     )]
     pub gateway_classes: Vec<String>,
     /// Answer for Services without endpoints with a built-in echo backend
@@ -221,6 +238,9 @@ pub struct StatusArgs {
         default_value = DEFAULT_CONTROLLER_ADMIN
     )]
     pub controller_admin: SocketAddr,
+    /// Ask the cluster that this kubeconfig names instead: what the statuses there say
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
     /// How it is printed
     #[arg(short, long, default_value = "table")]
     pub output: Output,
@@ -243,6 +263,25 @@ pub enum ConfigVerb {
     },
 }
 
+fn lease_name(text: &str) -> Result<LeaseName, &'static str> {
+    let (namespace, name) = text.split_once('/').ok_or("write NAMESPACE/NAME")?;
+    Ok(LeaseName {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    })
+}
+
+/// Why it can't be told where objects shall come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum OriginMissing {
+    #[error("what shall be served? give a DIR, or --kubeconfig FILE")]
+    Nothing,
+    #[error(
+        "--gateway-class can't claim a class in a cluster: let the GatewayClass name the controller {CONTROLLER_NAME}"
+    )]
+    Class,
+}
+
 impl ControlPlaneArgs {
     /// The arguments of `ringgate controlplane` that say the same.
     #[must_use]
@@ -256,8 +295,30 @@ impl ControlPlaneArgs {
         }
         arguments.push("--controller-admin".into());
         arguments.push(self.controller_admin.to_string().into());
-        arguments.extend(["--".into(), self.dir.clone().into()]);
+        if let Some(LeaseName { namespace, name }) = &self.lease {
+            arguments.extend(["--lease".into(), format!("{namespace}/{name}").into()]);
+        }
+        if let Some(kubeconfig) = &self.kubeconfig {
+            arguments.extend(["--kubeconfig".into(), kubeconfig.into()]);
+        }
+        if let Some(dir) = &self.dir {
+            arguments.extend(["--".into(), dir.into()]);
+        }
         arguments
+    }
+
+    /// Where the objects come from.
+    ///
+    /// # Errors
+    /// When nothing says it, or what is said makes no sense there.
+    pub fn origin(&self) -> Result<Origin, OriginMissing> {
+        match (&self.dir, &self.kubeconfig) {
+            (Some(dir), _) => Ok(Origin::Files(vec![dir.clone()])),
+            (None, _) if !self.gateway_classes.is_empty() => Err(OriginMissing::Class),
+            (None, Some(path)) => Ok(Origin::Cluster(Cluster::Kubeconfig(path.clone()))),
+            (None, None) if Cluster::is_pod() => Ok(Origin::Cluster(Cluster::Pod)),
+            (None, None) => Err(OriginMissing::Nothing),
+        }
     }
 }
 
@@ -327,7 +388,7 @@ mod tests {
         };
         assert_eq!(verb.control.gateway_classes, ["cilium", "nginx"]);
         assert_eq!(verb.control.socket.as_deref(), Some(Path::new("/s")));
-        assert_eq!(verb.control.dir, Path::new("site"));
+        assert_eq!(verb.control.dir.as_deref(), Some(Path::new("site")));
         assert_eq!(verb.control.controller_admin.port(), 1);
         assert!(verb.control.echo);
     }

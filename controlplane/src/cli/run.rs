@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::places::{PlaceError, Surroundings, make_private, private_name};
-use super::{LogArgs, LogFormat, RunArgs};
+use super::{ControlPlaneArgs, LogArgs, LogFormat, RunArgs};
 use crate::admin::client;
 use crate::status::report::Report;
 use crate::supervise::Program;
@@ -27,12 +27,15 @@ pub struct Places {
 }
 
 impl Places {
-    /// As the command line says, else private to DIR; the folders are made.
+    /// As the command line says, else private to DIR or the kubeconfig; the folders are made.
     ///
     /// # Errors
-    /// When DIR isn't there, or a folder can't be made.
+    /// When DIR or the kubeconfig isn't there, or a folder can't be made.
     pub fn prepare(run: &RunArgs, surroundings: &Surroundings) -> Result<Self, PlaceError> {
-        let own = private_name(&run.control.dir)?;
+        let own = match (&run.control.dir, &run.control.kubeconfig) {
+            (Some(path), _) | (None, Some(path)) => private_name(path)?,
+            (None, None) => "run-pod".to_owned(),
+        };
         let socket = match &run.control.socket {
             Some(socket) => socket.clone(),
             None => {
@@ -91,17 +94,27 @@ fn log_environment(log: &LogArgs) -> Vec<(&'static str, OsString)> {
     ]
 }
 
+/// As the greeting names it.
+#[must_use]
+pub fn what_is_served(control: &ControlPlaneArgs) -> String {
+    match (&control.dir, &control.kubeconfig) {
+        (Some(dir), _) => dir.display().to_string(),
+        (None, Some(path)) => format!("the cluster of {}", path.display()),
+        (None, None) => "the cluster of this Pod".to_owned(),
+    }
+}
+
 /// How often it is asked whether all is ready, and for how long.
 const POLL: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until a data plane has put a version in force; then tells what is served. `None` when that
 /// doesn't come to pass: the processes' own logs say why.
-pub async fn greeting(dir: &Path, admin: SocketAddr) -> Option<String> {
+pub async fn greeting(what: &str, admin: SocketAddr) -> Option<String> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if let Some(report) = ready_report(admin).await {
-            return Some(greet(dir, admin, &report));
+            return Some(greet(what, admin, &report));
         }
         tokio::time::sleep(POLL).await;
     }
@@ -116,8 +129,8 @@ async fn ready_report(admin: SocketAddr) -> Option<Report> {
     is_ready.then_some(report)
 }
 
-fn greet(dir: &Path, admin: SocketAddr, report: &Report) -> String {
-    let mut lines = vec![format!("Ringgate serves {}:", dir.display())];
+fn greet(what: &str, admin: SocketAddr, report: &Report) -> String {
+    let mut lines = vec![format!("Ringgate serves {what}:")];
     for gateway in &report.gateways {
         for listener in &gateway.listeners {
             let programmed = listener.conditions.iter();
@@ -146,10 +159,7 @@ fn greet(dir: &Path, admin: SocketAddr, report: &Report) -> String {
         }
     }
     if lines.len() == 1 {
-        lines = vec![format!(
-            "Ringgate found no listener to serve in {}",
-            dir.display()
-        )];
+        lines = vec![format!("Ringgate found no listener to serve in {what}")];
     }
     if !report.is_fine() {
         let command = "ringgate status --controller-admin";

@@ -17,12 +17,16 @@ pub fn table(report: &Report) -> String {
 
 fn write_all(out: &mut String, report: &Report) {
     let version = report.version.as_deref().unwrap_or("none yet");
-    line(out, &format!("{}, version {version}", report.software));
+    if !report.from_cluster {
+        line(out, &format!("{}, version {version}", report.software));
+    }
     line(out, "");
     listeners(out, report);
     not_fine(out, report);
     problems(out, &report.problems);
-    data_planes(out, &report.data_planes);
+    if !report.from_cluster {
+        data_planes(out, &report.data_planes);
+    }
 }
 
 fn line(out: &mut String, text: &str) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::problem::{Problem, Severity};
 use crate::reconcile::problems::with_places;
-use crate::translate::{Inputs, Options, ResolvedNames, translate};
+use crate::translate::{AssignedAddresses, Inputs, Options, ResolvedNames, translate};
 use crate::validate::files;
 
 /// All problems, by place: of syntax and schema, and of what the objects say about each other.
@@ -23,6 +23,7 @@ pub fn problems(paths: &[PathBuf], classes: &[String]) -> Vec<Problem> {
     let translation = translate(&Inputs {
         resources: &checked.resources,
         names: &ResolvedNames::new(),
+        addresses: &AssignedAddresses::new(),
         options: &options,
     });
     let findings = translation.verdicts.findings();

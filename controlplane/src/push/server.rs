@@ -128,6 +128,7 @@ impl Drop for SocketFile {
 pub async fn serve(
     socket: Socket,
     wanted: watch::Receiver<Option<Arc<Wanted>>>,
+    leader: watch::Receiver<Leader>,
     events: mpsc::Sender<PeerEvent>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
@@ -137,6 +138,7 @@ pub async fn serve(
     };
     let service = SnapshotsServer::new(Service {
         wanted,
+        leader,
         events,
         peers: AtomicU64::new(0),
         places: Arc::new(tokio::sync::Semaphore::new(DATA_PLANES)),
@@ -153,9 +155,22 @@ pub async fn serve(
 
 struct Service {
     wanted: watch::Receiver<Option<Arc<Wanted>>>,
+    leader: watch::Receiver<Leader>,
     events: mpsc::Sender<PeerEvent>,
     peers: AtomicU64,
     places: Arc<tokio::sync::Semaphore>,
+}
+
+/// The control plane that data planes have to go to, if it is another one.
+pub type Leader = Option<Arc<str>>;
+
+/// Names who leads, in the message and as metadata.
+fn elsewhere(leader: &str) -> Status {
+    let mut status = Status::failed_precondition(format!("{leader} leads, ask there"));
+    if let Ok(value) = leader.parse() {
+        status.metadata_mut().insert("ringgate-leader", value);
+    }
+    status
 }
 
 type Outbound = Result<proto::ControlplaneMessage, Status>;
@@ -168,6 +183,9 @@ impl Snapshots for Service {
         &self,
         request: Request<Streaming<proto::DataplaneMessage>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
+        if let Some(leader) = &*self.leader.borrow() {
+            return Err(elsewhere(leader));
+        }
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return Err(Status::resource_exhausted(format!(
                 "{DATA_PLANES} data planes are connected already"
@@ -180,6 +198,7 @@ impl Snapshots for Service {
             inbound: request.into_inner(),
             outbound,
             wanted: self.wanted.clone(),
+            leader: self.leader.clone(),
             events: self.events.clone(),
             session: Session::default(),
         };
@@ -196,6 +215,7 @@ struct Conversation {
     inbound: Streaming<proto::DataplaneMessage>,
     outbound: mpsc::Sender<Outbound>,
     wanted: watch::Receiver<Option<Arc<Wanted>>>,
+    leader: watch::Receiver<Leader>,
     events: mpsc::Sender<PeerEvent>,
     session: Session,
 }
@@ -234,6 +254,10 @@ impl Conversation {
                 Ok(None) | Err(_) => return Err(End::Closed),
             },
             changed = self.wanted.changed() => changed.map_err(|_| End::Closed)?,
+            Ok(()) = self.leader.changed() => {}
+        }
+        if let Some(leader) = &*self.leader.borrow_and_update() {
+            return Err(End::Refused(elsewhere(leader)));
         }
         let wanted = self.wanted.borrow_and_update().clone();
         match wanted {

@@ -13,15 +13,20 @@ use std::time::{Instant, SystemTime};
 
 use ringgate_core::ir::{Kind, Version};
 
+use crate::api::ObjectKey;
 use crate::metrics::Metrics;
 use crate::problem::Severity;
 use crate::push::server::PeerEvent;
 use crate::push::wanted::Wanted;
 use crate::status::board::Board;
 use crate::status::coverage::{Change, DataPlanes};
+use crate::status::notice::{self, Notice};
 use crate::status::report::Report;
+use crate::status::write::StatusChange;
 use crate::store::Resources;
-use crate::translate::{Inputs, Options, ResolvedNames, Translation, Translator};
+use crate::translate::{
+    AssignedAddresses, Inputs, Options, ResolvedNames, Translation, Translator,
+};
 use crate::watch::Batch;
 use problems::Problems;
 use versions::Versions;
@@ -33,11 +38,16 @@ pub struct Reconciler {
     resources: Resources,
     /// Before the first batch nothing is known: to push that would take everything out of force.
     has_read: bool,
+    has_translated: bool,
     names: Arc<ResolvedNames>,
+    addresses: Arc<AssignedAddresses>,
     translator: Translator,
     translation: Translation,
     wanted: Option<Arc<Wanted>>,
     versions: Versions,
+    /// Else a Lease does.
+    grants_terms: bool,
+    needed_term: u64,
     planes: DataPlanes,
     board: Board,
     problems: Problems,
@@ -55,17 +65,22 @@ pub enum Next {
 }
 
 impl Reconciler {
+    /// `term`: none where it is given later, and anew each time it has to be another.
     #[must_use]
-    pub fn new(options: Options, term: u64, metrics: Arc<Metrics>) -> Self {
+    pub fn new(options: Options, term: Option<u64>, metrics: Arc<Metrics>) -> Self {
         Self {
             options,
             resources: Resources::default(),
             has_read: false,
+            has_translated: false,
             names: Arc::default(),
+            addresses: Arc::default(),
             translator: Translator::default(),
             translation: Translation::default(),
             wanted: None,
-            versions: Versions::new(term),
+            versions: Versions::new(term.unwrap_or_default()),
+            grants_terms: term.is_some(),
+            needed_term: 0,
             planes: DataPlanes::default(),
             board: Board::default(),
             problems: Problems::default(),
@@ -77,12 +92,14 @@ impl Reconciler {
     pub fn take_batch(&mut self, batch: Batch, now: SystemTime) -> Next {
         let first = !std::mem::replace(&mut self.has_read, true);
         let changed = self.resources.apply(&batch);
-        self.problems.set_files(batch.problems);
+        let other_problems = self.problems.set_files(batch.problems);
         self.count_problems();
         self.metrics
             .reloaded(!self.problems.has_broken_files(), now);
         if changed || first {
             Next::Reconcile
+        } else if other_problems {
+            Next::Refresh
         } else {
             Next::Nothing
         }
@@ -94,6 +111,33 @@ impl Reconciler {
         Next::Reconcile
     }
 
+    /// Takes the addresses that Gateways were given.
+    pub fn take_addresses(&mut self, addresses: Arc<AssignedAddresses>) -> Next {
+        self.addresses = addresses;
+        Next::Reconcile
+    }
+
+    /// Begins a term: everything is wanted once more, above what any data plane has.
+    pub fn take_term(&mut self, term: u64) -> Next {
+        if !self.versions.begin(term) {
+            return Next::Nothing;
+        }
+        self.wanted = None;
+        Next::Reconcile
+    }
+
+    /// The lowest term that outranks what data planes have; 0: any.
+    #[must_use]
+    pub fn needed_term(&self) -> u64 {
+        self.needed_term
+    }
+
+    /// Whether some data plane has said what it has in force.
+    #[must_use]
+    pub fn has_ack(&self) -> bool {
+        self.planes.has_ack()
+    }
+
     /// Takes what happened with a data plane.
     pub fn take_peer_event(&mut self, event: PeerEvent, now: Instant) -> Next {
         if let PeerEvent::Sent { bytes, .. } = &event {
@@ -103,18 +147,21 @@ impl Reconciler {
         self.metrics.set_data_planes(self.planes.len());
         match change {
             Change::None => Next::Nothing,
-            Change::Came(version) if self.versions.outrank(version) => {
-                // The same objects, above what it has.
-                self.wanted = None;
-                Next::Reconcile
-            }
+            Change::Came(version) => match self.versions.needed(version) {
+                Some(term) if self.grants_terms => self.take_term(term),
+                Some(term) => {
+                    self.needed_term = self.needed_term.max(term);
+                    Next::Refresh
+                }
+                None => Next::Refresh,
+            },
             Change::Acked(took) => {
                 if let Some(took) = took {
                     self.metrics.acked(took);
                 }
                 Next::Refresh
             }
-            Change::Came(_) | Change::Other => Next::Refresh,
+            Change::Other => Next::Refresh,
         }
     }
 
@@ -127,8 +174,10 @@ impl Reconciler {
         let inputs = Inputs {
             resources: &self.resources,
             names: &self.names,
+            addresses: &self.addresses,
             options: &self.options,
         };
+        self.has_translated = true;
         self.translation = self.translator.translate(&inputs);
         self.metrics.translated(started.elapsed());
         let objects = &self.translation.objects;
@@ -145,8 +194,9 @@ impl Reconciler {
         Some(wanted)
     }
 
-    /// Brings statuses, problems and their counts up to date.
-    pub fn refresh(&mut self, now: Instant, time: SystemTime) {
+    /// Brings statuses, problems and their counts up to date. Returns the statuses that changed;
+    /// none before anything was translated.
+    pub fn refresh(&mut self, now: Instant, time: SystemTime) -> Option<Vec<StatusChange>> {
         let verdicts = &self.translation.verdicts;
         let coverage = self.planes.coverage(now);
         self.board.update(verdicts, &coverage, time);
@@ -158,12 +208,19 @@ impl Reconciler {
             let count = ids.filter(|id| id.kind == kind).count();
             self.metrics.set_objects(kind, count);
         }
+        self.has_translated.then(|| self.board.take_changes())
     }
 
     /// The version that every data plane shall reach.
     #[must_use]
     pub fn wanted_version(&self) -> Option<Version> {
         self.wanted.as_ref().map(|wanted| wanted.version)
+    }
+
+    /// The objects of kinds that a cluster doesn't tell all of, that others name.
+    #[must_use]
+    pub fn references(&self) -> BTreeSet<ObjectKey> {
+        self.resources.references()
     }
 
     /// The names that backends need the addresses of.
@@ -189,6 +246,14 @@ impl Reconciler {
         Report::new(version, &self.board, &problems, planes)
     }
 
+    /// What people shall hear of objects beside their conditions.
+    #[must_use]
+    pub fn notices(&self, now: Instant) -> BTreeSet<Notice> {
+        let planes = self.planes.statuses(now);
+        let gateways = self.board.gateways.keys();
+        notice::notices(self.problems.of_files(), &planes, gateways)
+    }
+
     fn count_problems(&self) {
         for severity in [Severity::Error, Severity::Warning, Severity::Note] {
             let count = self.problems.count(severity);
@@ -204,7 +269,8 @@ mod tests {
 
     #[test]
     fn nothing_is_wanted_before_something_was_read() {
-        let mut reconciler = Reconciler::new(Options::default(), 1, Arc::new(Metrics::default()));
+        let mut reconciler =
+            Reconciler::new(Options::default(), Some(1), Arc::new(Metrics::default()));
         let ahead = Introduction {
             instance: String::new(),
             software: String::new(),

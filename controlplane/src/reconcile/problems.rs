@@ -16,15 +16,18 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Takes all problems that files have now, and logs the new ones.
-    pub(super) fn set_files(&mut self, problems: Vec<Problem>) {
+    /// Takes all problems that what was read has now, and logs the new ones. Returns whether there is
+    /// any difference.
+    pub(super) fn set_files(&mut self, problems: Vec<Problem>) -> bool {
         let known: BTreeSet<Problem> = self.of_files.iter().map(placeless).collect();
         for problem in &problems {
             if !known.contains(&placeless(problem)) {
                 log(problem);
             }
         }
+        let differs = self.of_files != problems;
         self.of_files = problems;
+        differs
     }
 
     /// Takes all findings of a translation, and logs the new ones.
@@ -38,6 +41,11 @@ impl Problems {
             log(&problem);
         }
         self.findings = findings.into_iter().cloned().collect();
+    }
+
+    /// Those of what was read, by itself.
+    pub(super) fn of_files(&self) -> &[Problem] {
+        &self.of_files
     }
 
     pub(super) fn has_broken_files(&self) -> bool {

@@ -9,7 +9,7 @@ pub(super) struct Versions {
 }
 
 impl Versions {
-    /// `term`: in file mode the start in seconds since 1970.
+    /// `term`: in file mode the start in seconds since 1970; in a cluster it is that of the Lease.
     pub(super) fn new(term: u64) -> Self {
         let last = Version { term, sequence: 0 };
         Self { last }
@@ -20,17 +20,19 @@ impl Versions {
         self.last
     }
 
-    /// Begins a new term if `seen` is above what was handed out last: after two starts within a second,
-    /// or with a clock that was set back, data planes would else take ours for stale. Returns whether
-    /// it did.
-    pub(super) fn outrank(&mut self, seen: Version) -> bool {
-        if seen <= self.last {
+    /// The term that outranks `seen`, if what was handed out last doesn't: after two starts within a
+    /// second, with a clock that was set back, or with a Lease that was made anew, data planes would
+    /// else take ours for stale.
+    pub(super) fn needed(&self, seen: Version) -> Option<u64> {
+        (seen > self.last).then(|| seen.term.saturating_add(1))
+    }
+
+    /// Begins a term, unless it is no later than the one that lasts. Returns whether it did.
+    pub(super) fn begin(&mut self, term: u64) -> bool {
+        if term <= self.last.term {
             return false;
         }
-        self.last = Version {
-            term: seen.term.saturating_add(1),
-            sequence: 0,
-        };
+        self.last = Version { term, sequence: 0 };
         true
     }
 }
@@ -48,25 +50,27 @@ mod tests {
             term: 9,
             sequence: 7,
         };
-        assert!(!versions.outrank(older));
+        assert_eq!(versions.needed(older), None);
         assert_eq!(versions.next().to_string(), "10.2");
         let equal = Version {
             term: 10,
             sequence: 2,
         };
-        assert!(!versions.outrank(equal));
+        assert_eq!(versions.needed(equal), None);
 
         let same_second = Version {
             term: 10,
             sequence: 5,
         };
-        assert!(versions.outrank(same_second));
+        assert_eq!(versions.needed(same_second), Some(11));
+        assert!(versions.begin(11) && !versions.begin(11));
         assert_eq!(versions.next().to_string(), "11.1");
         let newer_clock = Version {
             term: 99,
             sequence: 1,
         };
-        assert!(versions.outrank(newer_clock));
+        let term = versions.needed(newer_clock).unwrap();
+        versions.begin(term);
         assert!(versions.next() > newer_clock);
     }
 }

@@ -1,7 +1,7 @@
 //! The statuses that stand now, with the times of their conditions. Kept in memory; who writes them
 //! elsewhere reads them here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,18 +13,21 @@ use super::objects::{
     self, ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, RouteStatus,
     Since,
 };
-use crate::api::ObjectKey;
+use super::write::{ObjectStatus, StatusChange};
+use crate::api::{ObjectKey, ObjectKind};
 use crate::translate::verdict::{RouteVerdict, Verdicts};
 
 #[derive(Debug, Default)]
 pub struct Board {
-    pub classes: BTreeMap<Arc<str>, ClassStatus>,
-    pub gateways: BTreeMap<ObjectName, GatewayStatus>,
-    pub listener_sets: BTreeMap<ObjectName, ListenerSetStatus>,
-    pub policies: BTreeMap<ObjectKey, PolicyStatus>,
+    pub classes: BTreeMap<Arc<str>, Arc<ClassStatus>>,
+    pub gateways: BTreeMap<ObjectName, Arc<GatewayStatus>>,
+    pub listener_sets: BTreeMap<ObjectName, Arc<ListenerSetStatus>>,
+    pub policies: BTreeMap<ObjectKey, Arc<PolicyStatus>>,
     /// In order of name.
     routes: Vec<Posted>,
     listeners: BTreeMap<Id, (Arc<Object>, Version)>,
+    /// Whose status is another than when it was asked last.
+    changed: BTreeSet<ObjectKey>,
 }
 
 /// A route's status, and what it was made from.
@@ -33,7 +36,7 @@ struct Posted {
     name: ObjectName,
     verdict: Arc<RouteVerdict>,
     refusal: Option<String>,
-    status: RouteStatus,
+    status: Arc<RouteStatus>,
 }
 
 impl Board {
@@ -63,7 +66,37 @@ impl Board {
     }
 
     pub fn routes(&self) -> impl Iterator<Item = &RouteStatus> {
-        self.routes.iter().map(|posted| &posted.status)
+        self.routes.iter().map(|posted| &*posted.status)
+    }
+
+    /// Every status that is another than when this was asked last.
+    pub fn take_changes(&mut self) -> Vec<StatusChange> {
+        let changed = std::mem::take(&mut self.changed).into_iter();
+        changed
+            .map(|key| {
+                let status = self.status(&key);
+                (key, status)
+            })
+            .collect()
+    }
+
+    /// None: nothing is said of it, because it isn't ours, or not there.
+    fn status(&self, key: &ObjectKey) -> Option<ObjectStatus> {
+        Some(match key.kind {
+            ObjectKind::GatewayClass => {
+                ObjectStatus::Class(self.classes.get(&key.name.name)?.clone())
+            }
+            ObjectKind::Gateway => ObjectStatus::Gateway(self.gateways.get(&key.name)?.clone()),
+            ObjectKind::ListenerSet => {
+                ObjectStatus::ListenerSet(self.listener_sets.get(&key.name)?.clone())
+            }
+            ObjectKind::HttpRoute => {
+                let found = self.routes.binary_search_by(|one| one.name.cmp(&key.name));
+                let posted = self.routes.get(found.ok()?)?;
+                ObjectStatus::Route(posted.status.clone())
+            }
+            _ => ObjectStatus::Policy(self.policies.get(key)?.clone()),
+        })
     }
 
     fn update_classes(&mut self, verdicts: &Verdicts, now: SystemTime) {
@@ -79,7 +112,8 @@ impl Board {
             );
             (name.clone(), status)
         });
-        self.classes = posted.collect();
+        let key = |name: &Arc<str>| ObjectKey::new(ObjectKind::GatewayClass, "", name);
+        self.classes = post(&before, posted, key, &mut self.changed);
     }
 
     fn update_gateways(&mut self, verdicts: &Verdicts, coverage: &Coverage, now: SystemTime) {
@@ -96,7 +130,14 @@ impl Board {
             stamp_all(new, old, verdict.generation, now);
             (name.clone(), status)
         });
-        self.gateways = posted.collect();
+        let key = |kind| {
+            move |name: &ObjectName| ObjectKey {
+                kind,
+                name: name.clone(),
+            }
+        };
+        let changed = &mut self.changed;
+        self.gateways = post(&before, posted, key(ObjectKind::Gateway), changed);
         let before = std::mem::take(&mut self.listener_sets);
         let posted = verdicts.listener_sets.iter().map(|(name, verdict)| {
             let mut status = objects::listener_set(name, verdict, &since, coverage);
@@ -106,22 +147,35 @@ impl Board {
             stamp_all(new, old, verdict.generation, now);
             (name.clone(), status)
         });
-        self.listener_sets = posted.collect();
+        self.listener_sets = post(&before, posted, key(ObjectKind::ListenerSet), changed);
     }
 
     /// Most of ten thousand routes didn't change: those keep what was posted.
     fn update_routes(&mut self, verdicts: &Verdicts, coverage: &Coverage, now: SystemTime) {
         let mut before = std::mem::take(&mut self.routes).into_iter().peekable();
-        let posted = verdicts.http_routes.iter().map(|(name, verdict)| {
-            while before.next_if(|old| old.name < *name).is_some() {}
+        let mut changed = |name: &ObjectName| {
+            let kind = ObjectKind::HttpRoute;
+            let name = name.clone();
+            self.changed.insert(ObjectKey { kind, name });
+        };
+        let mut posted = Vec::with_capacity(verdicts.http_routes.len());
+        for (name, verdict) in &verdicts.http_routes {
+            while let Some(gone) = before.next_if(|old| old.name < *name) {
+                changed(&gone.name);
+            }
             let old = before.next_if(|old| old.name == *name);
             let refusal = coverage.failure(&Id::http_route(name));
-            match old {
+            posted.push(match old {
                 Some(old) if old.holds(verdict, refusal) => old,
-                old => Posted::new(name, verdict, refusal, old.map(|old| old.status), now),
-            }
-        });
-        self.routes = posted.collect();
+                old => {
+                    changed(name);
+                    let old = old.as_ref().map(|old| &*old.status);
+                    Posted::new(name, verdict, refusal, old, now)
+                }
+            });
+        }
+        before.for_each(|gone| changed(&gone.name));
+        self.routes = posted;
     }
 
     fn update_policies(&mut self, verdicts: &Verdicts, now: SystemTime) {
@@ -142,7 +196,7 @@ impl Board {
             }
             (key.clone(), status)
         });
-        self.policies = posted.collect();
+        self.policies = post(&before, posted, ObjectKey::clone, &mut self.changed);
     }
 }
 
@@ -163,17 +217,37 @@ fn stamp_all(
     }
 }
 
+/// Statuses as they are now; of those that are as before, the ones before.
+fn post<K: Ord, S: PartialEq>(
+    before: &BTreeMap<K, Arc<S>>,
+    now: impl Iterator<Item = (K, S)>,
+    key: impl Fn(&K) -> ObjectKey,
+    changed: &mut BTreeSet<ObjectKey>,
+) -> BTreeMap<K, Arc<S>> {
+    let now = now.map(|(name, status)| match before.get(&name) {
+        Some(old) if **old == status => (name, old.clone()),
+        _ => {
+            changed.insert(key(&name));
+            (name, Arc::new(status))
+        }
+    });
+    let now: BTreeMap<K, Arc<S>> = now.collect();
+    let gone = before.keys().filter(|name| !now.contains_key(*name));
+    changed.extend(gone.map(&key));
+    now
+}
+
 impl Posted {
     fn new(
         name: &ObjectName,
         verdict: &Arc<RouteVerdict>,
         refusal: Option<&str>,
-        before: Option<RouteStatus>,
+        before: Option<&RouteStatus>,
         now: SystemTime,
     ) -> Self {
         let mut status = objects::route(name, verdict, refusal);
         for parent in &mut status.parents {
-            let mut old = before.iter().flat_map(|status| &status.parents);
+            let mut old = before.into_iter().flat_map(|status| &status.parents);
             let old = old.find(|old| old.parent_ref == parent.parent_ref);
             let conditions = old.map(|old| old.conditions.as_slice()).unwrap_or_default();
             stamp(&mut parent.conditions, conditions, verdict.generation, now);
@@ -182,7 +256,7 @@ impl Posted {
             name: name.clone(),
             verdict: verdict.clone(),
             refusal: refusal.map(str::to_owned),
-            status,
+            status: status.into(),
         }
     }
 

@@ -106,6 +106,11 @@ impl DataPlanes {
     }
 
     #[must_use]
+    pub fn has_ack(&self) -> bool {
+        self.peers.values().any(|peer| peer.acked.is_some())
+    }
+
+    #[must_use]
     pub fn len(&self) -> usize {
         self.peers.len()
     }

@@ -2,16 +2,20 @@
 //! here; who decided what stands in [`crate::translate`].
 //!
 //! [`coverage`] knows what data planes have in force, [`objects`] combines that with verdicts,
-//! [`board`] keeps the result, [`report`] shows it. What a GatewayClass says that we can do is one
-//! table, [`features`].
+//! [`board`] keeps the result, [`report`] shows it, [`mod@write`] puts it into a cluster,
+//! [`cluster`] reads what stands there. What a
+//! GatewayClass says that we can do is one table, [`features`].
 
 pub mod board;
+pub mod cluster;
 pub mod condition;
 pub mod coverage;
 pub mod features;
+pub mod notice;
 pub mod objects;
 pub mod report;
 pub mod words;
+pub mod write;
 
 use crate::problem::{Place, Problem};
 use crate::translate::problem::Finding;

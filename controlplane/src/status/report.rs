@@ -14,6 +14,9 @@ use crate::problem::{Problem, Severity};
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     pub software: String,
+    /// Read from the API server, which knows nothing of versions, problems and data planes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_cluster: bool,
     /// The version that is wanted; none before the first.
     pub version: Option<String>,
     pub gateway_classes: Vec<ClassStatus>,
@@ -62,12 +65,17 @@ impl Report {
     ) -> Self {
         Self {
             software: format!("ringgate {}", env!("CARGO_PKG_VERSION")),
+            from_cluster: false,
             version,
-            gateway_classes: board.classes.values().cloned().collect(),
-            gateways: board.gateways.values().cloned().collect(),
-            listener_sets: board.listener_sets.values().cloned().collect(),
+            gateway_classes: board.classes.values().map(|one| (**one).clone()).collect(),
+            gateways: board.gateways.values().map(|one| (**one).clone()).collect(),
+            listener_sets: board
+                .listener_sets
+                .values()
+                .map(|one| (**one).clone())
+                .collect(),
             http_routes: board.routes().cloned().collect(),
-            policies: board.policies.values().cloned().collect(),
+            policies: board.policies.values().map(|one| (**one).clone()).collect(),
             problems: problems.iter().map(ProblemStatus::from).collect(),
             data_planes,
         }
@@ -127,7 +135,7 @@ impl Report {
                 .problems
                 .iter()
                 .all(|problem| problem.severity != error)
-            && !self.data_planes.is_empty()
+            && (self.from_cluster || !self.data_planes.is_empty())
             && self
                 .data_planes
                 .iter()

@@ -3,6 +3,7 @@
 //! Owns no judgement: every watch (files, later a cluster) feeds it the same batches, translation
 //! reads it.
 
+mod references;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -84,9 +84,11 @@ impl Gateways {
                 Finding::new(ObjectKind::Gateway, name, "spec.gatewayClassName", fault)
             });
             if matches!(owner, Owner::Ours | Owner::Refused) {
-                gateways
-                    .drafts
-                    .push(draft(name, gateway, finding, resources));
+                let mut draft = draft(name, gateway, finding, resources);
+                if let Some(assigned) = inputs.addresses.get(name) {
+                    draft.addresses.clone_from(assigned);
+                }
+                gateways.drafts.push(draft);
             } else {
                 gateways.foreign.push(name.clone());
                 gateways.others.extend(finding);

@@ -53,11 +53,16 @@ pub struct Options {
 /// The addresses of ExternalNames, as far as they are known.
 pub type ResolvedNames = BTreeMap<Arc<str>, Arc<[IpAddr]>>;
 
+/// The addresses that Gateways were given beyond what their `spec.addresses` say, by Gateway. Those
+/// that aren't named here have none of their own.
+pub type AssignedAddresses = BTreeMap<ObjectName, Vec<IpAddr>>;
+
 /// Everything that a translation depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     pub resources: &'a Resources,
     pub names: &'a ResolvedNames,
+    pub addresses: &'a AssignedAddresses,
     pub options: &'a Options,
 }
 

@@ -1,6 +1,7 @@
-//! Watching: what yields the objects, and their changes. Files now; a cluster yields the same events.
+//! Watching: what yields the objects, and their changes. Files and a cluster yield the same events.
 
 pub mod file;
+pub mod kube;
 
 use crate::api::{Object, ObjectKey};
 use crate::problem::Problem;
@@ -12,6 +13,18 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// All problems that stand now with what is watched (not just those that are new), by place.
     pub problems: Vec<Problem>,
+}
+
+impl Batch {
+    /// Both as one: the later's problems are all that stand.
+    #[must_use]
+    pub fn followed_by(mut self, later: Self) -> Self {
+        self.events.extend(later.events);
+        Self {
+            events: self.events,
+            problems: later.problems,
+        }
+    }
 }
 
 /// What happened to one object.

@@ -1,0 +1,149 @@
+//! An API server's JSON to objects. The API server has checked them against their CRDs and filled in
+//! defaults; what is kept is what we read.
+//!
+//! The way of files is in [`super::document`], with places and the CRDs' rules.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
+use super::http_route::HttpRoute;
+use super::listener_set::ListenerSet;
+use super::meta::ObjectMeta;
+use super::policy::{BackendPolicy, ListenerPolicy};
+use super::service::{EndpointSlice, Service};
+use super::storage::{ConfigMap, Namespace, Secret};
+use super::{Object, ObjectKind};
+
+/// An object that the API server has taken, and we don't understand.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{field}: {message}")]
+pub struct JsonError {
+    /// As `spec.rules[0].matches[1].path.value`.
+    pub field: String,
+    pub message: String,
+}
+
+/// Reads an object of a kind that is known, and drops what nobody here reads.
+///
+/// # Errors
+/// [`JsonError`] names the first field that doesn't fit.
+pub fn read(kind: ObjectKind, value: Value) -> Result<Object, JsonError> {
+    Ok(match kind {
+        ObjectKind::GatewayClass => typed::<GatewayClass>(value)?.into(),
+        ObjectKind::Gateway => typed::<Gateway>(value)?.into(),
+        ObjectKind::ListenerSet => typed::<ListenerSet>(value)?.into(),
+        ObjectKind::HttpRoute => typed::<HttpRoute>(value)?.into(),
+        ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(value)?.into(),
+        ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(value)?.into(),
+        ObjectKind::BackendPolicy => typed::<BackendPolicy>(value)?.into(),
+        ObjectKind::Namespace => typed::<Namespace>(value)?.into(),
+        ObjectKind::Service => typed::<Service>(value)?.into(),
+        ObjectKind::EndpointSlice => typed::<EndpointSlice>(value)?.into(),
+        ObjectKind::Secret => typed::<Secret>(value)?.into(),
+        ObjectKind::ConfigMap => typed::<ConfigMap>(value)?.into(),
+    })
+}
+
+fn typed<T: DeserializeOwned + Slim>(value: Value) -> Result<T, JsonError> {
+    let mut object: T = serde_path_to_error::deserialize(value).map_err(|error| JsonError {
+        field: error.path().to_string(),
+        message: error.inner().to_string(),
+    })?;
+    object.slim();
+    Ok(object)
+}
+
+/// Has parts that nobody here reads.
+trait Slim {
+    fn slim(&mut self);
+}
+
+macro_rules! slim {
+    ($($name:ident)+) => {
+        $(impl Slim for $name {
+            fn slim(&mut self) {
+                slim(&mut self.metadata);
+            }
+        })+
+    };
+}
+
+slim!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy Service Secret ConfigMap);
+
+impl Slim for Namespace {
+    fn slim(&mut self) {
+        slim(&mut self.metadata);
+        self.metadata.annotations.clear();
+        self.spec = None;
+    }
+}
+
+impl Slim for EndpointSlice {
+    /// Its annotations have the time of the last change, which differs with every write.
+    fn slim(&mut self) {
+        slim(&mut self.metadata);
+        self.metadata.annotations.clear();
+        for endpoint in &mut self.endpoints {
+            endpoint.target_ref = None;
+            endpoint.hints = None;
+            endpoint.deprecated_topology = None;
+            endpoint.topology = None;
+        }
+    }
+}
+
+/// `kubectl apply` writes the whole object once more into this annotation.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Also takes out what differs with every write: an object whose status alone was written is equal to
+/// what it was.
+fn slim(metadata: &mut ObjectMeta) {
+    metadata.resource_version = None;
+    metadata.managed_fields = None;
+    metadata.self_link = None;
+    metadata.finalizers = None;
+    metadata.owner_references = None;
+    metadata.generate_name = None;
+    metadata.annotations.remove(LAST_APPLIED);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn route(metadata: Value) -> Value {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+            "metadata": metadata,
+            "spec": {"parentRefs": [{"name": "edge"}], "rules": []},
+            "status": {"parents": []},
+        })
+    }
+
+    #[test]
+    fn an_object_whose_status_alone_was_written_is_equal() {
+        let metadata = |version: &str| {
+            json!({
+                "name": "app", "namespace": "default", "generation": 3, "resourceVersion": version,
+                "uid": "u", "managedFields": [{"manager": version}],
+                "annotations": {LAST_APPLIED: "{}", "kept": "yes"},
+            })
+        };
+        let read = |version| read(ObjectKind::HttpRoute, route(metadata(version))).unwrap();
+        assert_eq!(read("5"), read("6"));
+        let object = read("5");
+        assert_eq!(object.metadata().generation, Some(3));
+        assert_eq!(object.metadata().annotations.len(), 1);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let mut value = route(json!({"name": "app", "namespace": "default"}));
+        value["spec"]["rules"] = json!([{"timeouts": {"request": "ten"}}]);
+        let error = read(ObjectKind::HttpRoute, value).unwrap_err();
+        assert_eq!(error.field, "spec.rules[0].timeouts.request");
+    }
+}

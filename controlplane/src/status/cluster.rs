@@ -1,0 +1,171 @@
+//! Statuses as a cluster has them: what `ringgate status --kubeconfig` shows, whoever wrote them.
+
+use kube::api::{Api, ListParams};
+use kube::{Client, Error as ClientError};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::condition::Condition;
+use super::objects::{
+    ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, ParentStatus, RouteStatus,
+};
+use super::report::Report;
+use crate::api::{CONTROLLER_NAME, ObjectKind};
+use crate::limits::LIST_PAGE;
+use crate::watch::kube::{Raw, chain, find};
+
+#[derive(Debug, Error)]
+pub enum ReadError {
+    #[error("can't ask the API server: {}", chain(.0))]
+    Client(#[from] ClientError),
+    #[error("the cluster has no {0}: install the CRDs of Gateway API")]
+    NoKind(ObjectKind),
+}
+
+/// What is ours, with the statuses that stand.
+///
+/// # Errors
+/// When the API server can't be asked, or doesn't know Gateways.
+pub async fn report(client: &Client) -> Result<Report, ReadError> {
+    let classes = list(client, ObjectKind::GatewayClass).await?;
+    let is_ours = |one: &&Value| one["spec"]["controllerName"] == *CONTROLLER_NAME;
+    let classes: Vec<ClassStatus> = classes.iter().filter(is_ours).map(class).collect();
+    let is_ours = |one: &&Value| {
+        let class = &one["spec"]["gatewayClassName"];
+        classes.iter().any(|ours| *class == *ours.name)
+    };
+    let gateways = list(client, ObjectKind::Gateway).await?;
+    let gateways: Vec<GatewayStatus> = gateways.iter().filter(is_ours).map(gateway).collect();
+    let sets = match list(client, ObjectKind::ListenerSet).await {
+        Err(ReadError::NoKind(_)) => Vec::new(),
+        sets => sets?,
+    };
+    let sets = sets.iter().filter_map(|set| listener_set(set, &gateways));
+    let routes = list(client, ObjectKind::HttpRoute).await?;
+    Ok(Report {
+        software: format!("ringgate {}", env!("CARGO_PKG_VERSION")),
+        from_cluster: true,
+        listener_sets: sets.collect(),
+        http_routes: routes.iter().filter_map(route).collect(),
+        gateway_classes: classes,
+        gateways,
+        ..Report::default()
+    })
+}
+
+async fn list(client: &Client, kind: ObjectKind) -> Result<Vec<Value>, ReadError> {
+    let resource = find(client, kind).await?.ok_or(ReadError::NoKind(kind))?;
+    let api: Api<Raw> = Api::all_with(client.clone(), &resource);
+    let mut page = ListParams::default().limit(LIST_PAGE);
+    let mut all = Vec::new();
+    loop {
+        let list = api.list(&page).await?;
+        all.extend(list.items.into_iter().map(Raw::into_value));
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Empty where it isn't there, or another's.
+fn parsed<T: DeserializeOwned + Default>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap_or_default()
+}
+
+fn conditions(holder: &Value) -> Vec<Condition> {
+    let conditions = holder["conditions"].as_array();
+    let conditions = conditions.into_iter().flatten();
+    conditions
+        .filter_map(|one| serde_json::from_value(one.clone()).ok())
+        .collect()
+}
+
+fn class(object: &Value) -> ClassStatus {
+    ClassStatus {
+        name: text(&object["metadata"]["name"]),
+        implied: false,
+        conditions: conditions(&object["status"]),
+    }
+}
+
+fn gateway(object: &Value) -> GatewayStatus {
+    let status = &object["status"];
+    let addresses = status["addresses"].as_array().into_iter().flatten();
+    let sets = status["attachedListenerSets"].as_u64().unwrap_or_default();
+    GatewayStatus {
+        namespace: text(&object["metadata"]["namespace"]),
+        name: text(&object["metadata"]["name"]),
+        class: text(&object["spec"]["gatewayClassName"]),
+        addresses: addresses.map(|one| text(&one["value"])).collect(),
+        conditions: conditions(status),
+        listeners: listeners(object),
+        attached_listener_sets: u32::try_from(sets).unwrap_or(u32::MAX),
+    }
+}
+
+/// Of the Gateways that are ours.
+fn listener_set(object: &Value, gateways: &[GatewayStatus]) -> Option<ListenerSetStatus> {
+    let own = text(&object["metadata"]["namespace"]);
+    let parent = &object["spec"]["parentRef"];
+    let namespace = parent["namespace"].as_str().unwrap_or(&own);
+    let mut ours = gateways.iter();
+    let gateway = ours.find(|one| one.namespace == namespace && parent["name"] == *one.name)?;
+    Some(ListenerSetStatus {
+        name: text(&object["metadata"]["name"]),
+        gateway: format!("{namespace}/{}", gateway.name),
+        addresses: gateway.addresses.clone(),
+        conditions: conditions(&object["status"]),
+        listeners: listeners(object),
+        namespace: own,
+    })
+}
+
+/// Those of the spec, each with its status if it has one.
+fn listeners(object: &Value) -> Vec<ListenerStatus> {
+    let wanted = object["spec"]["listeners"].as_array().into_iter().flatten();
+    wanted
+        .map(|wanted| {
+            let mut there = object["status"]["listeners"]
+                .as_array()
+                .into_iter()
+                .flatten();
+            let status = there.find(|one| one["name"] == wanted["name"]);
+            let status = status.unwrap_or(&Value::Null);
+            let attached = status["attachedRoutes"].as_u64().unwrap_or_default();
+            ListenerStatus {
+                name: text(&wanted["name"]),
+                port: parsed(&wanted["port"]),
+                protocol: text(&wanted["protocol"]),
+                hostname: wanted["hostname"].as_str().unwrap_or("*").to_owned(),
+                supported_kinds: parsed(&status["supportedKinds"]),
+                attached_routes: u32::try_from(attached).unwrap_or(u32::MAX),
+                conditions: conditions(status),
+            }
+        })
+        .collect()
+}
+
+/// None: none of its parents is ours.
+fn route(object: &Value) -> Option<RouteStatus> {
+    let parents = object["status"]["parents"].as_array().into_iter().flatten();
+    let ours = parents.filter(|one| one["controllerName"] == *CONTROLLER_NAME);
+    let parents: Vec<ParentStatus> = ours
+        .filter_map(|one| {
+            Some(ParentStatus {
+                parent_ref: serde_json::from_value(one["parentRef"].clone()).ok()?,
+                conditions: conditions(one),
+            })
+        })
+        .collect();
+    (!parents.is_empty()).then(|| RouteStatus {
+        namespace: text(&object["metadata"]["namespace"]),
+        name: text(&object["metadata"]["name"]),
+        parents,
+    })
+}

@@ -1,0 +1,71 @@
+//! A control plane of the test's cluster.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kube::Client;
+use ringgate_controlplane::origin::Origin;
+use ringgate_controlplane::serve::{Config, ControlPlane};
+use ringgate_controlplane::translate::Options;
+use ringgate_controlplane::watch::kube::Cluster;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::fake::Fake;
+
+pub(crate) struct Running {
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+    pub(crate) admin: SocketAddr,
+    cut: Arc<AtomicBool>,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    pub(crate) async fn start(fake: &Fake) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cut = Arc::new(AtomicBool::new(false));
+        let plane = ControlPlane::bind(config(fake.client_until(cut.clone()), folder.path()))
+            .await
+            .unwrap();
+        let admin = plane.admin_address().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            plane.run(async { drop(stopped.await) }).await.unwrap();
+        });
+        Self {
+            stop,
+            running,
+            admin,
+            cut,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) async fn end(self) {
+        drop(self.stop);
+        self.running.await.unwrap();
+    }
+
+    /// As by SIGKILL: nobody gets another word.
+    pub(crate) async fn kill(self) {
+        self.cut.store(true, Ordering::Relaxed);
+        self.running.abort();
+        assert!(self.running.await.unwrap_err().is_cancelled());
+    }
+}
+
+fn config(client: Client, folder: &Path) -> Config {
+    Config {
+        origin: Origin::Cluster(Cluster::Client(client)),
+        lease: None,
+        options: Options {
+            cluster: true,
+            ..Options::default()
+        },
+        socket: folder.join("control.sock"),
+        admin: "127.0.0.1:0".parse().unwrap(),
+    }
+}
