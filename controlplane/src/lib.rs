@@ -7,6 +7,7 @@
 //! - [`store`]: the objects that are known now
 //! - [`resolve`]: the addresses of ExternalNames, which enter as an event like the others
 //! - [`lead`]: in a cluster, which of several control planes speaks
+//! - [`provision`]: which addresses Gateways have, and what is generated for that; pure but for who writes
 //! - [`reconcile`]: gathers all of it, and decides when there is a new version
 //! - [`translate`]: what shall be in force, and a verdict on each object; pure
 //! - [`push`]: versions go to data planes, acks come back
@@ -25,6 +26,7 @@ pub mod watch;
 pub mod yaml;
 
 pub mod lead;
+pub mod provision;
 pub mod push;
 pub mod reconcile;
 pub mod resolve;
@@ -33,6 +35,7 @@ pub mod status;
 pub mod translate;
 
 pub mod admin;
+pub mod announce;
 pub mod cli;
 pub mod limits;
 pub mod metrics;

@@ -135,3 +135,19 @@ pub const LIST_PAGE: u32 = 500;
 
 /// Gateways that get an Event when a data plane lags: the others' are equal.
 pub const NOTICES: usize = 100;
+
+/// How soon a write for a Gateway that failed is tried again: it waits for its address, ...
+pub const GENERATE_AGAIN: Duration = Duration::from_millis(200);
+
+/// ... and how seldom.
+pub const GENERATE_AGAIN_MOST: Duration = Duration::from_secs(30);
+
+/// Between two looks at which addresses are to be announced: a new Gateway waits for no more.
+pub const ANNOUNCE_ROUND: Duration = Duration::from_secs(1);
+
+/// How long an address stays on the interface, in seconds, when nobody renews it: long enough for a
+/// restart, short enough that another host can take over.
+pub const ANNOUNCE_LIFETIME_S: u32 = 30;
+
+/// An address is renewed so often, so that two failures do no harm.
+pub const ANNOUNCE_RENEW: Duration = Duration::from_secs(10);

@@ -10,11 +10,12 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use ringgate_controlplane::admin::client;
+use ringgate_controlplane::announce;
 use ringgate_controlplane::cli::places::{Surroundings, make_private};
 use ringgate_controlplane::cli::run::{self, Places};
 use ringgate_controlplane::cli::{
-    self, Cli, ConfigVerb, ControlPlaneVerb, DataPlaneVerb, LogArgs, LogFormat, OriginMissing,
-    Output, RunArgs, StatusArgs, ValidateArgs, Verb,
+    self, AnnounceArgs, Cli, ConfigVerb, ControlPlaneVerb, DataPlaneVerb, LogArgs, LogFormat,
+    OriginMissing, Output, RunArgs, StatusArgs, ValidateArgs, Verb,
 };
 use ringgate_controlplane::origin::Origin;
 use ringgate_controlplane::serve::{Config, ControlPlane};
@@ -60,6 +61,10 @@ fn act(cli: Cli) -> Result<ExitCode> {
         Verb::Controlplane(args) => {
             start_log(&cli.log)?;
             on_runtime(control_plane(args))
+        }
+        Verb::Announce(args) => {
+            start_log(&cli.log)?;
+            on_runtime(announce(args))
         }
         Verb::Dataplane(args) => data_plane(args),
         Verb::Validate(args) => validate(&args),
@@ -140,6 +145,7 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
     let args = verb.control;
     let origin = args.origin()?;
     let cluster = matches!(origin, Origin::Cluster(_));
+    let provision = args.provision();
     let config = Config {
         socket: socket_of(args.socket)?,
         origin,
@@ -152,11 +158,21 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
                 .collect(),
             echo: args.echo,
             cluster,
+            provision,
         },
         admin: args.controller_admin,
     };
     let stop = stop(verb.exit_with_stdin)?;
     ControlPlane::bind(config).await?.run(stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn announce(args: AnnounceArgs) -> Result<ExitCode> {
+    let config = announce::Config {
+        interface: args.interface,
+        admin: args.controller_admin,
+    };
+    announce::announce(config, stop(args.exit_with_stdin)?).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,6 +13,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::api::ObjectKey;
 use crate::lead::{self, Candidacy, Leadership, LeaseName, Lines};
 use crate::metrics::Metrics;
+use crate::provision;
+use crate::provision::service::Generated;
 use crate::status::notice::Notice;
 use crate::status::write::{self, StatusChange};
 use crate::watch::Batch;
@@ -70,6 +72,7 @@ pub(crate) struct Feedback {
     statuses: mpsc::UnboundedSender<Vec<StatusChange>>,
     notices: watch::Sender<BTreeSet<Notice>>,
     references: watch::Sender<References>,
+    generated: watch::Sender<Arc<Generated>>,
 }
 
 /// A place among those that may lead.
@@ -150,6 +153,11 @@ fn start_cluster(client: &Client, lease: LeaseName, metrics: &Arc<Metrics>) -> S
         lines,
         stop,
     ));
+    let (generated, to_generate) = watch::channel(Arc::<Generated>::default());
+    let provisioning = provision::write::Inputs {
+        generated: to_generate,
+        leading: leading.clone(),
+    };
     let inputs = write::Inputs {
         live: yields.live,
         wanted,
@@ -158,6 +166,7 @@ fn start_cluster(client: &Client, lease: LeaseName, metrics: &Arc<Metrics>) -> S
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(write::write(client.clone(), inputs, metrics.clone()));
+    tasks.spawn(provision::write::write(client.clone(), provisioning));
     let input = Input {
         batches: yields.batches,
         _files: None,
@@ -171,6 +180,7 @@ fn start_cluster(client: &Client, lease: LeaseName, metrics: &Arc<Metrics>) -> S
         statuses,
         notices,
         references,
+        generated,
     };
     Started {
         input,
@@ -211,6 +221,16 @@ impl Feedback {
         self.notices.send_if_modified(|known| {
             let differs = *known != notices;
             *known = notices;
+            differs
+        });
+    }
+
+    pub(crate) fn generate(&self, generated: &Arc<Generated>) {
+        self.generated.send_if_modified(|known| {
+            let differs = *known != *generated;
+            if differs {
+                *known = generated.clone();
+            }
             differs
         });
     }

@@ -282,6 +282,7 @@ impl Loop {
         }
         if let Some(feedback) = &self.channels.feedback {
             feedback.refer_to(self.reconciler.references());
+            feedback.generate(self.reconciler.generated());
         }
         let names = self.reconciler.external_names();
         self.channels.external.send_if_modified(|external| {

@@ -16,6 +16,9 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use ringgate_controlplane::api::Object;
+use ringgate_controlplane::provision::pool::AddressRange;
+use ringgate_controlplane::provision::service::{self, Generated};
+use ringgate_controlplane::provision::{Claims, claims};
 use ringgate_controlplane::push::server::PeerEvent;
 use ringgate_controlplane::push::session::{Heard, Introduction};
 use ringgate_controlplane::status::board::Board;
@@ -23,13 +26,9 @@ use ringgate_controlplane::status::coverage::DataPlanes;
 use ringgate_controlplane::status::report::Report;
 use ringgate_controlplane::status::{self, condition::Condition};
 use ringgate_controlplane::store::Resources;
-use ringgate_controlplane::translate::{
-    AssignedAddresses, Inputs, Options, ResolvedNames, Translation, Translator, translate,
-};
+use ringgate_controlplane::translate::{Inputs, Options, ResolvedNames, Translation, Translator};
 use ringgate_controlplane::watch::{Batch, Event};
-use ringgate_core::ir::{
-    BackendSettings, Id, ListenerSettings, Object as IrObject, ObjectName, Version,
-};
+use ringgate_core::ir::{BackendSettings, Id, ListenerSettings, Object as IrObject, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -38,7 +37,6 @@ struct Case {
     documents: Vec<Object>,
     options: Options,
     names: ResolvedNames,
-    addresses: AssignedAddresses,
 }
 
 /// `kind: Options` in an input: the command line, whether the objects are a cluster's, what names
@@ -49,8 +47,9 @@ struct OptionsDocument {
     gateway_classes: Vec<Arc<str>>,
     echo: bool,
     cluster: bool,
+    pools: Vec<AddressRange>,
+    data_planes: Vec<std::net::IpAddr>,
     names: BTreeMap<Arc<str>, Vec<std::net::IpAddr>>,
-    addresses: BTreeMap<String, Vec<std::net::IpAddr>>,
 }
 
 impl Case {
@@ -60,7 +59,6 @@ impl Case {
             documents: Vec::new(),
             options: Options::default(),
             names: ResolvedNames::new(),
-            addresses: AssignedAddresses::new(),
         };
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -70,13 +68,8 @@ impl Case {
                 case.options.classes = options.gateway_classes.into_iter().collect();
                 case.options.echo = options.echo;
                 case.options.cluster = options.cluster;
-                let addresses = options.addresses.into_iter();
-                case.addresses = addresses
-                    .filter_map(|(name, all)| {
-                        let (namespace, name) = name.split_once('/')?;
-                        Some((ObjectName::new(namespace, name), all))
-                    })
-                    .collect();
+                case.options.provision.pools = options.pools;
+                case.options.provision.data_planes = options.data_planes;
                 let names = options.names.into_iter();
                 case.names = names.map(|(name, all)| (name, all.into())).collect();
             } else {
@@ -92,13 +85,35 @@ impl Case {
         resources
     }
 
-    fn inputs<'a>(&'a self, resources: &'a Resources) -> Inputs<'a> {
-        Inputs {
+    fn claims(&self, resources: &Resources) -> Claims {
+        match self.options.cluster {
+            true => claims(resources, &self.options),
+            false => Claims::new(),
+        }
+    }
+
+    fn translate(&self, resources: &Resources, translator: &mut Translator) -> Translation {
+        translator.translate(&Inputs {
             resources,
             names: &self.names,
-            addresses: &self.addresses,
+            claims: &self.claims(resources),
             options: &self.options,
-        }
+        })
+    }
+
+    fn translate_anew(&self, resources: &Resources) -> Translation {
+        self.translate(resources, &mut Translator::default())
+    }
+
+    fn generated(&self, resources: &Resources) -> Generated {
+        let claims = self.claims(resources);
+        let ports = service::ports(&self.translate_anew(resources).verdicts);
+        service::generate(resources, &claims, &ports, &self.options.provision)
+    }
+
+    fn output(&self, resources: &Resources) -> String {
+        let translation = self.translate_anew(resources);
+        Output::of(&translation, &self.generated(resources)).to_yaml()
     }
 }
 
@@ -116,7 +131,7 @@ fn batch(documents: &[Object]) -> Batch {
 fn object(mut document: Value, path: &Path) -> Object {
     let kind = document["kind"].as_str().unwrap().to_owned();
     let metadata = document["metadata"].as_object_mut().unwrap();
-    if !["GatewayClass", "Namespace"].contains(&kind.as_str()) {
+    if !["GatewayClass", "Namespace", "AddressPool"].contains(&kind.as_str()) {
         metadata.entry("namespace").or_insert(json!("default"));
     }
     fn of<T: serde::de::DeserializeOwned + Into<Object>>(
@@ -124,7 +139,9 @@ fn object(mut document: Value, path: &Path) -> Object {
     ) -> serde_json::Result<Object> {
         serde_json::from_value::<T>(document).map(Into::into)
     }
-    use ringgate_controlplane::api::{gateway, http_route, listener_set, policy, service, storage};
+    use ringgate_controlplane::api::{
+        gateway, http_route, listener_set, policy, pool, service, storage,
+    };
     let object = match kind.as_str() {
         "GatewayClass" => of::<gateway::GatewayClass>(document),
         "Gateway" => of::<gateway::Gateway>(document),
@@ -135,6 +152,8 @@ fn object(mut document: Value, path: &Path) -> Object {
         "EndpointSlice" => of::<service::EndpointSlice>(document),
         "Namespace" => of::<storage::Namespace>(document),
         "ListenerPolicy" => of::<policy::ListenerPolicy>(document),
+        "GatewayParameters" => of::<pool::GatewayParameters>(document),
+        "AddressPool" => of::<pool::AddressPool>(document),
         "Secret" => of::<storage::Secret>(document),
         "BackendPolicy" => of::<policy::BackendPolicy>(document),
         other => panic!("{}: kind {other}", path.display()),
@@ -149,15 +168,23 @@ struct Output {
     statuses: BTreeMap<String, Vec<String>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    generated: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<String>,
 }
 
 impl Output {
-    fn of(translation: &Translation) -> Self {
+    fn of(translation: &Translation, generated: &Generated) -> Self {
         let objects = translation.objects.iter();
         let report = report(translation);
         let mut statuses: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let gateways = report.gateways.iter().map(|one| {
             let about = format!("Gateway {}/{}", one.namespace, one.name);
+            if !one.addresses.is_empty() {
+                let line = format!("addresses {}", one.addresses.join(", "));
+                statuses.entry(about.clone()).or_default().push(line);
+            }
             if one.attached_listener_sets > 0 {
                 let line = format!("attached ListenerSets {}", one.attached_listener_sets);
                 statuses.entry(about.clone()).or_default().push(line);
@@ -198,12 +225,28 @@ impl Output {
                 .collect(),
             statuses,
             problems: problems.map(|problem| problem.to_string()).collect(),
+            generated: generated_texts(generated),
+            gone: generated.gone.iter().map(ToString::to_string).collect(),
         }
     }
 
     fn to_yaml(&self) -> String {
         serde_saphyr::to_string(self).unwrap()
     }
+}
+
+fn generated_texts(generated: &Generated) -> BTreeMap<String, Value> {
+    let objects = generated.objects.iter().map(|(key, object)| {
+        let mut object = object.clone();
+        let fields = object.as_object_mut().unwrap();
+        for known in ["apiVersion", "kind"] {
+            fields.remove(known);
+        }
+        (key.to_string(), object)
+    });
+    let statuses = generated.statuses.iter();
+    let statuses = statuses.map(|(name, status)| (format!("status of {name}"), status.clone()));
+    objects.chain(statuses).collect()
 }
 
 /// Statuses as they are once one data plane has put everything in force.
@@ -300,7 +343,7 @@ fn every_input_gives_its_output() {
     for input in cases() {
         let case = Case::read(&input);
         let resources = case.resources();
-        let actual = Output::of(&translate(&case.inputs(&resources))).to_yaml();
+        let actual = case.output(&resources);
         let output = input.to_string_lossy().replace(".in.yaml", ".out.yaml");
         if bless {
             fs::write(&output, actual).unwrap();
@@ -320,10 +363,7 @@ fn every_input_gives_its_output() {
 fn the_order_of_documents_does_not_matter_and_the_bytes_are_the_same_twice() {
     for input in cases() {
         let mut case = Case::read(&input);
-        let translated = |case: &Case| {
-            let resources = case.resources();
-            Output::of(&translate(&case.inputs(&resources))).to_yaml()
-        };
+        let translated = |case: &Case| case.output(&case.resources());
         let expected = translated(&case);
         assert_eq!(translated(&case), expected, "{}", input.display());
         for turn in 0..case.documents.len() {
@@ -346,13 +386,9 @@ fn what_a_translator_remembers_does_not_change_the_result() {
         let mut resources = Resources::default();
         for document in &case.documents {
             resources.apply(&batch(std::slice::from_ref(document)));
-            let inputs = case.inputs(&resources);
-            assert_eq!(
-                translator.translate(&inputs),
-                translate(&inputs),
-                "{}",
-                input.display()
-            );
+            let anew = case.translate_anew(&resources);
+            let remembered = case.translate(&resources, &mut translator);
+            assert_eq!(remembered, anew, "{}", input.display());
         }
         for document in &case.documents {
             for back in [false, true] {
@@ -368,13 +404,9 @@ fn what_a_translator_remembers_does_not_change_the_result() {
                     events: vec![event],
                     problems: Vec::new(),
                 });
-                let inputs = case.inputs(&resources);
-                assert_eq!(
-                    translator.translate(&inputs),
-                    translate(&inputs),
-                    "{}",
-                    input.display()
-                );
+                let anew = case.translate_anew(&resources);
+                let remembered = case.translate(&resources, &mut translator);
+                assert_eq!(remembered, anew, "{}", input.display());
             }
         }
     }
@@ -386,7 +418,7 @@ fn what_is_put_in_force_compiles() {
     for input in cases() {
         let case = Case::read(&input);
         let resources = case.resources();
-        let translation = translate(&case.inputs(&resources));
+        let translation = case.translate_anew(&resources);
         let objects: BTreeMap<Id, IrObject> = translation
             .objects
             .iter()
@@ -409,4 +441,36 @@ fn what_is_put_in_force_compiles() {
             compiled.problems
         );
     }
+}
+
+/// What is decided is stored in what is generated: once that is in the cluster nothing changes any
+/// more, in whatever order, and every address that was decided can be listened on.
+#[test]
+fn what_is_generated_stores_what_was_decided() {
+    let mut checked = 0;
+    for input in cases() {
+        let case = Case::read(&input);
+        let mut resources = case.resources();
+        let before = case.generated(&resources);
+        if before.objects.is_empty() {
+            continue;
+        }
+        for (key, object) in &before.objects {
+            let mut object = object.clone();
+            if let Some(status) = before.statuses.get(&key.name) {
+                object["status"] = status.clone();
+            }
+            resources.apply(&batch(&[self::object(object, &input)]));
+        }
+        let after = case.generated(&resources);
+        assert_eq!(before.objects, after.objects, "{}", input.display());
+        assert_eq!(before.statuses, after.statuses, "{}", input.display());
+        for (name, claim) in case.claims(&resources) {
+            if before.statuses.contains_key(&claim.service) {
+                assert_eq!(claim.binds, claim.wanted, "{name}: {}", input.display());
+            }
+        }
+        checked += 1;
+    }
+    assert!(checked >= 8, "only {checked} inputs generate something");
 }

@@ -52,6 +52,7 @@ pub async fn serve(listener: TcpListener, sources: Sources) {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/addresses", get(addresses))
         .with_state(sources);
     // It never ends by itself: errors of accept are waited out inside.
     let _ = axum::serve(listener, router).await;
@@ -76,13 +77,24 @@ async fn metrics(State(sources): State<Sources>) -> impl IntoResponse {
 }
 
 async fn status(State(sources): State<Sources>) -> Response {
+    let report = report(&sources).await;
+    json(report.and_then(|report| serde_json::to_vec(&report).ok()))
+}
+
+/// Those that clients of Gateways use, each once.
+async fn addresses(State(sources): State<Sources>) -> Response {
+    let report = report(&sources).await;
+    json(report.and_then(|report| serde_json::to_vec(&report.addresses()).ok()))
+}
+
+/// None only while the process ends.
+async fn report(sources: &Sources) -> Option<Report> {
     let (ask, answer) = oneshot::channel();
-    // Either fails only while the process ends.
-    let _ = sources.reports.send(ask).await;
-    let json = match answer.await {
-        Ok(report) => serde_json::to_vec(&report).ok(),
-        Err(_) => None,
-    };
+    sources.reports.send(ask).await.ok()?;
+    answer.await.ok()
+}
+
+fn json(json: Option<Vec<u8>>) -> Response {
     match json {
         Some(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),

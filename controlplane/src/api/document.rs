@@ -11,6 +11,7 @@ use super::http_route::HttpRoute;
 use super::listener_set::ListenerSet;
 use super::meta::ObjectMeta;
 use super::policy::{BackendPolicy, ListenerPolicy};
+use super::pool::{AddressPool, GatewayParameters};
 use super::reference::GATEWAY_GROUP;
 use super::service::{EndpointSlice, Service};
 use super::storage::{ConfigMap, Namespace, Secret};
@@ -263,6 +264,8 @@ fn read_kind(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
         ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(node, kind, index),
         ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(node, kind, index),
         ObjectKind::BackendPolicy => typed::<BackendPolicy>(node, kind, index),
+        ObjectKind::GatewayParameters => typed::<GatewayParameters>(node, kind, index),
+        ObjectKind::AddressPool => typed::<AddressPool>(node, kind, index),
         ObjectKind::Namespace => typed::<Namespace>(node, kind, index),
         ObjectKind::Service => typed::<Service>(node, kind, index),
         ObjectKind::EndpointSlice => typed::<EndpointSlice>(node, kind, index),
@@ -286,7 +289,7 @@ macro_rules! typed {
     };
 }
 
-typed!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy Namespace Service EndpointSlice Secret ConfigMap);
+typed!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy GatewayParameters AddressPool Namespace Service EndpointSlice Secret ConfigMap);
 
 fn typed<T: Typed>(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
     let reading = Reading {

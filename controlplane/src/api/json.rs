@@ -12,6 +12,7 @@ use super::http_route::HttpRoute;
 use super::listener_set::ListenerSet;
 use super::meta::ObjectMeta;
 use super::policy::{BackendPolicy, ListenerPolicy};
+use super::pool::{AddressPool, GatewayParameters};
 use super::service::{EndpointSlice, Service};
 use super::storage::{ConfigMap, Namespace, Secret};
 use super::{Object, ObjectKind};
@@ -38,6 +39,8 @@ pub fn read(kind: ObjectKind, value: Value) -> Result<Object, JsonError> {
         ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(value)?.into(),
         ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(value)?.into(),
         ObjectKind::BackendPolicy => typed::<BackendPolicy>(value)?.into(),
+        ObjectKind::GatewayParameters => typed::<GatewayParameters>(value)?.into(),
+        ObjectKind::AddressPool => typed::<AddressPool>(value)?.into(),
         ObjectKind::Namespace => typed::<Namespace>(value)?.into(),
         ObjectKind::Service => typed::<Service>(value)?.into(),
         ObjectKind::EndpointSlice => typed::<EndpointSlice>(value)?.into(),
@@ -70,7 +73,7 @@ macro_rules! slim {
     };
 }
 
-slim!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy Service Secret ConfigMap);
+slim!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy GatewayParameters AddressPool Service Secret ConfigMap);
 
 impl Slim for Namespace {
     fn slim(&mut self) {

@@ -15,6 +15,7 @@ pub mod listener_set;
 pub mod meta;
 mod object;
 pub mod policy;
+pub mod pool;
 mod quantity;
 pub mod reference;
 pub mod service;

@@ -10,6 +10,7 @@ use super::http_route::HttpRoute;
 use super::listener_set::ListenerSet;
 use super::meta::ObjectMeta;
 use super::policy::{BackendPolicy, ListenerPolicy};
+use super::pool::{AddressPool, GatewayParameters};
 use super::service::{EndpointSlice, Service};
 use super::storage::{ConfigMap, Namespace, Secret};
 
@@ -87,6 +88,8 @@ kinds! {
     ReferenceGrant = "ReferenceGrant", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
     ListenerPolicy = "ListenerPolicy", "ringgate.io", ["v1alpha1"], true;
     BackendPolicy = "BackendPolicy", "ringgate.io", ["v1alpha1"], true;
+    GatewayParameters = "GatewayParameters", "ringgate.io", ["v1alpha1"], true;
+    AddressPool = "AddressPool", "ringgate.io", ["v1alpha1"], false;
     Namespace = "Namespace", "", ["v1"], false;
     Service = "Service", "", ["v1"], true;
     EndpointSlice = "EndpointSlice", "discovery.k8s.io", ["v1", "v1beta1"], true;

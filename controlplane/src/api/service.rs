@@ -15,6 +15,32 @@ pub struct Service {
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: ServiceSpec,
+    /// Of files it isn't read.
+    #[serde(default)]
+    pub status: ServiceStatus,
+}
+
+/// Of a ServiceStatus what a load balancer says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceStatus {
+    pub load_balancer: LoadBalancerStatus,
+    pub conditions: Option<Opaque>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct LoadBalancerStatus {
+    pub ingress: Vec<LoadBalancerIngress>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoadBalancerIngress {
+    pub ip: Option<Arc<str>>,
+    pub hostname: Option<Arc<str>>,
+    pub ip_mode: Option<Arc<str>>,
+    pub ports: Option<Opaque>,
 }
 
 choice!(

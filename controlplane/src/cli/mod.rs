@@ -6,7 +6,7 @@ pub mod status;
 pub mod validate;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use thiserror::Error;
 use crate::api::CONTROLLER_NAME;
 use crate::lead::LeaseName;
 use crate::origin::Origin;
+use crate::provision::Settings;
+use crate::provision::pool::AddressRange;
 use crate::watch::kube::Cluster;
 
 /// Everything that `ringgate` takes.
@@ -73,6 +75,8 @@ pub enum Verb {
     Run(RunArgs),
     /// Only the control plane: watches DIR or a cluster and tells data planes what shall be in force
     Controlplane(ControlPlaneVerb),
+    /// Only put Gateways' addresses on a network interface, with the capability NET_ADMIN
+    Announce(AnnounceArgs),
     /// Only a data plane: carries the traffic (flags: `ringgate dataplane --help`)
     #[command(disable_help_flag = true)]
     Dataplane(DataPlaneVerb),
@@ -95,6 +99,27 @@ pub struct RunArgs {
     pub control: ControlPlaneArgs,
     #[command(flatten)]
     pub data: DataPlaneArgs,
+    /// Put Gateways' addresses on this network interface, where they aren't local already
+    #[arg(long, value_name = "IF", env = "RINGGATE_INTERFACE")]
+    pub interface: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct AnnounceArgs {
+    /// The network interface that the addresses are put on
+    #[arg(long, value_name = "IF", env = "RINGGATE_INTERFACE")]
+    pub interface: String,
+    /// Where the control plane is asked which addresses there are
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "RINGGATE_CONTROLLER_ADMIN",
+        default_value = DEFAULT_CONTROLLER_ADMIN
+    )]
+    pub controller_admin: SocketAddr,
+    /// End when standard input closes (how `run` makes sure that nobody outlives it)
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -130,6 +155,25 @@ pub struct ControlPlaneArgs {
         conflicts_with = "kubeconfig"
     )]
     pub gateway_classes: Vec<String>,
+    /// Addresses that Gateways of the cluster get: a range (192.0.2.10-192.0.2.20), a block
+    /// (192.0.2.0/28) or one, of either family (repeatable)
+    #[arg(
+        long = "address-pool",
+        value_name = "RANGE",
+        env = "RINGGATE_ADDRESS_POOL",
+        value_delimiter = ',',
+        conflicts_with = "dir"
+    )]
+    pub address_pools: Vec<AddressRange>,
+    /// Where the load balancer of a cloud reaches the data planes (repeatable)
+    #[arg(
+        long = "data-plane-address",
+        value_name = "IP",
+        env = "RINGGATE_DATA_PLANE_ADDRESS",
+        value_delimiter = ',',
+        conflicts_with = "dir"
+    )]
+    pub data_plane_addresses: Vec<IpAddr>,
     /// Answer for Services without endpoints with a built-in echo backend
     #[arg(long, env = "RINGGATE_ECHO")]
     pub echo: bool,
@@ -293,6 +337,12 @@ impl ControlPlaneArgs {
         if self.echo {
             arguments.push("--echo".into());
         }
+        for range in &self.address_pools {
+            arguments.extend(["--address-pool".into(), range.to_string().into()]);
+        }
+        for address in &self.data_plane_addresses {
+            arguments.extend(["--data-plane-address".into(), address.to_string().into()]);
+        }
         arguments.push("--controller-admin".into());
         arguments.push(self.controller_admin.to_string().into());
         if let Some(LeaseName { namespace, name }) = &self.lease {
@@ -305,6 +355,16 @@ impl ControlPlaneArgs {
             arguments.extend(["--".into(), dir.into()]);
         }
         arguments
+    }
+
+    /// Where Gateways' addresses come from.
+    #[must_use]
+    pub fn provision(&self) -> Settings {
+        Settings {
+            pools: self.address_pools.clone(),
+            data_planes: self.data_plane_addresses.clone(),
+            ..Settings::default()
+        }
     }
 
     /// Where the objects come from.

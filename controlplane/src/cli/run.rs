@@ -56,7 +56,7 @@ impl Places {
 /// Beyond the time that a process itself takes to end.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Both processes; `ours` is the path of this program.
+/// Both processes, and with an interface the third; `ours` is the path of this program.
 #[must_use]
 pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> Vec<Program> {
     let environment = log_environment(log);
@@ -64,7 +64,14 @@ pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> V
     control.extend(run.control.to_arguments(&places.socket));
     let mut data: Vec<OsString> = vec![LIFELINE.into()];
     data.extend(run.data.to_arguments(&places.socket, &places.state_dir));
-    vec![
+    let announce = run.interface.as_ref().map(|interface| Program {
+        name: "announcer",
+        path: ours.to_owned(),
+        arguments: announce_arguments(interface, run.control.controller_admin),
+        environment: environment.clone(),
+        patience: SLACK,
+    });
+    let mut programs = vec![
         Program {
             name: "control plane",
             path: ours.to_owned(),
@@ -79,6 +86,19 @@ pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> V
             environment,
             patience: run.data.drain_grace + SLACK,
         },
+    ];
+    programs.extend(announce);
+    programs
+}
+
+fn announce_arguments(interface: &str, admin: SocketAddr) -> Vec<OsString> {
+    vec![
+        "announce".into(),
+        LIFELINE.into(),
+        "--interface".into(),
+        interface.into(),
+        "--controller-admin".into(),
+        admin.to_string().into(),
     ]
 }
 

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::problem::{Problem, Severity};
+use crate::provision::{Claims, Settings};
 use crate::reconcile::problems::with_places;
-use crate::translate::{AssignedAddresses, Inputs, Options, ResolvedNames, translate};
+use crate::translate::{Inputs, Options, ResolvedNames, translate};
 use crate::validate::files;
 
 /// All problems, by place: of syntax and schema, and of what the objects say about each other.
@@ -19,11 +20,12 @@ pub fn problems(paths: &[PathBuf], classes: &[String]) -> Vec<Problem> {
         classes,
         echo: false,
         cluster: false,
+        provision: Settings::default(),
     };
     let translation = translate(&Inputs {
         resources: &checked.resources,
         names: &ResolvedNames::new(),
-        addresses: &AssignedAddresses::new(),
+        claims: &Claims::new(),
         options: &options,
     });
     let findings = translation.verdicts.findings();

@@ -16,6 +16,8 @@ use ringgate_core::ir::{Kind, Version};
 use crate::api::ObjectKey;
 use crate::metrics::Metrics;
 use crate::problem::Severity;
+use crate::provision::service::{self, Generated};
+use crate::provision::{Claims, claims};
 use crate::push::server::PeerEvent;
 use crate::push::wanted::Wanted;
 use crate::status::board::Board;
@@ -24,9 +26,7 @@ use crate::status::notice::{self, Notice};
 use crate::status::report::Report;
 use crate::status::write::StatusChange;
 use crate::store::Resources;
-use crate::translate::{
-    AssignedAddresses, Inputs, Options, ResolvedNames, Translation, Translator,
-};
+use crate::translate::{Inputs, Options, ResolvedNames, Translation, Translator};
 use crate::watch::Batch;
 use problems::Problems;
 use versions::Versions;
@@ -40,7 +40,8 @@ pub struct Reconciler {
     has_read: bool,
     has_translated: bool,
     names: Arc<ResolvedNames>,
-    addresses: Arc<AssignedAddresses>,
+    claims: Claims,
+    generated: Arc<Generated>,
     translator: Translator,
     translation: Translation,
     wanted: Option<Arc<Wanted>>,
@@ -74,7 +75,8 @@ impl Reconciler {
             has_read: false,
             has_translated: false,
             names: Arc::default(),
-            addresses: Arc::default(),
+            claims: Claims::new(),
+            generated: Arc::default(),
             translator: Translator::default(),
             translation: Translation::default(),
             wanted: None,
@@ -108,12 +110,6 @@ impl Reconciler {
     /// Takes what ExternalNames resolve to now.
     pub fn take_names(&mut self, names: Arc<ResolvedNames>) -> Next {
         self.names = names;
-        Next::Reconcile
-    }
-
-    /// Takes the addresses that Gateways were given.
-    pub fn take_addresses(&mut self, addresses: Arc<AssignedAddresses>) -> Next {
-        self.addresses = addresses;
         Next::Reconcile
     }
 
@@ -171,14 +167,24 @@ impl Reconciler {
             return None;
         }
         let started = Instant::now();
+        self.claims = match self.options.cluster {
+            true => claims(&self.resources, &self.options),
+            false => Claims::new(),
+        };
         let inputs = Inputs {
             resources: &self.resources,
             names: &self.names,
-            addresses: &self.addresses,
+            claims: &self.claims,
             options: &self.options,
         };
         self.has_translated = true;
         self.translation = self.translator.translate(&inputs);
+        if self.options.cluster {
+            let ports = service::ports(&self.translation.verdicts);
+            let settings = &self.options.provision;
+            let generated = service::generate(&self.resources, &self.claims, &ports, settings);
+            self.generated = Arc::new(generated);
+        }
         self.metrics.translated(started.elapsed());
         let objects = &self.translation.objects;
         let before = self.wanted.as_deref();
@@ -221,6 +227,12 @@ impl Reconciler {
     #[must_use]
     pub fn references(&self) -> BTreeSet<ObjectKey> {
         self.resources.references()
+    }
+
+    /// What shall be in the cluster for Gateways: Services and what belongs to them.
+    #[must_use]
+    pub fn generated(&self) -> &Arc<Generated> {
+        &self.generated
     }
 
     /// The names that backends need the addresses of.

@@ -120,12 +120,12 @@ pub(super) fn gateway(
 ) -> GatewayStatus {
     let listeners = with_programmed(&verdict.listeners, since, coverage);
     let accepted = gateway_accepted(verdict);
-    let programmed = gateway_programmed(&accepted, &listeners);
+    let programmed = gateway_programmed(verdict, &accepted, &listeners);
     GatewayStatus {
         namespace: name.namespace.to_string(),
         name: name.name.to_string(),
         class: verdict.class.to_string(),
-        addresses: verdict.addresses.iter().map(ToString::to_string).collect(),
+        addresses: verdict.addresses.clone(),
         conditions: vec![accepted, programmed],
         listeners: listeners
             .into_iter()
@@ -163,7 +163,7 @@ pub(super) fn listener_set(
         namespace: name.namespace.to_string(),
         name: name.name.to_string(),
         gateway: verdict.gateway.to_string(),
-        addresses: verdict.addresses.iter().map(ToString::to_string).collect(),
+        addresses: verdict.addresses.clone(),
         conditions: vec![accepted, programmed],
         listeners: listeners
             .into_iter()
@@ -235,6 +235,7 @@ fn gateway_accepted(verdict: &GatewayVerdict) -> Condition {
 }
 
 fn gateway_programmed(
+    verdict: &GatewayVerdict,
     accepted: &Condition,
     listeners: &[(&ListenerVerdict, Condition)],
 ) -> Condition {
@@ -242,6 +243,10 @@ fn gateway_programmed(
     if accepted.status != Truth::True {
         let message = "the Gateway isn't accepted".to_owned();
         return programmed(Truth::False, "Invalid", message);
+    }
+    let mut missing = of(&verdict.findings, Concern::Programmed).peekable();
+    if missing.peek().is_some() {
+        return Condition::unless("Programmed", "Programmed", missing);
     }
     match not_yet(listeners) {
         None => programmed(Truth::True, "Programmed", String::new()),

@@ -1,5 +1,7 @@
 //! What `/status` answers and `ringgate status` prints: every status and problem, at one moment.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::board::Board;
@@ -79,6 +81,16 @@ impl Report {
             problems: problems.iter().map(ProblemStatus::from).collect(),
             data_planes,
         }
+    }
+
+    /// All addresses of Gateways, in order.
+    #[must_use]
+    pub fn addresses(&self) -> BTreeSet<&str> {
+        let gateways = self.gateways.iter();
+        gateways
+            .flat_map(|one| &one.addresses)
+            .map(String::as_str)
+            .collect()
     }
 
     /// Every condition, with the name of what it is about.

@@ -12,7 +12,11 @@ pub fn reason(fault: &Fault) -> &'static str {
     match fault {
         Fault::UnknownClass(_) | Fault::ForeignClass(_) => "Pending",
         Fault::RefusedClass(_) => "Invalid",
-        Fault::Parameters { .. } => "InvalidParameters",
+        Fault::Parameters { .. } | Fault::NoParameters(_) | Fault::NoPool(_) => "InvalidParameters",
+        Fault::AddressNotInPool(_) | Fault::AddressTaken { .. } => "AddressNotUsable",
+        Fault::NoFreeAddress | Fault::ForeignService(_) | Fault::AddressPending => {
+            "AddressNotAssigned"
+        }
         Fault::Address { .. } | Fault::Routability(_) => "UnsupportedAddress",
         Fault::Protocol(_) | Fault::AppProtocol { .. } => "UnsupportedProtocol",
         Fault::HostnameConflict { .. } => "HostnameConflict",
@@ -64,6 +68,15 @@ pub fn message(fault: &Fault) -> String {
         Fault::Parameters { kind } => format!("no parameters are read from a {kind}"),
         Fault::Address { value } => format!("{value:?} is no IP address that could be listened on"),
         Fault::Routability(text) => format!("addresses can't be made {text:?} here yet"),
+        Fault::NoParameters(name) => format!("there is no GatewayParameters {name}"),
+        Fault::NoPool(name) => format!("there is no AddressPool {name}"),
+        Fault::AddressNotInPool(address) => format!("{address} is in no pool of addresses"),
+        Fault::AddressTaken { address, by } => format!("{address} belongs to Service {by}"),
+        Fault::NoFreeAddress => "no pool has a free address".to_owned(),
+        Fault::ForeignService(name) => {
+            format!("Service {name} is there already, and wasn't generated for this Gateway")
+        }
+        Fault::AddressPending => "the Service that brings an address isn't ready yet".to_owned(),
         Fault::NotCarriedOut => "this isn't carried out yet and has no effect".to_owned(),
         Fault::Protocol(protocol) => format!("protocol {protocol} isn't served yet"),
         Fault::HostnameConflict { with } => {
@@ -158,6 +171,19 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::RefusedClass(_) | Fault::Parameters { .. } => "remove parametersRef".to_owned(),
         Fault::Address { .. } => "give an address of this host with type IPAddress".to_owned(),
         Fault::Routability(_) => "leave routability out".to_owned(),
+        Fault::NoParameters(_) => {
+            "write the GatewayParameters, or correct parametersRef".to_owned()
+        }
+        Fault::NoPool(_) => "write the AddressPool, or correct addressPool".to_owned(),
+        Fault::AddressNotInPool(address) => {
+            format!("add it with --address-pool {address} or in an AddressPool, or ask for another")
+        }
+        Fault::AddressTaken { .. } => "ask for another address".to_owned(),
+        Fault::NoFreeAddress => {
+            "widen a pool: --address-pool, or an AddressPool with autoAssign".to_owned()
+        }
+        Fault::ForeignService(_) => "rename or remove that Service".to_owned(),
+        Fault::AddressPending => return None,
         Fault::NotCarriedOut => "remove it, or don't rely on it".to_owned(),
         Fault::Protocol(_) => "use protocol HTTP".to_owned(),
         Fault::HostnameConflict { .. } => {
@@ -229,7 +255,7 @@ pub fn remedy(fault: &Fault) -> Option<String> {
 #[must_use]
 pub fn severity(fault: &Fault) -> Severity {
     match fault {
-        Fault::ForeignClass(_) => Severity::Note,
+        Fault::ForeignClass(_) | Fault::AddressPending => Severity::Note,
         Fault::NotCarriedOut | Fault::NoSlicePort { .. } => Severity::Warning,
         _ => Severity::Error,
     }

@@ -16,6 +16,7 @@ use crate::api::http_route::HttpRoute;
 use crate::api::listener_set::ListenerSet;
 use crate::api::meta::Labels;
 use crate::api::policy::{BackendPolicy, ListenerPolicy};
+use crate::api::pool::{AddressPool, GatewayParameters};
 use crate::api::service::{EndpointSlice, Service};
 use crate::api::storage::{ConfigMap, Namespace, Secret};
 use crate::api::{Object, ObjectKey};
@@ -40,6 +41,9 @@ pub struct Resources {
     pub reference_grants: ByName<ReferenceGrant>,
     pub listener_policies: ByName<ListenerPolicy>,
     pub backend_policies: ByName<BackendPolicy>,
+    pub gateway_parameters: ByName<GatewayParameters>,
+    /// By name with an empty namespace.
+    pub address_pools: ByName<AddressPool>,
     /// Those that were written; see [`Resources::namespace_labels`] for those that are implied.
     pub namespaces: ByName<Namespace>,
     pub services: ByName<Service>,
@@ -106,6 +110,8 @@ impl Resources {
             Object::ReferenceGrant(one) => put(&mut self.reference_grants, name, one),
             Object::ListenerPolicy(one) => put(&mut self.listener_policies, name, one),
             Object::BackendPolicy(one) => put(&mut self.backend_policies, name, one),
+            Object::GatewayParameters(one) => put(&mut self.gateway_parameters, name, one),
+            Object::AddressPool(one) => put(&mut self.address_pools, name, one),
             Object::Namespace(one) => put(&mut self.namespaces, name, one),
             Object::Service(one) => put(&mut self.services, name, one),
             Object::EndpointSlice(one) => {
@@ -132,6 +138,8 @@ impl Resources {
             Kind::ReferenceGrant => self.reference_grants.remove(name).is_some(),
             Kind::ListenerPolicy => self.listener_policies.remove(name).is_some(),
             Kind::BackendPolicy => self.backend_policies.remove(name).is_some(),
+            Kind::GatewayParameters => self.gateway_parameters.remove(name).is_some(),
+            Kind::AddressPool => self.address_pools.remove(name).is_some(),
             Kind::Namespace => self.namespaces.remove(name).is_some(),
             Kind::Service => self.services.remove(name).is_some(),
             Kind::EndpointSlice => {

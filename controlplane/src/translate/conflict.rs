@@ -31,6 +31,11 @@ pub(super) fn find(gateways: &mut [GatewayDraft], sets: &mut Sets) {
             continue;
         };
         let addresses = binds(gateway);
+        let mut own = Taken::default();
+        let taken = match gateway.shares_ports() {
+            true => &mut taken,
+            false => &mut own,
+        };
         taken.take(&addresses, &mut gateway.listeners);
         for set in by_gateway.get(&place).into_iter().flatten() {
             if let Some(set) = sets.drafts.get_mut(*set) {

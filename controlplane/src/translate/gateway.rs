@@ -1,5 +1,6 @@
 //! Gateways: whose they are, which addresses they have, and which of their listeners stand.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,19 +9,26 @@ use ringgate_core::ir::ObjectName;
 use super::gateway_class::{Classes, Owner};
 use super::listener::{self, ListenerDraft};
 use super::listener_set::Sets;
-use super::problem::{Fault, Finding};
-use super::verdict::GatewayVerdict;
+use super::problem::{Concern, Fault, Finding};
+use super::verdict::{GatewayVerdict, first};
 use super::{Inputs, conflict, created, generation};
 use crate::api::gateway::{AddressType, DefaultScope, Gateway, GatewayAddress};
 use crate::api::{ObjectKey, ObjectKind};
-use crate::store::Resources;
+use crate::provision::Claim;
 
 /// A Gateway of ours, decided but for what attaches to it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct GatewayDraft {
     pub(super) name: ObjectName,
     pub(super) gateway: Arc<Gateway>,
+    /// Where listeners are bound; none: on every address of the host.
     pub(super) addresses: Vec<IpAddr>,
+    /// As clients are told.
+    pub(super) shown: Vec<String>,
+    /// Behind a foreign load balancer: the ports that listeners are bound to, by theirs.
+    pub(super) bound_ports: Option<BTreeMap<u16, u16>>,
+    /// False: it has no address yet.
+    is_reachable: bool,
     pub(super) findings: Vec<Finding>,
     /// False: none of its listeners is put in force.
     pub(super) accepted: bool,
@@ -84,11 +92,7 @@ impl Gateways {
                 Finding::new(ObjectKind::Gateway, name, "spec.gatewayClassName", fault)
             });
             if matches!(owner, Owner::Ours | Owner::Refused) {
-                let mut draft = draft(name, gateway, finding, resources);
-                if let Some(assigned) = inputs.addresses.get(name) {
-                    draft.addresses.clone_from(assigned);
-                }
-                gateways.drafts.push(draft);
+                gateways.drafts.push(draft(name, gateway, finding, inputs));
             } else {
                 gateways.foreign.push(name.clone());
                 gateways.others.extend(finding);
@@ -158,8 +162,27 @@ impl GatewayDraft {
         (created(&self.gateway.metadata), &self.name)
     }
 
-    pub(super) fn is_in_force(&self, listener: &ListenerDraft) -> bool {
+    /// Whether the listener shall be in force, once there is an address.
+    pub(super) fn is_valid(&self, listener: &ListenerDraft) -> bool {
         self.accepted && listener.is_accepted()
+    }
+
+    pub(super) fn is_in_force(&self, listener: &ListenerDraft) -> bool {
+        self.is_valid(listener) && self.is_reachable && self.bound_port(listener.port).is_some()
+    }
+
+    /// Whether it may meet other Gateways at an address and port: not while it has no address, nor
+    /// with ports of its own.
+    pub(super) fn shares_ports(&self) -> bool {
+        self.is_reachable && self.bound_ports.is_none()
+    }
+
+    /// Where a listener of this port is bound; none: nowhere yet.
+    pub(super) fn bound_port(&self, port: u16) -> Option<u16> {
+        match &self.bound_ports {
+            None => Some(port),
+            Some(ports) => ports.get(&port).copied(),
+        }
     }
 
     fn parent(&self, place: usize) -> Parent<'_> {
@@ -181,7 +204,7 @@ impl GatewayDraft {
         GatewayVerdict {
             generation: generation(&self.gateway.metadata),
             class: self.gateway.spec.gateway_class_name.shared(),
-            addresses: self.addresses.clone(),
+            addresses: self.shown.clone(),
             findings: self.findings.clone(),
             listeners: listener::verdicts(self, &self.listeners, attached),
             listener_sets,
@@ -193,29 +216,15 @@ fn draft(
     name: &ObjectName,
     gateway: &Arc<Gateway>,
     class: Option<Finding>,
-    resources: &Resources,
+    inputs: &Inputs<'_>,
 ) -> GatewayDraft {
-    let mut findings: Vec<Finding> = class.into_iter().collect();
-    let mut report = |field: &str, fault| {
-        findings.push(Finding::new(ObjectKind::Gateway, name, field, fault));
-    };
     let spec = &gateway.spec;
-    let mut addresses = Vec::new();
-    for (place, address) in spec.addresses.iter().enumerate() {
-        match usable(address) {
-            Ok(address) => addresses.extend(address),
-            Err(fault) => report(&format!("spec.addresses[{place}]"), fault),
-        }
-    }
-    let infrastructure = spec.infrastructure.as_ref();
-    if let Some(reference) = infrastructure.and_then(|one| one.parameters_ref.as_ref()) {
-        let kind = reference.kind.shared();
-        report(
-            "spec.infrastructure.parametersRef",
-            Fault::Parameters { kind },
-        );
-    }
-    let accepted = findings.is_empty();
+    let place = match inputs.claims.get(name) {
+        Some(claim) => Place::of_claim(claim),
+        None => Place::of_host(name, gateway),
+    };
+    let mut findings: Vec<Finding> = class.into_iter().chain(place.findings).collect();
+    let accepted = first(&findings, Concern::Accepted).is_none();
     for (field, is_set) in [
         (
             "spec.defaultScope",
@@ -232,8 +241,6 @@ fn draft(
             ));
         }
     }
-    addresses.sort_unstable();
-    addresses.dedup();
     let owner = ObjectKey {
         kind: ObjectKind::Gateway,
         name: name.clone(),
@@ -241,10 +248,65 @@ fn draft(
     GatewayDraft {
         name: name.clone(),
         gateway: gateway.clone(),
-        addresses,
+        addresses: place.addresses,
+        shown: place.shown,
+        bound_ports: place.bound_ports,
+        is_reachable: place.is_reachable,
         findings,
         accepted,
-        listeners: listener::drafts(name, &owner, &spec.listeners, resources),
+        listeners: listener::drafts(name, &owner, &spec.listeners, inputs.resources),
+    }
+}
+
+/// Where a Gateway is.
+struct Place {
+    addresses: Vec<IpAddr>,
+    shown: Vec<String>,
+    bound_ports: Option<BTreeMap<u16, u16>>,
+    is_reachable: bool,
+    findings: Vec<Finding>,
+}
+
+impl Place {
+    fn of_claim(claim: &Claim) -> Self {
+        Self {
+            addresses: claim.binds.clone(),
+            shown: claim.addresses.clone(),
+            bound_ports: claim.bound_ports.clone(),
+            is_reachable: claim.is_ready,
+            findings: claim.findings.clone(),
+        }
+    }
+
+    /// On the host's addresses: those that are asked for, else all.
+    fn of_host(name: &ObjectName, gateway: &Gateway) -> Self {
+        let spec = &gateway.spec;
+        let mut addresses = Vec::new();
+        let mut findings = Vec::new();
+        let mut report = |field: &str, fault| {
+            findings.push(Finding::new(ObjectKind::Gateway, name, field, fault));
+        };
+        for (place, address) in spec.addresses.iter().enumerate() {
+            match usable(address) {
+                Ok(address) => addresses.extend(address),
+                Err(fault) => report(&format!("spec.addresses[{place}]"), fault),
+            }
+        }
+        let infrastructure = spec.infrastructure.as_ref();
+        if let Some(reference) = infrastructure.and_then(|one| one.parameters_ref.as_ref()) {
+            let kind = reference.kind.shared();
+            let field = "spec.infrastructure.parametersRef";
+            report(field, Fault::Parameters { kind });
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        Self {
+            shown: addresses.iter().map(IpAddr::to_string).collect(),
+            addresses,
+            bound_ports: None,
+            is_reachable: true,
+            findings,
+        }
     }
 }
 

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ringgate_core::ir::ObjectName;
+
 use super::problem::{Fault, Finding};
 use super::verdict::ClassVerdict;
 use super::{Options, generation};
-use crate::api::gateway::GatewayClass;
+use crate::api::gateway::{Gateway, GatewayClass};
 use crate::api::{CONTROLLER_NAME, ObjectKind};
+use crate::provision;
 use crate::store::Resources;
 
 /// The class that is ours without being written anywhere.
@@ -36,7 +39,7 @@ impl<'r> Classes<'r> {
     pub(super) fn owner(&self, name: &str) -> Owner {
         match self.written(name) {
             Some(class) if !self.is_ours(name, class) => Owner::Foreign,
-            Some(class) if class.spec.parameters_ref.is_some() => Owner::Refused,
+            Some(class) if self.fault(class).is_some() => Owner::Refused,
             Some(_) => Owner::Ours,
             None if self.is_claimed(name) => Owner::Ours,
             None => Owner::Nobody,
@@ -48,7 +51,7 @@ impl<'r> Classes<'r> {
         let written = self.resources.gateway_classes.values().filter_map(|class| {
             let name = &class.metadata.name;
             self.is_ours(name, class)
-                .then(|| (name.clone(), verdict(class)))
+                .then(|| (name.clone(), self.verdict(class)))
         });
         let implied = self.resources.gateways.values().filter_map(|gateway| {
             let name = gateway.spec.gateway_class_name.shared();
@@ -66,7 +69,7 @@ impl<'r> Classes<'r> {
     }
 
     fn written(&self, name: &str) -> Option<&'r Arc<GatewayClass>> {
-        let name = ringgate_core::ir::ObjectName::new("", name);
+        let name = ObjectName::new("", name);
         self.resources.gateway_classes.get(&name)
     }
 
@@ -78,21 +81,38 @@ impl<'r> Classes<'r> {
     fn is_claimed(&self, name: &str) -> bool {
         (name == IMPLIED_CLASS && !self.options.cluster) || self.options.classes.contains(name)
     }
+
+    /// What is wrong with `parametersRef`: parameters are for what is generated in a cluster.
+    fn fault(&self, class: &GatewayClass) -> Option<Fault> {
+        let reference = class.spec.parameters_ref.as_ref()?;
+        if self.options.cluster {
+            return provision::fault_of_class(&class.metadata.object_name(), self.resources);
+        }
+        let kind = reference.kind.shared();
+        Some(Fault::Parameters { kind })
+    }
+
+    fn verdict(&self, class: &GatewayClass) -> ClassVerdict {
+        let fault = self.fault(class).map(|fault| {
+            let name = class.metadata.object_name();
+            Finding::new(ObjectKind::GatewayClass, &name, "spec.parametersRef", fault)
+        });
+        ClassVerdict {
+            generation: generation(&class.metadata),
+            implied: false,
+            findings: fault.into_iter().collect(),
+        }
+    }
 }
 
-fn verdict(class: &Arc<GatewayClass>) -> ClassVerdict {
-    let parameters = class.spec.parameters_ref.iter().map(|reference| {
-        let kind = reference.kind.shared();
-        Finding::new(
-            ObjectKind::GatewayClass,
-            &class.metadata.object_name(),
-            "spec.parametersRef",
-            Fault::Parameters { kind },
-        )
-    });
-    ClassVerdict {
-        generation: generation(&class.metadata),
-        implied: false,
-        findings: parameters.collect(),
-    }
+/// The Gateways whose class is ours and accepted, in order of name.
+pub(crate) fn our_gateways<'r>(
+    resources: &'r Resources,
+    options: &'r Options,
+) -> impl Iterator<Item = (&'r ObjectName, &'r Arc<Gateway>)> {
+    let classes = Classes::new(resources, options);
+    let is_ours =
+        move |gateway: &Gateway| classes.owner(&gateway.spec.gateway_class_name) == Owner::Ours;
+    let gateways = resources.gateways.iter();
+    gateways.filter(move |(_, gateway)| is_ours(gateway))
 }

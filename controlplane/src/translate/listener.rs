@@ -55,7 +55,7 @@ impl ListenerDraft {
             gateway: gateway.name.clone(),
             name: name_within_gateway(&self.owner, &self.name),
             addresses: gateway.addresses.clone(),
-            port: self.port,
+            port: gateway.bound_port(self.port).unwrap_or(self.port),
             protocol: ir::Protocol::Http,
             hostname: self.hostname.clone(),
             settings,
@@ -103,7 +103,7 @@ pub(super) fn verdicts(
             hostname: listener.hostname.clone(),
             supported_kinds: listener.supported_kinds.clone(),
             attached_routes: *attached,
-            in_force: gateway.is_in_force(listener),
+            in_force: gateway.is_valid(listener),
             findings: listener.findings.clone(),
         })
         .collect()

@@ -41,7 +41,7 @@ impl SetDraft {
     /// `attached` counts the routes of each listener, in their order.
     pub(super) fn verdict(&self, gateway: &GatewayDraft, attached: &[u32]) -> SetVerdict {
         let addresses = match self.refused {
-            None => gateway.addresses.clone(),
+            None => gateway.shown.clone(),
             Some(_) => Vec::new(),
         };
         SetVerdict {

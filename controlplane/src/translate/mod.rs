@@ -30,6 +30,7 @@ use ringgate_core::ir::{Id, Object, ObjectName};
 
 use crate::api::ObjectKind;
 use crate::api::meta::ObjectMeta;
+use crate::provision::{Claims, Settings};
 use crate::store::Resources;
 use gateway::Gateways;
 use gateway_class::Classes;
@@ -48,21 +49,20 @@ pub struct Options {
     /// The objects are those of a cluster, which others' controllers share: what isn't ours is no
     /// mistake, and people who write routes aren't trusted with names of anywhere.
     pub cluster: bool,
+    /// Where Gateways' addresses come from, in a cluster.
+    pub provision: Settings,
 }
 
 /// The addresses of ExternalNames, as far as they are known.
 pub type ResolvedNames = BTreeMap<Arc<str>, Arc<[IpAddr]>>;
-
-/// The addresses that Gateways were given beyond what their `spec.addresses` say, by Gateway. Those
-/// that aren't named here have none of their own.
-pub type AssignedAddresses = BTreeMap<ObjectName, Vec<IpAddr>>;
 
 /// Everything that a translation depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     pub resources: &'a Resources,
     pub names: &'a ResolvedNames,
-    pub addresses: &'a AssignedAddresses,
+    /// Of Gateways that are provisioned.
+    pub claims: &'a Claims,
     pub options: &'a Options,
 }
 

@@ -1,6 +1,7 @@
 //! What translation finds wrong: typed, with the object and the field. Words are made in
 //! [`crate::status`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringgate_core::ir::{Hostname, ObjectName};
@@ -17,7 +18,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn new(
+    pub(crate) fn new(
         kind: ObjectKind,
         name: &ObjectName,
         field: impl Into<String>,
@@ -56,6 +57,18 @@ pub enum Fault {
         value: Arc<str>,
     },
     Routability(Arc<str>),
+    NoParameters(ObjectName),
+    NoPool(Arc<str>),
+    AddressNotInPool(IpAddr),
+    AddressTaken {
+        address: IpAddr,
+        by: ObjectName,
+    },
+    NoFreeAddress,
+    /// The Service of that name is somebody else's.
+    ForeignService(ObjectName),
+    /// It has none yet, but shall soon.
+    AddressPending,
     /// A field that isn't carried out yet; traffic goes on without it.
     NotCarriedOut,
     Protocol(Arc<str>),
@@ -156,6 +169,8 @@ pub enum Concern {
     Accepted,
     ResolvedRefs,
     Conflicted,
+    /// Of a Gateway whose configuration is fine.
+    Programmed,
     /// No condition: worth knowing.
     Advice,
 }
@@ -183,6 +198,11 @@ impl Fault {
             | Self::PortMissing(_)
             | Self::NoPort { .. }
             | Self::AppProtocol { .. } => Concern::ResolvedRefs,
+            Self::AddressNotInPool(_)
+            | Self::AddressTaken { .. }
+            | Self::NoFreeAddress
+            | Self::ForeignService(_)
+            | Self::AddressPending => Concern::Programmed,
             Self::NotCarriedOut | Self::ForeignClass(_) | Self::NoSlicePort { .. } => {
                 Concern::Advice
             }
@@ -191,6 +211,8 @@ impl Fault {
             | Self::Parameters { .. }
             | Self::Address { .. }
             | Self::Routability(_)
+            | Self::NoParameters(_)
+            | Self::NoPool(_)
             | Self::Protocol(_)
             | Self::SetNotAllowed(_)
             | Self::ParentNotAccepted(_)

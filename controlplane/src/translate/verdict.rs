@@ -1,7 +1,6 @@
 //! What translation decided about each object: the raw material of statuses, without their words.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringgate_core::ir::{Hostname, Id, ObjectName};
@@ -35,8 +34,8 @@ pub struct ClassVerdict {
 pub struct GatewayVerdict {
     pub generation: i64,
     pub class: Arc<str>,
-    /// Empty: every address of the host.
-    pub addresses: Vec<IpAddr>,
+    /// IP addresses and names, as clients are told. Empty: every address of the host.
+    pub addresses: Vec<String>,
     /// About the Gateway itself.
     pub findings: Vec<Finding>,
     pub listeners: Vec<ListenerVerdict>,
@@ -50,7 +49,7 @@ pub struct SetVerdict {
     pub generation: i64,
     pub gateway: ObjectName,
     /// The Gateway's, where the set is taken.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<String>,
     /// Why the Gateway doesn't take the set as a whole.
     pub refused: Option<Finding>,
     /// Empty for a set that isn't taken.

@@ -95,6 +95,8 @@ impl Fake {
             ("events.k8s.io/v1", "Event", "events"),
             (OURS, "ListenerPolicy", "listenerpolicies"),
             (OURS, "BackendPolicy", "backendpolicies"),
+            (OURS, "AddressPool", "addresspools"),
+            (OURS, "GatewayParameters", "gatewayparameters"),
         ] {
             fake.serve(api, kind, plural);
         }
@@ -348,6 +350,14 @@ impl State {
                 None => failure(404, "not found"),
             },
             ("PATCH", 3, _) => self.patch_status(place, body),
+            ("PATCH", 2, _) => self.apply_patch(place, body),
+            ("DELETE", 2, _) => match self.objects.get(&place).cloned() {
+                Some(object) => {
+                    self.remove(&place);
+                    answer(200, &object)
+                }
+                None => failure(404, "not found"),
+            },
             ("POST", 1, _) => self.create(place, body),
             ("PUT", 2, _) => self.replace(place, body),
             _ => failure(405, "not here"),
@@ -427,10 +437,21 @@ impl State {
         let Some(mut object) = self.objects.get(&place).cloned() else {
             return failure(404, "not found");
         };
-        if patch["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
+        let wanted = &patch["metadata"]["resourceVersion"];
+        if !wanted.is_null() && *wanted != object["metadata"]["resourceVersion"] {
             return failure(409, "the object has been modified");
         }
         merge(&mut object["status"], &patch["status"]);
+        self.put(place.clone(), object);
+        answer(200, &self.objects[&place])
+    }
+
+    /// Server-side apply by the only one who applies: what it says is there, and its status stays.
+    fn apply_patch(&mut self, place: Place, body: &[u8]) -> Answer {
+        let mut object: Value = serde_json::from_slice(body).unwrap();
+        if let Some(there) = self.objects.get(&place) {
+            object["status"] = there["status"].clone();
+        }
         self.put(place.clone(), object);
         answer(200, &self.objects[&place])
     }

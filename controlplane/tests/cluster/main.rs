@@ -8,6 +8,7 @@
 
 mod fake;
 mod leading;
+mod provisioning;
 mod running;
 mod statuses;
 mod watching;

@@ -2,6 +2,7 @@
 
 use super::{Check, Checker};
 use crate::api::policy::{BackendPolicy, ListenerPolicy};
+use crate::api::pool::{AddressPool, GatewayParameters};
 use crate::api::reference::PolicyTarget;
 use crate::api::service::{AddressFamily, EndpointSlice, Service, ServiceType};
 use crate::api::storage::{ConfigMap, Namespace, Secret};
@@ -44,6 +45,20 @@ impl Check for Service {
             "type ExternalName needs a DNS name in `externalName`",
             "write something like `externalName: api.example.com`",
         );
+    }
+}
+
+impl Check for AddressPool {
+    fn check(&self, checker: &mut Checker<'_>) {
+        checker.items(&SPEC.field("addresses"), &self.spec.addresses, 1, 1024);
+    }
+}
+
+impl Check for GatewayParameters {
+    fn check(&self, checker: &mut Checker<'_>) {
+        let at = SPEC.field("serviceAnnotations");
+        let keys = self.spec.service_annotations.keys();
+        checker.label_keys(&at, keys.map(AsRef::as_ref));
     }
 }
 

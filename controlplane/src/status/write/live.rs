@@ -18,10 +18,14 @@ impl Live {
     /// Takes the status out of an object; None where we write no status.
     #[must_use]
     pub fn take_from(kind: ObjectKind, object: &mut Value) -> Option<Self> {
-        let status = object.as_object_mut()?.remove("status");
         if !has_status(kind) {
+            // A Service's says which addresses its load balancer gave.
+            if kind != ObjectKind::Service {
+                object.as_object_mut()?.remove("status");
+            }
             return None;
         }
+        let status = object.as_object_mut()?.remove("status");
         let text = |field: &str| object.get("metadata")?.get(field)?.as_str();
         Some(Self {
             resource_version: text("resourceVersion")?.into(),
@@ -60,6 +64,8 @@ pub fn has_status(kind: ObjectKind) -> bool {
         | ObjectKind::ListenerPolicy
         | ObjectKind::BackendPolicy => true,
         ObjectKind::ReferenceGrant
+        | ObjectKind::GatewayParameters
+        | ObjectKind::AddressPool
         | ObjectKind::Namespace
         | ObjectKind::Service
         | ObjectKind::EndpointSlice

@@ -1,6 +1,8 @@
 //! A status as it shall be, made from the one that is there and ours: what others wrote stays, what
 //! we wrote and don't mean any more goes, times stay where nothing changed. Pure.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value, json};
 
 use super::ObjectStatus;
@@ -57,11 +59,18 @@ fn class(status: &mut Map<String, Value>, wanted: &ClassStatus) {
     status.insert("supportedFeatures".into(), features);
 }
 
+fn address_type(address: &str) -> &'static str {
+    match address.parse::<IpAddr>() {
+        Ok(_) => "IPAddress",
+        Err(_) => "Hostname",
+    }
+}
+
 fn gateway(status: &mut Map<String, Value>, wanted: &GatewayStatus) {
     set_conditions(status, &wanted.conditions);
     let addresses = wanted.addresses.iter();
     let addresses: Vec<Value> = addresses
-        .map(|address| json!({"type": "IPAddress", "value": address}))
+        .map(|address| json!({"type": address_type(address), "value": address}))
         .collect();
     if addresses.is_empty() {
         status.remove("addresses");

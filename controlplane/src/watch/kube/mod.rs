@@ -28,7 +28,7 @@ use crate::status::write::Live;
 
 pub use client::{ClientError, Cluster, connect};
 pub(crate) use follow::{chain, find};
-pub(crate) use pause::spread;
+pub(crate) use pause::{Pause, spread};
 pub(crate) use raw::Raw;
 
 /// Batches that may wait to be taken; meanwhile the next one grows.

@@ -1,0 +1,140 @@
+//! One network interface, by rtnetlink.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use futures_util::TryStreamExt;
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo,
+};
+use rtnetlink::{AddressAddRequest, Error as NetlinkError, Handle};
+use thiserror::Error;
+
+use crate::limits::ANNOUNCE_LIFETIME_S;
+
+#[derive(Debug, Error)]
+pub enum InterfaceError {
+    #[error("can't speak with the kernel: {0}")]
+    Socket(#[from] std::io::Error),
+    #[error("there is no interface {name}: {source}")]
+    NotFound { name: String, source: NetlinkError },
+    #[error("can't read the addresses of this host: {0}")]
+    Read(NetlinkError),
+    #[error(
+        "can't change address {address} of {name}: {source}; it needs the capability NET_ADMIN"
+    )]
+    Change {
+        name: String,
+        address: IpAddr,
+        source: NetlinkError,
+    },
+}
+
+/// An interface that addresses are put on.
+#[derive(Debug)]
+pub(super) struct Interface {
+    name: String,
+    index: u32,
+    handle: Handle,
+}
+
+impl Interface {
+    pub(super) async fn find(name: &str) -> Result<Self, InterfaceError> {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        tokio::spawn(connection);
+        let not_found = |source| InterfaceError::NotFound {
+            name: name.to_owned(),
+            source,
+        };
+        let mut links = handle.link().get().match_name(name).execute();
+        let link = links.try_next().await.map_err(not_found)?;
+        let link = link.ok_or_else(|| not_found(NetlinkError::RequestFailed))?;
+        Ok(Self {
+            name: name.to_owned(),
+            index: link.header.index,
+            handle,
+        })
+    }
+
+    /// Addresses that are local without our doing: of other interfaces, or without an end.
+    pub(super) async fn others(&self) -> Result<BTreeSet<IpAddr>, InterfaceError> {
+        let addresses = self.handle.address().get().execute();
+        let messages: Vec<AddressMessage> = addresses
+            .try_collect()
+            .await
+            .map_err(InterfaceError::Read)?;
+        let others = messages
+            .iter()
+            .filter(|message| message.header.index != self.index || lifetime(message) == FOREVER);
+        Ok(others.filter_map(address).collect())
+    }
+
+    /// Puts the address there, or renews it.
+    pub(super) async fn put(&self, address: IpAddr) -> Result<(), InterfaceError> {
+        let mut request = self.request(address);
+        let message = request.message_mut();
+        message.header.flags |= AddressHeaderFlags::Nodad;
+        let flags = AddressFlags::Nodad;
+        message.attributes.push(AddressAttribute::Flags(flags));
+        let mut lifetime = CacheInfo::default();
+        // Never the source of what this host itself sends (RFC 6724 avoids deprecated addresses).
+        lifetime.ifa_preferred = 0;
+        lifetime.ifa_valid = ANNOUNCE_LIFETIME_S;
+        let lifetime = AddressAttribute::CacheInfo(lifetime);
+        message.attributes.push(lifetime);
+        let added = request.replace().execute().await;
+        added.map_err(|source| self.change(address, source))
+    }
+
+    /// Takes the address off; one that is off already is no error.
+    pub(super) async fn take(&self, address: IpAddr) -> Result<(), InterfaceError> {
+        let message = self.request(address).message_mut().clone();
+        match self.handle.address().del(message).execute().await {
+            Err(NetlinkError::NetlinkError(error)) if error.raw_code() == -EADDRNOTAVAIL => Ok(()),
+            taken => taken.map_err(|source| self.change(address, source)),
+        }
+    }
+
+    fn request(&self, address: IpAddr) -> AddressAddRequest {
+        let prefix = if address.is_ipv4() { 32 } else { 128 };
+        self.handle.address().add(self.index, address, prefix)
+    }
+
+    fn change(&self, address: IpAddr, source: NetlinkError) -> InterfaceError {
+        InterfaceError::Change {
+            name: self.name.clone(),
+            address,
+            source,
+        }
+    }
+}
+
+/// Linux's number for an address that isn't there.
+const EADDRNOTAVAIL: i32 = 99;
+
+/// A lifetime without an end.
+const FOREVER: u32 = u32::MAX;
+
+fn lifetime(message: &AddressMessage) -> u32 {
+    let mut attributes = message.attributes.iter();
+    let valid = attributes.find_map(|one| match one {
+        AddressAttribute::CacheInfo(lifetime) => Some(lifetime.ifa_valid),
+        _ => None,
+    });
+    valid.unwrap_or(FOREVER)
+}
+
+/// The local one, where a point-to-point link has two.
+fn address(message: &AddressMessage) -> Option<IpAddr> {
+    let attributes = || message.attributes.iter();
+    let local = attributes().find_map(|one| match one {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    local.or_else(|| {
+        attributes().find_map(|one| match one {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    })
+}

@@ -1,0 +1,432 @@
+//! Which addresses each Gateway has and shall have: what is stored stays, then what is asked for by
+//! name, then the lowest that is free. Older Gateways come first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use ringgate_core::ir::ObjectName;
+
+use super::names;
+use super::parameters::{self, Parameters};
+use super::pool::AddressRange;
+use super::stored::{self, Stored};
+use crate::api::ObjectKind;
+use crate::api::gateway::{AddressType, Gateway, GatewayAddress};
+use crate::store::Resources;
+use crate::translate::Options;
+use crate::translate::gateway_class::our_gateways;
+use crate::translate::problem::{Concern, Fault, Finding};
+
+/// What the command line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `--address-pool`.
+    pub pools: Vec<AddressRange>,
+    /// Where a foreign load balancer reaches the data planes.
+    pub data_planes: Vec<IpAddr>,
+    /// What listeners are bound to behind a foreign load balancer.
+    pub ports: RangeInclusive<u16>,
+}
+
+/// Above the ports that programs use, below those that Linux gives to connections going out.
+pub const DEFAULT_PORTS: RangeInclusive<u16> = 20_000..=29_999;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pools: Vec::new(),
+            data_planes: Vec::new(),
+            ports: DEFAULT_PORTS,
+        }
+    }
+}
+
+/// What one Gateway has, and shall have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The Service that is generated.
+    pub service: ObjectName,
+    pub parameters: Parameters,
+    /// What shall be stored; of a foreign load balancer nothing.
+    pub wanted: Vec<IpAddr>,
+    /// What is stored and still wanted: what clients may be told.
+    pub addresses: Vec<String>,
+    /// Where listeners are bound; none: on every address of the host (behind a foreign load balancer).
+    pub binds: Vec<IpAddr>,
+    /// Behind a foreign load balancer: the ports that listeners are bound to, by theirs, as stored.
+    pub bound_ports: Option<BTreeMap<u16, u16>>,
+    /// False: listeners wait until addresses are stored.
+    pub is_ready: bool,
+    pub findings: Vec<Finding>,
+}
+
+impl Claim {
+    /// Whether nothing is generated: it asks for what can't be, or the Service is a stranger's.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.findings.iter().any(|one| {
+            one.fault.concern() == Concern::Accepted
+                || matches!(one.fault, Fault::ForeignService(_))
+        })
+    }
+}
+
+/// Claims of the Gateways that are provisioned at all: those for which there is a pool, or another's
+/// load balancer.
+pub type Claims = BTreeMap<ObjectName, Claim>;
+
+/// Decides everything. Pure: the same objects give the same claims, and applying what is wanted
+/// changes no claim but for what is stored.
+#[must_use]
+pub fn claims(resources: &Resources, options: &Options) -> Claims {
+    let mut gateways: Vec<_> = our_gateways(resources, options).collect();
+    gateways.sort_by_key(|(name, gateway)| {
+        let created = gateway.metadata.creation_timestamp;
+        (created.map_or(0, |moment| moment.0), *name)
+    });
+    let pools = Pools::of(resources, &options.provision);
+    let candidates: Vec<Candidate<'_>> = gateways
+        .into_iter()
+        .filter_map(|(name, gateway)| Candidate::new(name, gateway, resources, &pools))
+        .collect();
+    let mut taken = stored::of_others(resources, candidates.iter().map(|one| &one.service));
+    for candidate in &candidates {
+        for address in candidate.kept() {
+            let owner = candidate.service.clone();
+            taken.entry(address).or_insert(owner);
+        }
+    }
+    let mut allocation = Allocation { taken };
+    let claims = candidates.into_iter();
+    claims
+        .map(|one| (one.name.clone(), one.claim(&mut allocation)))
+        .collect()
+}
+
+/// A Gateway that is to be provisioned.
+struct Candidate<'r> {
+    name: &'r ObjectName,
+    gateway: &'r Arc<Gateway>,
+    service: ObjectName,
+    stored: Stored,
+    parameters: Parameters,
+    pools: Pools,
+    findings: Vec<Finding>,
+}
+
+/// Where addresses come from.
+#[derive(Clone, Debug, Default)]
+struct Pools {
+    /// For those who name no address.
+    dynamic: Vec<AddressRange>,
+    /// For those who do.
+    all: Vec<AddressRange>,
+    by_hostname: BTreeMap<Arc<str>, Vec<AddressRange>>,
+}
+
+impl Pools {
+    fn of(resources: &Resources, settings: &Settings) -> Self {
+        let mut pools = Self {
+            dynamic: settings.pools.clone(),
+            all: settings.pools.clone(),
+            by_hostname: BTreeMap::new(),
+        };
+        for pool in resources.address_pools.values() {
+            let ranges = &pool.spec.addresses;
+            pools.all.extend(ranges);
+            if pool.spec.auto_assign {
+                pools.dynamic.extend(ranges);
+            }
+            if let Some(hostname) = &pool.spec.hostname {
+                let of_name = pools.by_hostname.entry(hostname.shared()).or_default();
+                of_name.extend(ranges);
+            }
+        }
+        pools
+    }
+}
+
+impl<'r> Candidate<'r> {
+    fn new(
+        name: &'r ObjectName,
+        gateway: &'r Arc<Gateway>,
+        resources: &Resources,
+        pools: &Pools,
+    ) -> Option<Self> {
+        let (parameters, findings) = parameters::of(name, gateway, resources);
+        let mut pools = pools.clone();
+        if pools.all.is_empty() && parameters.class.is_ours() {
+            return None;
+        }
+        if let Some(pool) = &parameters.pool {
+            pools.dynamic.clone_from(pool);
+        }
+        let class = &gateway.spec.gateway_class_name;
+        let service = ObjectName {
+            namespace: name.namespace.clone(),
+            name: names::service(&name.name, class),
+        };
+        let stored = stored::of(resources, &service, name);
+        Some(Self {
+            name,
+            gateway,
+            service,
+            stored,
+            parameters,
+            pools,
+            findings,
+        })
+    }
+
+    /// Those of the stored addresses that it doesn't give back.
+    fn kept(&self) -> Vec<IpAddr> {
+        if !self.parameters.class.is_ours() {
+            return Vec::new();
+        }
+        let Wanted { addresses, .. } = self.wanted();
+        let stored = self.stored.addresses.iter().copied();
+        match addresses.is_empty() {
+            true => stored.collect(),
+            false => stored.filter(|one| addresses.contains_key(one)).collect(),
+        }
+    }
+
+    fn claim(mut self, allocation: &mut Allocation) -> Claim {
+        if self.stored.is_strangers {
+            let fault = Fault::ForeignService(self.service.clone());
+            self.report("metadata.name", fault);
+            return self.into_claim(Vec::new(), Vec::new(), false);
+        }
+        if !self.parameters.class.is_ours() {
+            self.refuse_requests();
+            let addresses = self.stored.status.clone();
+            if addresses.is_empty() {
+                self.report("", Fault::AddressPending);
+            }
+            let is_ready = self.stored.exists;
+            return self.into_claim(Vec::new(), addresses, is_ready);
+        }
+        let Wanted {
+            addresses,
+            hostnames,
+        } = self.judge();
+        let asked = !self.gateway.spec.addresses.is_empty();
+        let dynamic = !asked || self.asks_for_any();
+        let mut wanted = Vec::new();
+        for (address, place) in &addresses {
+            match allocation.take(*address, &self.service) {
+                Ok(()) => wanted.push(*address),
+                Err(by) => {
+                    let (address, by) = (*address, by.clone());
+                    self.report_address(*place, Fault::AddressTaken { address, by });
+                }
+            }
+        }
+        for (hostname, place) in &hostnames {
+            let ranges = self.pools.by_hostname.get(hostname).cloned();
+            self.add_dynamic(
+                &ranges.unwrap_or_default(),
+                allocation,
+                &mut wanted,
+                Some(*place),
+            );
+        }
+        if dynamic {
+            let ranges = self.pools.dynamic.clone();
+            self.add_dynamic(&ranges, allocation, &mut wanted, None);
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        let stored = &self.stored.addresses;
+        let binds: Vec<IpAddr> = wanted
+            .iter()
+            .copied()
+            .filter(|one| stored.contains(one))
+            .collect();
+        if binds.len() < wanted.len() {
+            self.report("", Fault::AddressPending);
+        }
+        let shown = binds.iter().map(ToString::to_string);
+        let hostnames = hostnames
+            .keys()
+            .filter(|_| !binds.is_empty())
+            .map(|one| one.to_string());
+        let shown = shown.chain(hostnames).collect();
+        let is_ready = !binds.is_empty();
+        let mut claim = self.into_claim(wanted, shown, is_ready);
+        claim.binds = binds;
+        claim
+    }
+
+    fn into_claim(self, wanted: Vec<IpAddr>, addresses: Vec<String>, is_ready: bool) -> Claim {
+        Claim {
+            service: self.service,
+            wanted,
+            addresses,
+            binds: Vec::new(),
+            bound_ports: (!self.parameters.class.is_ours()).then_some(self.stored.ports),
+            parameters: self.parameters,
+            is_ready,
+            findings: self.findings,
+        }
+    }
+
+    /// One of each family that `ranges` have, unless it has one of these already.
+    fn add_dynamic(
+        &mut self,
+        ranges: &[AddressRange],
+        allocation: &mut Allocation,
+        wanted: &mut Vec<IpAddr>,
+        place: Option<usize>,
+    ) {
+        let mut found = false;
+        for is_ipv4 in [true, false] {
+            let ranges: Vec<_> = ranges
+                .iter()
+                .filter(|one| one.is_ipv4() == is_ipv4)
+                .collect();
+            let of_family = |one: &&IpAddr| one.is_ipv4() == is_ipv4;
+            let in_ranges = |one: &&IpAddr| ranges.iter().any(|range| range.contains(**one));
+            // What a Gateway has is never taken away, though its pool may be another now.
+            let has = wanted.iter().filter(of_family).find(in_ranges);
+            let stored = self.stored.addresses.iter().filter(of_family);
+            let kept = match place {
+                None => stored.clone().next(),
+                Some(_) => stored.clone().find(in_ranges),
+            };
+            let address = has
+                .or(kept)
+                .copied()
+                .filter(|one| allocation.take(*one, &self.service).is_ok());
+            let address = address.or_else(|| allocation.take_free(&ranges, &self.service));
+            found |= address.is_some();
+            wanted.extend(address);
+        }
+        if !found {
+            let field = place.map_or_else(String::new, |place| format!("spec.addresses[{place}]"));
+            self.report(&field, Fault::NoFreeAddress);
+        }
+    }
+
+    fn asks_for_any(&self) -> bool {
+        let mut addresses = self.gateway.spec.addresses.iter();
+        addresses.any(|one| one.address_type == AddressType::IpAddress && one.value.is_none())
+    }
+
+    /// What it asks for by name, without judging it.
+    fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted::default();
+        for (place, address) in self.gateway.spec.addresses.iter().enumerate() {
+            if let Ok(Some(one)) = self.read(address) {
+                wanted.add(one, place);
+            }
+        }
+        wanted
+    }
+
+    fn judge(&mut self) -> Wanted {
+        let mut wanted = Wanted::default();
+        let gateway = self.gateway.clone();
+        for (place, address) in gateway.spec.addresses.iter().enumerate() {
+            match self.read(address) {
+                Ok(one) => one.into_iter().for_each(|one| wanted.add(one, place)),
+                Err(fault) => self.report_address(place, fault),
+            }
+        }
+        wanted
+    }
+
+    fn read(&self, address: &GatewayAddress) -> Result<Option<Request>, Fault> {
+        let text = address.value.clone().unwrap_or_else(|| "".into());
+        let unsupported = Err(Fault::Address {
+            value: text.clone(),
+        });
+        if let Some(routability) = address.routability.as_ref().filter(|one| !one.is_empty()) {
+            return Err(Fault::Routability(routability.clone()));
+        }
+        match address.address_type {
+            AddressType::IpAddress if address.value.is_none() => Ok(None),
+            AddressType::IpAddress => match text.parse::<IpAddr>() {
+                Ok(one) if self.pools.all.iter().any(|range| range.contains(one)) => {
+                    Ok(Some(Request::Address(one)))
+                }
+                Ok(one) => Err(Fault::AddressNotInPool(one)),
+                Err(_) => unsupported,
+            },
+            AddressType::Hostname if self.pools.by_hostname.contains_key(&text) => {
+                Ok(Some(Request::Hostname(text)))
+            }
+            _ => unsupported,
+        }
+    }
+
+    /// Another's load balancer gives what it gives.
+    fn refuse_requests(&mut self) {
+        let gateway = self.gateway.clone();
+        for (place, address) in gateway.spec.addresses.iter().enumerate() {
+            if let Some(value) = &address.value {
+                let value = value.clone();
+                self.report_address(place, Fault::Address { value });
+            }
+        }
+    }
+
+    fn report_address(&mut self, place: usize, fault: Fault) {
+        self.report(&format!("spec.addresses[{place}]"), fault);
+    }
+
+    fn report(&mut self, field: &str, fault: Fault) {
+        let finding = Finding::new(ObjectKind::Gateway, self.name, field, fault);
+        self.findings.push(finding);
+    }
+}
+
+enum Request {
+    Address(IpAddr),
+    Hostname(Arc<str>),
+}
+
+/// What is asked for by name, with its place in `spec.addresses`.
+#[derive(Default)]
+struct Wanted {
+    addresses: BTreeMap<IpAddr, usize>,
+    hostnames: BTreeMap<Arc<str>, usize>,
+}
+
+impl Wanted {
+    fn add(&mut self, request: Request, place: usize) {
+        match request {
+            Request::Address(address) => {
+                self.addresses.entry(address).or_insert(place);
+            }
+            Request::Hostname(hostname) => {
+                self.hostnames.entry(hostname).or_insert(place);
+            }
+        }
+    }
+}
+
+/// Which Service has an address.
+struct Allocation {
+    taken: BTreeMap<IpAddr, ObjectName>,
+}
+
+impl Allocation {
+    fn take(&mut self, address: IpAddr, service: &ObjectName) -> Result<(), ObjectName> {
+        let owner = self.taken.entry(address).or_insert_with(|| service.clone());
+        match owner == service {
+            true => Ok(()),
+            false => Err(owner.clone()),
+        }
+    }
+
+    fn take_free(&mut self, ranges: &[&AddressRange], service: &ObjectName) -> Option<IpAddr> {
+        let taken: BTreeSet<IpAddr> = self.taken.keys().copied().collect();
+        let is_taken = |one| taken.contains(&one);
+        let free = ranges.iter().find_map(|range| range.free(is_taken))?;
+        self.taken.insert(free, service.clone());
+        Some(free)
+    }
+}

@@ -1,0 +1,316 @@
+//! What is generated for a Gateway, as it is written: its Service, and that one's EndpointSlices and
+//! addresses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ringgate_core::ir::ObjectName;
+use serde_json::{Map, Value, json};
+
+use super::claim::{Claim, Claims, Settings};
+use super::names;
+use super::parameters::LoadBalancer;
+use super::stored;
+use crate::api::gateway::Gateway;
+use crate::api::{ObjectKey, ObjectKind};
+use crate::store::Resources;
+use crate::translate::verdict::{ListenerVerdict, Verdicts};
+
+/// Services of this class are served by Ringgate itself.
+pub const LOAD_BALANCER_CLASS: &str = "ringgate.io/lb";
+/// The annotation that names the Gateway in full: labels are too short for that.
+pub(super) const GATEWAY: &str = "ringgate.io/gateway";
+/// The annotation that stores what was allocated.
+pub(super) const ADDRESSES: &str = "ringgate.io/addresses";
+/// GEP-1762.
+const GATEWAY_NAME_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+const SLICE_MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
+const MANAGER: &str = "ringgate";
+
+/// What shall be in the cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Generated {
+    /// Services and EndpointSlices, to be applied.
+    pub objects: BTreeMap<ObjectKey, Value>,
+    /// Of Services: `status`, where that is ours to write.
+    pub statuses: BTreeMap<ObjectName, Value>,
+    /// What was generated once and is wanted no more.
+    pub gone: BTreeSet<ObjectKey>,
+    /// Of `objects`, those that aren't in the cluster, or don't store there what was decided.
+    pub unstored: BTreeSet<ObjectKey>,
+}
+
+/// The ports that the listeners of each Gateway (and its sets) take, by Gateway.
+pub type Ports = BTreeMap<ObjectName, BTreeSet<u16>>;
+
+/// Those of all listeners that are valid, in force yet or not.
+#[must_use]
+pub fn ports(verdicts: &Verdicts) -> Ports {
+    let mut ports = Ports::new();
+    let mut add = |gateway: &ObjectName, listeners: &[ListenerVerdict]| {
+        let valid = listeners.iter().filter(|one| one.in_force);
+        let of_gateway = ports.entry(gateway.clone()).or_default();
+        of_gateway.extend(valid.map(|one| one.port));
+    };
+    for (name, verdict) in &verdicts.gateways {
+        add(name, &verdict.listeners);
+    }
+    for verdict in verdicts.listener_sets.values() {
+        add(&verdict.gateway, &verdict.listeners);
+    }
+    ports
+}
+
+#[must_use]
+pub fn generate(
+    resources: &Resources,
+    claims: &Claims,
+    ports: &Ports,
+    settings: &Settings,
+) -> Generated {
+    let mut generated = Generated::default();
+    let mut bound = BTreeSet::new();
+    for (name, claim) in claims {
+        let Some(gateway) = resources.gateways.get(name) else {
+            continue;
+        };
+        // A Service needs a port.
+        let Some(ports) = ports.get(name).filter(|ports| !ports.is_empty()) else {
+            continue;
+        };
+        if claim.is_refused() {
+            continue;
+        }
+        let targets = targets(resources, claim, name, ports, settings, &mut bound);
+        let one = One {
+            name,
+            gateway,
+            claim,
+            targets,
+        };
+        one.generate(settings, &mut generated);
+    }
+    generated.gone = gone(resources, claims);
+    let keys = generated.objects.keys();
+    let unstored = keys.filter(|key| !is_stored(key, resources, &generated.statuses, claims));
+    generated.unstored = unstored.cloned().collect();
+    generated
+}
+
+fn is_stored(
+    key: &ObjectKey,
+    resources: &Resources,
+    statuses: &BTreeMap<ObjectName, Value>,
+    claims: &Claims,
+) -> bool {
+    if key.kind != ObjectKind::Service {
+        return resources.endpoint_slices.contains_key(&key.name);
+    }
+    let Some(service) = resources.services.get(&key.name) else {
+        return false;
+    };
+    let claim = claims.values().find(|claim| claim.service == key.name);
+    let ingress = service.status.load_balancer.ingress.iter();
+    let shown: BTreeSet<&str> = ingress.filter_map(|one| one.ip.as_deref()).collect();
+    claim.is_some_and(|claim| {
+        let wanted: Vec<String> = claim.wanted.iter().map(IpAddr::to_string).collect();
+        let is_shown = wanted.iter().all(|one| shown.contains(&**one));
+        claim.binds == claim.wanted && (is_shown || !statuses.contains_key(&key.name))
+    })
+}
+
+/// Generated Services whose Gateway is gone or no longer provisioned. Their EndpointSlices go with
+/// them: Kubernetes collects those.
+fn gone(resources: &Resources, claims: &Claims) -> BTreeSet<ObjectKey> {
+    let services = resources.services.iter();
+    let generated = services.filter_map(|(name, service)| {
+        let labels = &service.metadata.labels;
+        let is_ours = labels
+            .get(MANAGED_BY_LABEL)
+            .is_some_and(|one| **one == *MANAGER);
+        let gateway = service
+            .metadata
+            .annotations
+            .get(GATEWAY)
+            .filter(|_| is_ours)?;
+        Some((name, gateway))
+    });
+    let unclaimed = generated.filter(|(name, gateway)| {
+        let gateway = ObjectName {
+            namespace: name.namespace.clone(),
+            name: (*gateway).clone(),
+        };
+        claims
+            .get(&gateway)
+            .is_none_or(|claim| claim.service != **name)
+    });
+    unclaimed
+        .map(|(name, _)| ObjectKey {
+            kind: ObjectKind::Service,
+            name: name.clone(),
+        })
+        .collect()
+}
+
+/// Which port listeners are bound to, by the Service's. Our own load balancer leads to the same;
+/// behind another's each has one that no other Gateway has, which is stored in the Service.
+fn targets(
+    resources: &Resources,
+    claim: &Claim,
+    gateway: &ObjectName,
+    ports: &BTreeSet<u16>,
+    settings: &Settings,
+    bound: &mut BTreeSet<u16>,
+) -> BTreeMap<u16, u16> {
+    if claim.parameters.class.is_ours() {
+        return ports.iter().map(|port| (*port, *port)).collect();
+    }
+    let stored = stored::of(resources, &claim.service, gateway).ports;
+    let others = stored::ports_of_others(resources, &claim.service);
+    let kept: BTreeSet<u16> = stored.values().copied().collect();
+    let mut targets = BTreeMap::new();
+    for port in ports {
+        let stored = stored.get(port).copied();
+        let stored = stored.filter(|one| settings.ports.contains(one) && bound.insert(*one));
+        let free = || {
+            let mut all = settings.ports.clone();
+            all.find(|one| !others.contains(one) && !kept.contains(one) && bound.insert(*one))
+        };
+        if let Some(target) = stored.or_else(free) {
+            targets.insert(*port, target);
+        }
+    }
+    targets
+}
+
+/// One Gateway's.
+struct One<'r> {
+    name: &'r ObjectName,
+    gateway: &'r Gateway,
+    claim: &'r Claim,
+    targets: BTreeMap<u16, u16>,
+}
+
+impl One<'_> {
+    fn generate(&self, settings: &Settings, generated: &mut Generated) {
+        let claim = self.claim;
+        let service = ObjectKey {
+            kind: ObjectKind::Service,
+            name: claim.service.clone(),
+        };
+        generated.objects.insert(service, self.service());
+        let is_ours = claim.parameters.class.is_ours();
+        let endpoints = match is_ours {
+            // Traffic to the Service's own address within the cluster goes the same way.
+            true => &claim.wanted,
+            false => &settings.data_planes,
+        };
+        for (suffix, family, is_ipv4) in [("v4", "IPv4", true), ("v6", "IPv6", false)] {
+            let of_family = endpoints.iter().filter(|one| one.is_ipv4() == is_ipv4);
+            let of_family: Vec<&IpAddr> = of_family.collect();
+            if of_family.is_empty() {
+                continue;
+            }
+            let mut name = claim.service.clone();
+            name.name = format!("{}-{suffix}", name.name).into();
+            let slice = self.slice(&name, family, &of_family);
+            let kind = ObjectKind::EndpointSlice;
+            generated.objects.insert(ObjectKey { kind, name }, slice);
+        }
+        if is_ours {
+            let ingress = claim.wanted.iter().map(|address| {
+                // Else kube-proxy would take the packets before our sockets see them.
+                json!({"ip": address, "ipMode": "Proxy"})
+            });
+            let ingress: Vec<Value> = ingress.collect();
+            let status = json!({"loadBalancer": {"ingress": ingress}});
+            generated.statuses.insert(claim.service.clone(), status);
+        }
+    }
+
+    fn service(&self) -> Value {
+        let claim = self.claim;
+        let mut metadata = self.metadata(&claim.service);
+        let parameters = &claim.parameters;
+        for (key, value) in &parameters.annotations {
+            metadata["annotations"][&**key] = json!(value);
+        }
+        metadata["annotations"][GATEWAY] = json!(self.name.name);
+        let ports = self.targets.iter().map(|(port, target)| {
+            json!({"name": port_name(*port), "port": port, "targetPort": target, "protocol": "TCP"})
+        });
+        let ports: Vec<Value> = ports.collect();
+        let mut spec = json!({"type": "LoadBalancer", "ports": ports});
+        match &parameters.class {
+            LoadBalancer::Ringgate => {
+                let addresses: Vec<String> = claim.wanted.iter().map(IpAddr::to_string).collect();
+                metadata["annotations"][ADDRESSES] = json!(addresses.join(","));
+                spec["loadBalancerClass"] = json!(LOAD_BALANCER_CLASS);
+                spec["allocateLoadBalancerNodePorts"] = json!(false);
+            }
+            LoadBalancer::Other(Some(class)) => spec["loadBalancerClass"] = json!(class),
+            LoadBalancer::Other(None) => {}
+        }
+        spec["ipFamilyPolicy"] = json!("PreferDualStack");
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    }
+
+    fn slice(&self, name: &ObjectName, family: &str, addresses: &[&IpAddr]) -> Value {
+        let mut metadata = self.metadata(name);
+        metadata["labels"]["kubernetes.io/service-name"] = json!(self.claim.service.name);
+        metadata["labels"][SLICE_MANAGED_BY_LABEL] = json!("ringgate.io");
+        let endpoints = addresses
+            .iter()
+            .map(|address| json!({"addresses": [address], "conditions": {"ready": true}}));
+        let endpoints: Vec<Value> = endpoints.collect();
+        let ports = self.targets.iter().map(
+            |(port, target)| json!({"name": port_name(*port), "port": target, "protocol": "TCP"}),
+        );
+        let ports: Vec<Value> = ports.collect();
+        json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": metadata,
+            "addressType": family,
+            "endpoints": endpoints,
+            "ports": ports,
+        })
+    }
+
+    /// With what `spec.infrastructure` says, and the Gateway as owner.
+    fn metadata(&self, name: &ObjectName) -> Value {
+        let mut labels = Map::new();
+        let mut annotations = Map::new();
+        if let Some(infrastructure) = &self.gateway.spec.infrastructure {
+            let given = infrastructure.labels.iter();
+            labels.extend(given.map(|(key, value)| (key.to_string(), json!(value.shared()))));
+            let given = infrastructure.annotations.iter();
+            annotations.extend(given.map(|(key, value)| (key.to_string(), json!(value.shared()))));
+        }
+        labels.insert(
+            GATEWAY_NAME_LABEL.into(),
+            json!(names::label(&self.name.name)),
+        );
+        labels.insert(MANAGED_BY_LABEL.into(), json!(MANAGER));
+        let owner = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "Gateway",
+            "name": self.name.name,
+            "uid": self.gateway.metadata.uid,
+            "controller": true,
+        });
+        json!({
+            "name": name.name,
+            "namespace": name.namespace,
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [owner],
+        })
+    }
+}
+
+/// A name that stays the same as long as the port does.
+fn port_name(port: u16) -> String {
+    format!("port-{port}")
+}

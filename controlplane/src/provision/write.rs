@@ -1,0 +1,177 @@
+//! Writes into a cluster what is generated for Gateways: by server-side apply, only while this process
+//! leads, and only what isn't there yet.
+//!
+//! What is decided stands in [`super::service`]; `backlog` says what is left to do (pure).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::discovery::ApiResource;
+use kube::{Client, Error as ClientError};
+use thiserror::Error;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::backlog::{Backlog, Step};
+use super::service::Generated;
+use crate::api::{ObjectKey, ObjectKind};
+use crate::limits::{API_CALL, GENERATE_AGAIN, GENERATE_AGAIN_MOST};
+use crate::watch::kube::{Pause, Raw, chain, find};
+
+/// Where a writer's knowledge comes from.
+#[derive(Debug)]
+pub struct Inputs {
+    pub generated: watch::Receiver<Arc<Generated>>,
+    /// Nothing is written as long as this is false.
+    pub leading: watch::Receiver<bool>,
+}
+
+/// Who we are in `managedFields`: another than for statuses, since apply takes away what it doesn't say.
+const FIELD_MANAGER: &str = "ringgate-provision";
+
+#[derive(Debug, Error)]
+enum WriteError {
+    #[error("the cluster doesn't serve this kind")]
+    NoKind,
+    #[error("no answer within {API_CALL:?}")]
+    Late,
+    #[error("{}", chain(.0))]
+    Client(#[from] ClientError),
+}
+
+/// Writes until nobody says any more what is wanted.
+pub async fn write(client: Client, mut inputs: Inputs) {
+    let mut writer = Writer {
+        client,
+        backlog: Backlog::default(),
+        resources: BTreeMap::new(),
+        told: None,
+    };
+    let mut pause = Pause::new(GENERATE_AGAIN, GENERATE_AGAIN_MOST);
+    let mut again: Option<Instant> = None;
+    loop {
+        let changed = tokio::select! {
+            changed = inputs.generated.changed() => changed,
+            changed = inputs.leading.changed() => {
+                // Another may have written meanwhile.
+                writer.backlog = Backlog::default();
+                changed
+            }
+            () = at(again) => Ok(()),
+        };
+        if changed.is_err() {
+            return;
+        }
+        again = None;
+        let generated = inputs.generated.borrow_and_update().clone();
+        let leading = *inputs.leading.borrow_and_update();
+        if leading && !writer.write(&generated).await {
+            again = Some(Instant::now() + pause.next());
+        } else {
+            pause.reset();
+        }
+    }
+}
+
+struct Writer {
+    client: Client,
+    backlog: Backlog,
+    /// The version of each kind that the cluster serves.
+    resources: BTreeMap<ObjectKind, ApiResource>,
+    /// What failed last, so that it is logged once.
+    told: Option<String>,
+}
+
+impl Writer {
+    /// Whether all of it is written now. One that fails doesn't hold up the others.
+    async fn write(&mut self, generated: &Generated) -> bool {
+        let mut failed = false;
+        for step in self.backlog.steps(generated) {
+            match tokio::time::timeout(API_CALL, self.take(&step)).await {
+                Ok(Ok(())) => self.backlog.done(step),
+                Ok(Err(error)) => {
+                    failed = true;
+                    self.tell(&step, &error);
+                }
+                Err(_) => {
+                    failed = true;
+                    self.tell(&step, &WriteError::Late);
+                }
+            }
+        }
+        if !failed && self.told.take().is_some() {
+            info!("what is generated for Gateways can be written again");
+        }
+        !failed
+    }
+
+    async fn take(&mut self, step: &Step) -> Result<(), WriteError> {
+        let key = step.key();
+        let api = self.api(&key).await?;
+        let name = &*key.name.name;
+        let how = PatchParams::apply(FIELD_MANAGER).force();
+        match step {
+            Step::Apply(_, object) => {
+                api.patch(name, &how, &Patch::Apply(object)).await?;
+            }
+            Step::Status(_, status) => {
+                let object = serde_json::json!({
+                    "apiVersion": "v1",
+                    "kind": "Service",
+                    "metadata": {"name": name},
+                    "status": status,
+                });
+                api.patch_status(name, &how, &Patch::Apply(&object)).await?;
+            }
+            Step::Delete(_) => match api.delete(name, &DeleteParams::default()).await {
+                Ok(_) => {}
+                Err(ClientError::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(error.into()),
+            },
+        }
+        Ok(())
+    }
+
+    async fn api(&mut self, key: &ObjectKey) -> Result<Api<Raw>, WriteError> {
+        let kind = key.kind;
+        if !self.resources.contains_key(&kind) {
+            let found = find(&self.client, kind).await?.ok_or(WriteError::NoKind)?;
+            self.resources.insert(kind, found);
+        }
+        let resource = self.resources.get(&kind).ok_or(WriteError::NoKind)?;
+        let namespace = &key.name.namespace;
+        Ok(Api::namespaced_with(
+            self.client.clone(),
+            namespace,
+            resource,
+        ))
+    }
+
+    fn tell(&mut self, step: &Step, error: &WriteError) {
+        let text = error.to_string();
+        if self.told.as_ref() == Some(&text) {
+            return;
+        }
+        let remedy = match error {
+            WriteError::Client(ClientError::Api(status)) if status.code == 403 => {
+                "\n    remedy: allow create, patch and delete of services and endpointslices, and \
+                 patch of services/status, in the role"
+            }
+            _ => "",
+        };
+        warn!(
+            "{} can't be written, it is tried again: {text}{remedy}",
+            step.key()
+        );
+        self.told = Some(text);
+    }
+}
+
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
+}
