@@ -30,7 +30,8 @@ pub struct JsonError {
 ///
 /// # Errors
 /// [`JsonError`] names the first field that doesn't fit.
-pub fn read(kind: ObjectKind, value: Value) -> Result<Object, JsonError> {
+pub fn read(kind: ObjectKind, mut value: Value) -> Result<Object, JsonError> {
+    drop_nulls(&mut value);
     Ok(match kind {
         ObjectKind::GatewayClass => typed::<GatewayClass>(value)?.into(),
         ObjectKind::Gateway => typed::<Gateway>(value)?.into(),
@@ -47,6 +48,18 @@ pub fn read(kind: ObjectKind, value: Value) -> Result<Object, JsonError> {
         ObjectKind::Secret => typed::<Secret>(value)?.into(),
         ObjectKind::ConfigMap => typed::<ConfigMap>(value)?.into(),
     })
+}
+
+/// Null is Go's way to leave a list or a map out: a Service without Pods has `endpoints: null`.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 fn typed<T: DeserializeOwned + Slim>(value: Value) -> Result<T, JsonError> {
@@ -140,6 +153,19 @@ mod tests {
         let object = read("5");
         assert_eq!(object.metadata().generation, Some(3));
         assert_eq!(object.metadata().annotations.len(), 1);
+    }
+
+    #[test]
+    fn null_is_left_out() {
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": "app", "namespace": "default", "labels": null},
+            "addressType": "IPv4", "endpoints": null, "ports": null,
+        });
+        let Object::EndpointSlice(slice) = read(ObjectKind::EndpointSlice, slice).unwrap() else {
+            panic!("another kind");
+        };
+        assert!(slice.endpoints.is_empty() && slice.ports.is_empty());
     }
 
     #[test]
