@@ -96,7 +96,7 @@ fn on_runtime(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> 
 
 fn start_log(log: &LogArgs) -> Result<()> {
     // The client of the API server tells its errors to us, who log them once.
-    let levels = format!("kube_client=error,kube_runtime=error,{}", log.log_level);
+    let levels = format!("kube_client=off,kube_runtime=off,{}", log.log_level);
     let filter = EnvFilter::try_new(levels)
         .with_context(|| format!("--log-level {:?} is no level and no filter", log.log_level))?;
     let lines = tracing_subscriber::fmt()
