@@ -128,7 +128,7 @@ const NO_TEXT: &str = " \u{7f}";
 #[test]
 fn every_field_of_a_crd_is_read_and_what_may_be_left_out_may_be() {
     let crds = crds();
-    assert!(!crds.is_empty());
+    assert_eq!(crds.len(), 4);
     for crd in crds {
         let whole = sample(&crd.spec, true);
         crd.taken(&whole);
@@ -199,7 +199,7 @@ fn every_bound_of_a_crd_is_one_of_its_type() {
             }
         }
     }
-    assert!(count > 50, "only {count} cases");
+    assert!(count > 60, "only {count} cases");
 }
 
 /// Values at the schema's bounds and beyond them, and whether they fit.
