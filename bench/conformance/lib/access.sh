@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # Who may do what: kubeconfigs, ServiceAccounts with tokens, and what the audit log says of them.
 
-# write_kubeconfig FILE USER TOKEN
+# write_kubeconfig FILE USER TOKEN [NAMESPACE]
 write_kubeconfig() {
   cat >"$1" <<-END
 	apiVersion: v1
 	kind: Config
 	current-context: lab
-	contexts: [{name: lab, context: {cluster: lab, user: "$2"}}]
+	contexts: [{name: lab, context: {cluster: lab, user: "$2", namespace: "${4:-default}"}}]
 	users: [{name: "$2", user: {token: "$3"}}]
 	clusters:
 	- name: lab
@@ -19,12 +19,12 @@ write_kubeconfig() {
 }
 
 # account NAMESPACE/NAME asks the API server for a token of the ServiceAccount, as a kubelet does for a Pod, and prints
-# the path of a kubeconfig with it. The token lives a day.
+# the path of a kubeconfig with it, whose namespace is the ServiceAccount's, as in a Pod. The token lives a day.
 account() {
   local namespace=${1%%/*} name=${1#*/} token file
   file=$RUN/kubeconfig-$namespace-$name
   token=$(inside "$BIN/kubectl" create token "$name" --namespace "$namespace" --duration 24h)
-  write_kubeconfig "$file" "$namespace/$name" "$token"
+  write_kubeconfig "$file" "$namespace/$name" "$token" "$namespace"
   echo "$file"
 }
 
