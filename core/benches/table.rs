@@ -37,6 +37,7 @@ fn listener() -> (Id, Object) {
         name: "web".into(),
         addresses: Vec::new(),
         port: BIND.port,
+        public_port: None,
         protocol: Protocol::Http,
         hostname: Hostname::Any,
         settings: ListenerSettings::default(),

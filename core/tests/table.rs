@@ -41,6 +41,7 @@ fn listener(name: &str, hostname: &str) -> (Id, Object) {
         name: name.into(),
         addresses: Vec::new(),
         port: PORT,
+        public_port: None,
         protocol: Protocol::Http,
         hostname: Hostname::parse(hostname).unwrap(),
         settings: ListenerSettings::default(),

@@ -22,6 +22,7 @@ fn listener(name: &ObjectName) -> Listener {
         name: "web".into(),
         addresses: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
         port: 8080,
+        public_port: Some(80),
         protocol: Protocol::Http,
         hostname: Hostname::parse("*.example.com").unwrap(),
         settings: ListenerSettings {
@@ -204,6 +205,25 @@ fn snapshot() -> Snapshot {
 fn a_snapshot_comes_back_as_it_was_sent() {
     let bytes = wire::encode_saved(&snapshot()).encode_to_vec();
     assert_eq!(wire::saved(&bytes).unwrap(), snapshot());
+}
+
+/// What was saved before there were public ports has none either.
+#[test]
+fn a_listener_that_is_reached_by_its_own_port_says_nothing_of_it_on_the_wire() {
+    let gateway = ObjectName::new("default", "gw");
+    let id = Id::listener(&gateway, "web");
+    let behind = listener(&gateway);
+    let own = Listener {
+        public_port: None,
+        ..behind.clone()
+    };
+    let lengths = [behind, own].map(|listener| {
+        let entry = wire::encode_entry(&id, &Object::Listener(listener.clone()));
+        let (_, decoded) = wire::entry(&entry).unwrap();
+        assert_eq!(decoded, Object::Listener(listener));
+        entry.object.len()
+    });
+    assert_eq!(lengths[0], lengths[1] + 2, "a tag and 80");
 }
 
 #[test]

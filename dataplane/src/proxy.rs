@@ -128,11 +128,9 @@ fn decide<'t>(
             "No listener is for this host.\n",
         ));
     };
-    let reply = |reply| Decided {
-        decision: Decision::Reply(reply),
+    let reply = |refused| Decided {
         listener: Some(listener),
-        rule: None,
-        backend: None,
+        ..reply(refused)
     };
     if let Some(refused) = refuse(session, listener) {
         return reply(refused);
@@ -168,6 +166,7 @@ fn decide<'t>(
     let asked = Matched {
         downstream,
         port,
+        listener,
         table,
         request,
         prefix_length: found.prefix_length,
@@ -205,6 +204,7 @@ fn refuse(session: &Session, listener: &Listener) -> Option<Reply> {
 struct Matched<'r, 't> {
     downstream: &'r Downstream,
     port: &'t Port,
+    listener: &'t Listener,
     table: &'t Table,
     request: Request<'r, HeadFields<'r>>,
     prefix_length: usize,
@@ -327,7 +327,7 @@ impl<'t> Matched<'_, 't> {
         let from = location::From {
             scheme: "http",
             host: self.request.host,
-            port: self.downstream.bind.port,
+            port: self.listener.public_port,
             path: self.request.path,
             query: self.request.query,
             prefix_length: self.prefix_length,

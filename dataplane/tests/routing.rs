@@ -147,6 +147,40 @@ fn redirects_are_answered_without_a_backend() {
 }
 
 #[test]
+fn a_redirect_without_a_port_names_the_one_that_clients_come_by() {
+    let location = |public: Option<u16>| {
+        let redirect = Redirect {
+            scheme: None,
+            hostname: None,
+            port: None,
+            path: Some(PathModifier::ReplacePrefix("/b".into())),
+            status: 302,
+        };
+        let rule = Rule {
+            matches: vec![prefix("/a")],
+            ..with_filters(rule("x"), vec![Filter::Redirect(redirect)])
+        };
+        let wanted = Wanted::new().backend("x", &[]).route(vec![rule]);
+        let wanted = match public {
+            Some(port) => wanted.public_port(port),
+            None => wanted,
+        };
+        let bound = wanted.port;
+        let gateway = wanted.start();
+        let mut client = gateway.connect();
+        client.send("GET /a HTTP/1.1\r\nHost: h.example\r\n\r\n");
+        (
+            client.response().field("location").map(str::to_owned),
+            bound,
+        )
+    };
+    assert_eq!(location(Some(80)).0.unwrap(), "http://h.example/b");
+    assert_eq!(location(Some(8080)).0.unwrap(), "http://h.example:8080/b");
+    let (own, bound) = location(None);
+    assert_eq!(own.unwrap(), format!("http://h.example:{bound}/b"));
+}
+
+#[test]
 fn mirrors_get_a_copy_and_their_answers_go_nowhere() {
     let (main, copy) = (Origin::start(plain), Origin::start(plain));
     let mirror = |numerator| {

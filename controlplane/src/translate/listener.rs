@@ -51,11 +51,13 @@ impl ListenerDraft {
         gateway: &GatewayDraft,
         settings: ir::ListenerSettings,
     ) -> ir::Object {
+        let bound = gateway.bound_port(self.port).unwrap_or(self.port);
         ir::Object::Listener(ir::Listener {
             gateway: gateway.name.clone(),
             name: name_within_gateway(&self.owner, &self.name),
             addresses: gateway.addresses.clone(),
-            port: gateway.bound_port(self.port).unwrap_or(self.port),
+            port: bound,
+            public_port: (bound != self.port).then_some(self.port),
             protocol: ir::Protocol::Http,
             hostname: self.hostname.clone(),
             settings,

@@ -39,7 +39,7 @@ pub struct From<'r> {
     pub scheme: &'r str,
     /// Lower case, without port; as in the request's `Host`.
     pub host: &'r str,
-    /// The listener's port (Gateway API: the default where a redirect names neither port nor scheme).
+    /// The listener's port, as clients know it (Gateway API: the default where a redirect names neither port nor scheme).
     pub port: u16,
     pub path: &'r str,
     pub query: &'r [u8],

@@ -25,7 +25,11 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Empty: every address of the host, both families.
     pub addresses: Vec<IpAddr>,
+    /// Where it is bound.
     pub port: u16,
+    /// What clients connect to, where that is another: behind a load balancer that isn't ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_port: Option<u16>,
     pub protocol: Protocol,
     pub hostname: Hostname,
     pub settings: ListenerSettings,

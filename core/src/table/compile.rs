@@ -214,6 +214,7 @@ impl Compiler {
             gateway: listener.gateway.clone(),
             name: listener.name.clone(),
             hostname: listener.hostname.clone(),
+            public_port: listener.public_port.unwrap_or(listener.port),
             settings: Arc::new(listener.settings.clone()),
             routes,
         };

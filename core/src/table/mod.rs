@@ -71,6 +71,8 @@ pub struct Listener {
     pub gateway: ir::ObjectName,
     pub name: Arc<str>,
     pub hostname: ir::Hostname,
+    /// What clients connect to.
+    pub public_port: u16,
     pub settings: Arc<ir::ListenerSettings>,
     routes: HostMap<Arc<HostRoutes>>,
 }

@@ -176,6 +176,10 @@ fn listener(listener: &proto::Listener) -> Result<ir::Listener> {
             |bytes| address("addresses", bytes),
         )?,
         port: range("port", listener.port)?,
+        public_port: listener
+            .public_port
+            .map(|port| range("public_port", port))
+            .transpose()?,
         protocol: match listener.protocol() {
             proto::listener::Protocol::Unspecified => return Err(DecodeError::Missing("protocol")),
             proto::listener::Protocol::Http => ir::Protocol::Http,

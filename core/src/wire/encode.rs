@@ -109,6 +109,7 @@ fn listener(listener: &ir::Listener) -> proto::Listener {
         },
         hostname: hostname(&listener.hostname),
         settings: Some(listener_settings(&listener.settings)),
+        public_port: listener.public_port.map(u32::from),
     }
 }
 

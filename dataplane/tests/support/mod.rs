@@ -96,12 +96,23 @@ impl Wanted {
             name: "web".into(),
             addresses: vec!["127.0.0.1".parse().unwrap()],
             port: self.port,
+            public_port: None,
             protocol: Protocol::Http,
             hostname: Hostname::Any,
             settings,
         };
         self.objects
             .insert(Id::listener(&name("gw"), "web"), Object::Listener(listener));
+    }
+
+    /// Clients come by another port than the one that is bound.
+    pub(crate) fn public_port(mut self, port: u16) -> Self {
+        for object in self.objects.values_mut() {
+            if let Object::Listener(listener) = object {
+                listener.public_port = Some(port);
+            }
+        }
+        self
     }
 
     pub(crate) fn backend(mut self, service: &str, addresses: &[SocketAddr]) -> Self {
