@@ -7,10 +7,10 @@ use super::gateway::{FoundParent, Gateways, Parent};
 use super::listener::ListenerDraft;
 use super::problem::{Fault, Finding};
 use super::verdict::ParentVerdict;
-use crate::api::ObjectKind;
 use crate::api::gateway::FromNamespaces;
 use crate::api::http_route::HttpRoute;
 use crate::api::reference::ParentReference;
+use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
 
 /// Where one route attaches.
@@ -73,6 +73,19 @@ pub(super) fn attach(
         });
     }
     attached
+}
+
+/// The Gateways and ListenerSets that a route names, there or not: what [`attach`] looks at.
+pub(super) fn parents<'r>(
+    name: &'r ObjectName,
+    route: &'r HttpRoute,
+) -> impl Iterator<Item = ObjectKey> + 'r {
+    route.spec.parent_refs.iter().filter_map(|parent| {
+        Some(ObjectKey {
+            kind: kind(parent)?,
+            name: target(name, parent),
+        })
+    })
 }
 
 /// Gateway or ListenerSet.

@@ -130,6 +130,11 @@ impl Gateways {
         }
     }
 
+    /// Those of others' classes, ascending.
+    pub(super) fn foreign(&self) -> &[ObjectName] {
+        &self.foreign
+    }
+
     fn set(&self, place: usize) -> Option<Parent<'_>> {
         let set = self.sets.drafts.get(place)?;
         let name = set.name.clone();

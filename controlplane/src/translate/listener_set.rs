@@ -100,6 +100,11 @@ impl Sets {
         }
     }
 
+    /// Those that aren't for a Gateway of ours, ascending.
+    pub(super) fn foreign(&self) -> &[ObjectName] {
+        &self.foreign
+    }
+
     /// The places of each Gateway's sets, by the Gateway's place, in the order in which they win
     /// conflicts.
     pub(super) fn by_gateway(&self) -> BTreeMap<usize, Vec<usize>> {

@@ -112,19 +112,27 @@ impl Translator {
             external_names.extend(backend.external_name.clone());
         }
         let listener_sets = attached.sets(&gateways);
+        let verdicts = Verdicts {
+            gateway_classes: classes.verdicts(),
+            gateways: attached.gateways(&gateways, &listener_sets),
+            listener_sets,
+            http_routes: routes.into_iter().collect(),
+            policies: policies.verdicts,
+            others,
+        };
+        self.memory.keep(gateways);
         Translation {
             // Sorted but for a few, so that this is one pass.
             objects: objects.into_iter().collect(),
-            verdicts: Verdicts {
-                gateway_classes: classes.verdicts(),
-                gateways: attached.gateways(&gateways, &listener_sets),
-                listener_sets,
-                http_routes: routes.into_iter().collect(),
-                policies: policies.verdicts,
-                others,
-            },
+            verdicts,
             external_names,
         }
+    }
+
+    /// How many routes the last translation could not take over from the one before.
+    #[must_use]
+    pub fn fresh_routes(&self) -> usize {
+        self.memory.fresh_routes()
     }
 }
 

@@ -1,5 +1,5 @@
-//! Which Services are other than at the translation before, found in one pass over all of them: most
-//! changes touch none of ten thousand.
+//! Which objects that routes and backends look at are other than at the translation before, found in one
+//! pass over all of them: most changes touch none of ten thousand. Parents stand in `parents`.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use ringgate_core::ir::ObjectName;
 
+use crate::api::gateway::ReferenceGrant;
 use crate::api::service::{EndpointSlice, Service};
+use crate::api::storage::Namespace;
 use crate::store::Resources;
 
 type ByName<T> = BTreeMap<ObjectName, Arc<T>>;
@@ -17,20 +19,36 @@ type ByName<T> = BTreeMap<ObjectName, Arc<T>>;
 pub(super) struct Seen {
     services: ByName<Service>,
     slices: ByName<EndpointSlice>,
+    grants: ByName<ReferenceGrant>,
+    namespaces: ByName<Namespace>,
 }
 
-/// Services that came, went or changed.
+/// What came, went or changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
     pub(super) services: BTreeSet<ObjectName>,
-    /// Those with a change among their EndpointSlices.
+    /// Services with a change among their EndpointSlices.
     pub(super) endpoints: BTreeSet<ObjectName>,
+    /// Namespaces with a change among their ReferenceGrants.
+    pub(super) grants: BTreeSet<Arc<str>>,
+    pub(super) namespaces: BTreeSet<Arc<str>>,
 }
 
 impl Changes {
     pub(super) fn touch_backend(&self, service: &ObjectName) -> bool {
         !self.services.is_empty() && self.services.contains(service)
             || !self.endpoints.is_empty() && self.endpoints.contains(service)
+    }
+
+    /// Whether a route in `namespace` that looks for `services` may come out otherwise: by one of these,
+    /// by a grant for it, or because listeners choose by its namespace's labels.
+    pub(super) fn touch_route(&self, namespace: &Arc<str>, services: &[ObjectName]) -> bool {
+        let is_changed = |one: &ObjectName| {
+            !self.services.is_empty() && self.services.contains(one)
+                || !self.grants.is_empty() && self.grants.contains(&one.namespace)
+        };
+        !self.namespaces.is_empty() && self.namespaces.contains(namespace)
+            || services.iter().any(is_changed)
     }
 }
 
@@ -50,6 +68,18 @@ impl Seen {
                     name: service.clone(),
                 }));
         });
+        differences(&self.grants, &resources.reference_grants, |name, _| {
+            changes.grants.insert(name.namespace.clone());
+        });
+        differences(&self.namespaces, &resources.namespaces, |name, _| {
+            changes.namespaces.insert(name.name.clone());
+        });
+        if !changes.grants.is_empty() {
+            self.grants.clone_from(&resources.reference_grants);
+        }
+        if !changes.namespaces.is_empty() {
+            self.namespaces.clone_from(&resources.namespaces);
+        }
         if !changes.services.is_empty() {
             self.services.clone_from(&resources.services);
         }

@@ -3,6 +3,7 @@
 
 mod backends;
 mod changes;
+mod parents;
 mod routes;
 
 use ringgate_core::ir::ObjectName;
@@ -11,6 +12,7 @@ use super::Inputs;
 use super::gateway::Gateways;
 use super::policy::Policies;
 use changes::Seen;
+use parents::ParentChanges;
 
 pub(super) use backends::Backend;
 pub(super) use routes::Route;
@@ -18,6 +20,7 @@ pub(super) use routes::Route;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     seen: Seen,
+    gateways: Gateways,
     routes: routes::Routes,
     backends: backends::Backends,
 }
@@ -31,9 +34,19 @@ impl Memory {
         policies: &Policies<'_>,
     ) {
         let changes = self.seen.changes(inputs.resources);
-        self.routes.update(inputs, gateways, &changes);
+        let parents = ParentChanges::between(&self.gateways, gateways);
+        self.routes.update(inputs, gateways, &changes, &parents);
         self.backends
             .update(inputs, policies, self.routes.used(), &changes);
+    }
+
+    /// Keeps what the next update compares with.
+    pub(super) fn keep(&mut self, gateways: Gateways) {
+        self.gateways = gateways;
+    }
+
+    pub(super) fn fresh_routes(&self) -> usize {
+        self.routes.fresh()
     }
 
     /// In order of name.

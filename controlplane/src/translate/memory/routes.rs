@@ -6,10 +6,9 @@ use std::sync::Arc;
 use ringgate_core::ir::{self, Id, Object, ObjectName};
 
 use super::changes::Changes;
-use crate::api::gateway::ReferenceGrant;
+use super::parents::ParentChanges;
 use crate::api::http_route::HttpRoute;
-use crate::api::storage::Namespace;
-use crate::translate::attach::attach;
+use crate::translate::attach::{self, attach};
 use crate::translate::backend::ServicePortName;
 use crate::translate::gateway::Gateways;
 use crate::translate::problem::Finding;
@@ -32,9 +31,10 @@ pub(in crate::translate) struct Route {
 pub(super) struct Routes {
     /// In order of name.
     known: Vec<(ObjectName, Known)>,
-    common: Common,
+    options: Options,
     /// How many routes in force use a backend.
     used: BTreeMap<ServicePortName, usize>,
+    fresh: usize,
 }
 
 #[derive(Debug)]
@@ -45,23 +45,21 @@ struct Known {
     result: Route,
 }
 
-/// What every route depends on.
-#[derive(Debug, Default)]
-struct Common {
-    gateways: Gateways,
-    options: Options,
-    grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
-    namespaces: BTreeMap<ObjectName, Arc<Namespace>>,
-}
-
 impl Routes {
-    pub(super) fn update(&mut self, inputs: &Inputs<'_>, gateways: &Gateways, changes: &Changes) {
+    pub(super) fn update(
+        &mut self,
+        inputs: &Inputs<'_>,
+        gateways: &Gateways,
+        changes: &Changes,
+        parents: &ParentChanges,
+    ) {
         let resources = inputs.resources;
-        if !self.common.is_of(inputs, gateways) {
+        if self.options != *inputs.options {
             self.known.clear();
             self.used.clear();
-            self.common = Common::of(inputs, gateways);
+            self.options = inputs.options.clone();
         }
+        self.fresh = 0;
         let used = &mut self.used;
         let mut before = std::mem::take(&mut self.known).into_iter().peekable();
         let mut known = Vec::with_capacity(resources.http_routes.len());
@@ -70,14 +68,16 @@ impl Routes {
                 release(used, &gone);
             }
             let same = before.next_if(|(one, _)| one == name);
-            if let Some((name, one)) = same {
-                if one.holds(source, changes) {
+            if let Some((name, mut one)) = same {
+                if one.holds(&name, source, changes, parents) {
+                    parents.renumber(&mut one.result.listeners);
                     known.push((name, one));
                     continue;
                 }
                 release(used, &one);
             }
             let fresh = Known::of(name, source, inputs, gateways);
+            self.fresh += 1;
             acquire(used, &fresh);
             known.push((name.clone(), fresh));
         }
@@ -89,6 +89,11 @@ impl Routes {
 
     pub(super) fn all(&self) -> impl Iterator<Item = (&ObjectName, &Route)> {
         self.known.iter().map(|(name, one)| (name, &one.result))
+    }
+
+    /// How many were translated anew at the last update.
+    pub(super) fn fresh(&self) -> usize {
+        self.fresh
     }
 
     /// The backends that routes in force use, ascending.
@@ -111,26 +116,6 @@ fn release(used: &mut BTreeMap<ServicePortName, usize>, route: &Known) {
                 used.remove(backend);
             }
         }
-    }
-}
-
-impl Common {
-    fn of(inputs: &Inputs<'_>, gateways: &Gateways) -> Self {
-        let resources = inputs.resources;
-        Self {
-            options: inputs.options.clone(),
-            gateways: gateways.clone(),
-            grants: resources.reference_grants.clone(),
-            namespaces: resources.namespaces.clone(),
-        }
-    }
-
-    fn is_of(&self, inputs: &Inputs<'_>, gateways: &Gateways) -> bool {
-        let resources = inputs.resources;
-        self.gateways == *gateways
-            && self.options == *inputs.options
-            && same(&self.grants, &resources.reference_grants)
-            && same(&self.namespaces, &resources.namespaces)
     }
 }
 
@@ -180,10 +165,17 @@ impl Known {
         }
     }
 
-    fn holds(&self, source: &Arc<HttpRoute>, changes: &Changes) -> bool {
-        let is_changed = |name: &ObjectName| changes.services.contains(name);
+    fn holds(
+        &self,
+        name: &ObjectName,
+        source: &Arc<HttpRoute>,
+        changes: &Changes,
+        parents: &ParentChanges,
+    ) -> bool {
+        let is_changed = |parent| parents.changed.contains(&parent);
         Arc::ptr_eq(&self.source, source)
-            && (changes.services.is_empty() || !self.services.iter().any(is_changed))
+            && !changes.touch_route(&name.namespace, &self.services)
+            && (parents.changed.is_empty() || !attach::parents(name, source).any(is_changed))
     }
 
     /// The backends that it uses, if it is in force.
