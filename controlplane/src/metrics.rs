@@ -213,6 +213,8 @@ impl Metrics {
             Kind::Listener => "listener",
             Kind::HttpRoute => "http_route",
             Kind::Backend => "backend",
+            Kind::Certificate => "certificate",
+            Kind::Authorities => "authorities",
         };
         let gauge = self.objects.get_or_create(&KindLabel { kind });
         gauge.set(number(count as u64));

@@ -301,12 +301,14 @@ fn brief(object: &IrObject) -> Value {
         IrObject::Listener(one) => serde_json::to_value(one),
         IrObject::HttpRoute(one) => serde_json::to_value(one),
         IrObject::Backend(one) => serde_json::to_value(one),
+        IrObject::Certificate(one) => serde_json::to_value(one),
+        IrObject::Authorities(one) => serde_json::to_value(one),
     }
     .unwrap();
     let defaults = match object {
         IrObject::Listener(_) => serde_json::to_value(ListenerSettings::default()),
-        IrObject::HttpRoute(_) => return value,
         IrObject::Backend(_) => serde_json::to_value(BackendSettings::default()),
+        _ => return value,
     }
     .unwrap();
     let fields = value.as_object_mut().unwrap();

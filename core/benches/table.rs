@@ -39,6 +39,7 @@ fn listener() -> (Id, Object) {
         port: BIND.port,
         public_port: None,
         protocol: Protocol::Http,
+        client_certificate: None,
         hostname: Hostname::Any,
         settings: ListenerSettings::default(),
     };
@@ -50,6 +51,7 @@ fn backend() -> (Id, Object) {
         service: name("svc"),
         port: 80,
         endpoints: Endpoints::Addresses(Vec::new()),
+        tls: None,
         settings: BackendSettings::default(),
     };
     (Id::backend(&name("svc"), 80), Object::Backend(backend))

@@ -1,6 +1,17 @@
 //! Bounds on what may be held, each with its reason. Those on requests are settings of a listener
 //! (see [`crate::ir::HttpLimits`]).
 
+/// Certificates of a listener: the API allows 64.
+pub const CERTIFICATES: usize = 64;
+/// Certificates of a chain, and bytes of one certificate or key: a key of 16 Kibit has 10 KiB.
+pub const CHAIN: usize = 16;
+pub const DER_BYTES: usize = 64 << 10;
+/// Objects with authorities that one validation names: the API allows 8 and 16.
+pub const AUTHORITY_REFS: usize = 16;
+/// Authorities in one object: the largest public bundles have about 150.
+pub const AUTHORITIES: usize = 1_024;
+/// Subject names of a backend: the API allows 5.
+pub const SUBJECT_NAMES: usize = 16;
 /// Objects in a snapshot: ten times the largest cluster that we measure with (100,000 routes).
 pub const OBJECTS: usize = 1_000_000;
 /// Addresses of a Gateway: the API allows 16.

@@ -43,6 +43,7 @@ fn listener(name: &str, hostname: &str) -> (Id, Object) {
         port: PORT,
         public_port: None,
         protocol: Protocol::Http,
+        client_certificate: None,
         hostname: Hostname::parse(hostname).unwrap(),
         settings: ListenerSettings::default(),
     };
@@ -54,6 +55,7 @@ fn backend() -> (Id, Object) {
         service: ObjectName::new("default", "svc"),
         port: 80,
         endpoints: Endpoints::Addresses(Vec::new()),
+        tls: None,
         settings: BackendSettings::default(),
     };
     (backend_id(), Object::Backend(backend))

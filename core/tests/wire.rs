@@ -8,11 +8,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use prost::Message;
 use ringgate_core::ir::{
-    AttachedHost, Attachment, Backend, BackendSettings, BackendTarget, Balance, Cors,
-    DownstreamTimeouts, Endpoint, Endpoints, FieldMatch, Filter, HeaderEdits, HeaderField,
-    Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network,
-    Object, ObjectName, Origin, PathMatch, PathModifier, Protocol, ProxyProtocol, Redirect, Retry,
-    Rewrite, Rule, Snapshot, TextMatch, Timeouts, Tokens, Version, WeightedBackend,
+    AttachedHost, Attachment, Authorities, Backend, BackendSettings, BackendTarget, BackendTls,
+    Balance, Certificate, ClientValidation, Cors, Der, DownstreamTimeouts, Endpoint, Endpoints,
+    FieldMatch, Filter, HeaderEdits, HeaderField, Hostname, HttpLimits, HttpRoute, Id, Listener,
+    ListenerSettings, Match, Mirror, Network, Object, ObjectName, Origin, PathMatch, PathModifier,
+    PrivateKey, Protocol, ProxyProtocol, Redirect, Retry, Rewrite, Rule, Snapshot, SubjectName,
+    Termination, TextMatch, Timeouts, TlsVersion, Tokens, Trust, Unverified, Version,
+    WeightedBackend,
 };
 use ringgate_core::wire;
 
@@ -24,6 +26,7 @@ fn listener(name: &ObjectName) -> Listener {
         port: 8080,
         public_port: Some(80),
         protocol: Protocol::Http,
+        client_certificate: None,
         hostname: Hostname::parse("*.example.com").unwrap(),
         settings: ListenerSettings {
             timeouts: DownstreamTimeouts {
@@ -143,26 +146,12 @@ fn rule(path: PathMatch, backend: &Id) -> Rule {
     }
 }
 
-fn snapshot() -> Snapshot {
-    let name = ObjectName::new("default", "one");
-    let backend = Id::backend(&name, 80);
-    let service = |endpoints| {
-        Object::Backend(Backend {
-            service: name.clone(),
-            port: 80,
-            endpoints,
-            settings: BackendSettings {
-                balance: Balance::RoundRobin,
-                max_connections: Some(3),
-                ..BackendSettings::default()
-            },
-        })
-    };
-    let route = HttpRoute {
+fn route(name: &ObjectName, backend: &Id) -> HttpRoute {
+    HttpRoute {
         name: name.clone(),
         created: 17,
         attachments: vec![Attachment {
-            listener: Id::listener(&name, "web"),
+            listener: Id::listener(name, "web"),
             hostnames: vec![
                 AttachedHost::as_written(Hostname::Any),
                 AttachedHost {
@@ -172,11 +161,59 @@ fn snapshot() -> Snapshot {
             ],
         }],
         rules: vec![
-            rule(PathMatch::Exact("/e".into()), &backend),
-            rule(PathMatch::Prefix("".into()), &backend),
-            rule(PathMatch::Regex("/r.*".into()), &backend),
+            rule(PathMatch::Exact("/e".into()), backend),
+            rule(PathMatch::Prefix("".into()), backend),
+            rule(PathMatch::Regex("/r.*".into()), backend),
         ],
+    }
+}
+
+fn der(bytes: &[u8]) -> Der {
+    Der(bytes.into())
+}
+
+fn secure_listener(name: &ObjectName, certificate: &Id, authorities: &Id) -> Listener {
+    Listener {
+        name: "secure".into(),
+        protocol: Protocol::Https(Termination {
+            certificates: vec![certificate.clone()],
+            minimum: TlsVersion::V1_3,
+            clients: Some(ClientValidation {
+                authorities: vec![authorities.clone()],
+                unverified: Unverified::LetIn,
+            }),
+        }),
+        client_certificate: Some(certificate.clone()),
+        ..listener(name)
+    }
+}
+
+fn snapshot() -> Snapshot {
+    let name = ObjectName::new("default", "one");
+    let backend = Id::backend(&name, 80);
+    let certificate = Id::certificate(&name);
+    let authorities = Id::authorities("ConfigMap", &name);
+    let service = |endpoints| {
+        Object::Backend(Backend {
+            service: name.clone(),
+            port: 80,
+            endpoints,
+            tls: Some(BackendTls {
+                hostname: "backend.example.com".into(),
+                trust: Trust::Authorities(vec![authorities.clone()]),
+                names: vec![
+                    SubjectName::Dns("*.example.com".into()),
+                    SubjectName::Uri("spiffe://a/b".into()),
+                ],
+            }),
+            settings: BackendSettings {
+                balance: Balance::RoundRobin,
+                max_connections: Some(3),
+                ..BackendSettings::default()
+            },
+        })
     };
+    let route = route(&name, &backend);
     let address = Endpoint {
         address: "[fd00::2]:90".parse().unwrap(),
     };
@@ -186,6 +223,24 @@ fn snapshot() -> Snapshot {
             Object::Listener(listener(&name)),
         ),
         (Id::http_route(&name), Object::HttpRoute(route)),
+        (
+            Id::listener(&name, "secure"),
+            Object::Listener(secure_listener(&name, &certificate, &authorities)),
+        ),
+        (
+            certificate,
+            Object::Certificate(Certificate {
+                chain: vec![der(b"leaf"), der(b"intermediate")],
+                key: PrivateKey(b"key"[..].into()),
+                ocsp: Some(der(b"ocsp")),
+            }),
+        ),
+        (
+            authorities.clone(),
+            Object::Authorities(Authorities {
+                certificates: vec![der(b"authority")],
+            }),
+        ),
         (backend, service(Endpoints::Addresses(vec![address]))),
         (
             Id::backend(&name, 81),

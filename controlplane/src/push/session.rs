@@ -283,6 +283,7 @@ mod tests {
             service: service.clone(),
             port,
             endpoints: Endpoints::Addresses(Vec::new()),
+            tls: None,
             settings: BackendSettings::default(),
         });
         (Id::backend(&service, 80), object.into())

@@ -209,7 +209,7 @@ impl Reconciler {
         self.problems
             .set_findings(verdicts.findings(), &self.resources);
         self.count_problems();
-        for kind in [Kind::Listener, Kind::HttpRoute, Kind::Backend] {
+        for kind in Kind::ALL {
             let ids = self.translation.objects.keys();
             let count = ids.filter(|id| id.kind == kind).count();
             self.metrics.set_objects(kind, count);

@@ -148,6 +148,7 @@ pub(super) fn translate(
         service: name.service.clone(),
         port: name.port,
         endpoints,
+        tls: None,
         settings,
     };
     (backend, fault)

@@ -60,6 +60,7 @@ impl ListenerDraft {
             public_port: (bound != self.port).then_some(self.port),
             protocol: ir::Protocol::Http,
             hostname: self.hostname.clone(),
+            client_certificate: None,
             settings,
         })
     }

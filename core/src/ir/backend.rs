@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::ObjectName;
+use super::{BackendTls, ObjectName};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Backend {
     pub service: ObjectName,
     pub port: u16,
     pub endpoints: Endpoints,
+    /// None: plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<BackendTls>,
     pub settings: BackendSettings,
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Hostname, ListenerSettings, ObjectName};
+use super::{Hostname, Id, ListenerSettings, ObjectName, Termination};
 
 /// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Protocol {
     Http,
+    Https(Termination),
 }
 
 /// One listener of one Gateway. Several may share an address and port: the most specific
@@ -32,5 +33,8 @@ pub struct Listener {
     pub public_port: Option<u16>,
     pub protocol: Protocol,
     pub hostname: Hostname,
+    /// Shown to backends that ask for a certificate (Gateway API, `tls.backend`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<Id>,
     pub settings: ListenerSettings,
 }

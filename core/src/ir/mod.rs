@@ -9,6 +9,7 @@ mod listener;
 mod name;
 mod policy;
 mod route;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +26,10 @@ pub use policy::{DownstreamTimeouts, HttpLimits, ListenerSettings, Network, Prox
 pub use route::{
     AttachedHost, Attachment, BackendTarget, FieldMatch, HttpRoute, Match, PathMatch, Retry, Rule,
     TextMatch, Timeouts, WeightedBackend,
+};
+pub use tls::{
+    Authorities, BackendTls, Certificate, ClientValidation, Der, PrivateKey, SubjectName,
+    Termination, TlsVersion, Trust, Unverified,
 };
 
 /// The order of snapshots: by leader (how often the Lease changed hands), then by sequence, so that
@@ -55,6 +60,8 @@ pub enum Object {
     Listener(Listener),
     HttpRoute(HttpRoute),
     Backend(Backend),
+    Certificate(Certificate),
+    Authorities(Authorities),
 }
 
 impl Object {
@@ -64,6 +71,8 @@ impl Object {
             Self::Listener(_) => Kind::Listener,
             Self::HttpRoute(_) => Kind::HttpRoute,
             Self::Backend(_) => Kind::Backend,
+            Self::Certificate(_) => Kind::Certificate,
+            Self::Authorities(_) => Kind::Authorities,
         }
     }
 }

@@ -35,16 +35,29 @@ pub enum Kind {
     Listener,
     HttpRoute,
     Backend,
+    Certificate,
+    Authorities,
 }
 
 /// An object's identity within a snapshot; stable over versions.
 ///
-/// `path` is `namespace/gateway/listener` for a listener, `namespace/name` for a route and
-/// `namespace/service/port` for a backend.
+/// `path` is `namespace/gateway/listener` for a listener, `namespace/name` for a route,
+/// `namespace/service/port` for a backend, `namespace/secret` for a certificate and
+/// `Kind/namespace/name` of where they stand for authorities.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     pub kind: Kind,
     pub path: Arc<str>,
+}
+
+impl Kind {
+    pub const ALL: [Self; 5] = [
+        Self::Listener,
+        Self::HttpRoute,
+        Self::Backend,
+        Self::Certificate,
+        Self::Authorities,
+    ];
 }
 
 impl Id {
@@ -71,6 +84,23 @@ impl Id {
             path: format!("{service}/{port}").into(),
         }
     }
+
+    #[must_use]
+    pub fn certificate(secret: &ObjectName) -> Self {
+        Self {
+            kind: Kind::Certificate,
+            path: secret.to_string().into(),
+        }
+    }
+
+    /// `source` is the kind of the object that they stand in.
+    #[must_use]
+    pub fn authorities(source: &str, name: &ObjectName) -> Self {
+        Self {
+            kind: Kind::Authorities,
+            path: format!("{source}/{name}").into(),
+        }
+    }
 }
 
 impl fmt::Display for Id {
@@ -79,6 +109,8 @@ impl fmt::Display for Id {
             Kind::Listener => "listener",
             Kind::HttpRoute => "httproute",
             Kind::Backend => "backend",
+            Kind::Certificate => "certificate",
+            Kind::Authorities => "authorities",
         };
         write!(f, "{kind}/{}", self.path)
     }

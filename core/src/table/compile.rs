@@ -160,6 +160,8 @@ impl Compiler {
                 self.listeners.remove(id);
                 touched.listeners.insert(id.clone());
             }
+            // What is made of them is the data plane's: they only have to be there.
+            Object::Certificate(_) | Object::Authorities(_) => {}
         }
         if let Some(slot) = self.slots.remove(id) {
             self.backends.remove(&slot);
@@ -193,6 +195,7 @@ impl Compiler {
                 }
             }
             Object::Listener(listener) => self.upsert_listener(&id, listener, touched),
+            Object::Certificate(_) | Object::Authorities(_) => {}
         }
         self.objects.insert(id, object);
     }
@@ -215,6 +218,7 @@ impl Compiler {
             name: listener.name.clone(),
             hostname: listener.hostname.clone(),
             public_port: listener.public_port.unwrap_or(listener.port),
+            is_encrypted: matches!(listener.protocol, ir::Protocol::Https(_)),
             settings: Arc::new(listener.settings.clone()),
             routes,
         };
@@ -334,6 +338,7 @@ impl Compiler {
                 let port = ports.entry(bind).or_insert_with(|| Port {
                     bind,
                     settings: listener.settings.clone(),
+                    is_encrypted: listener.is_encrypted,
                     listeners: HostMap::default(),
                 });
                 port.listeners.insert(&object.hostname, listener.clone());

@@ -61,6 +61,9 @@ pub struct Port {
     pub bind: Bind,
     /// Those that hold before a host is known: of the first listener by id.
     pub settings: Arc<ir::ListenerSettings>,
+    /// Whether connections begin with a TLS handshake: of the first listener by id too, for a port can't
+    /// have it both ways.
+    pub is_encrypted: bool,
     listeners: HostMap<Listener>,
 }
 
@@ -73,6 +76,8 @@ pub struct Listener {
     pub hostname: ir::Hostname,
     /// What clients connect to.
     pub public_port: u16,
+    /// Whether clients speak TLS with it.
+    pub is_encrypted: bool,
     pub settings: Arc<ir::ListenerSettings>,
     routes: HostMap<Arc<HostRoutes>>,
 }

@@ -1,5 +1,7 @@
 //! Messages to IR: everything that the IR's types promise is checked here, once.
 
+mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +93,8 @@ pub fn id(id: Option<&proto::ObjectId>) -> Result<ir::Id> {
         proto::object_id::Kind::Listener => ir::Kind::Listener,
         proto::object_id::Kind::HttpRoute => ir::Kind::HttpRoute,
         proto::object_id::Kind::Backend => ir::Kind::Backend,
+        proto::object_id::Kind::Certificate => ir::Kind::Certificate,
+        proto::object_id::Kind::Authorities => ir::Kind::Authorities,
     };
     Ok(ir::Id {
         kind,
@@ -104,6 +108,8 @@ fn object(object: proto::Object) -> Result<ir::Object> {
         Object::Listener(one) => ir::Object::Listener(listener(&one)?),
         Object::HttpRoute(one) => ir::Object::HttpRoute(http_route(&one)?),
         Object::Backend(one) => ir::Object::Backend(backend(&one)?),
+        Object::Certificate(one) => ir::Object::Certificate(tls::certificate(&one)?),
+        Object::Authorities(one) => ir::Object::Authorities(tls::authorities(&one)?),
     })
 }
 
@@ -183,8 +189,16 @@ fn listener(listener: &proto::Listener) -> Result<ir::Listener> {
         protocol: match listener.protocol() {
             proto::listener::Protocol::Unspecified => return Err(DecodeError::Missing("protocol")),
             proto::listener::Protocol::Http => ir::Protocol::Http,
+            proto::listener::Protocol::Https => {
+                ir::Protocol::Https(tls::termination(listener.termination.as_ref())?)
+            }
         },
         hostname: hostname(&listener.hostname)?,
+        client_certificate: listener
+            .client_certificate
+            .as_ref()
+            .map(|one| id(Some(one)))
+            .transpose()?,
         settings: listener_settings(
             listener
                 .settings
@@ -460,6 +474,7 @@ fn backend(backend: &proto::Backend) -> Result<ir::Backend> {
         service: name(backend.service.as_ref())?,
         port: range("port", backend.port)?,
         endpoints,
+        tls: backend.tls.as_ref().map(tls::backend).transpose()?,
         settings: backend_settings(
             backend
                 .settings

@@ -1,5 +1,7 @@
 //! IR to messages: total, for the IR can't hold what the messages couldn't say.
 
+mod tls;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -46,6 +48,8 @@ pub fn id(id: &ir::Id) -> proto::ObjectId {
         ir::Kind::Listener => proto::object_id::Kind::Listener,
         ir::Kind::HttpRoute => proto::object_id::Kind::HttpRoute,
         ir::Kind::Backend => proto::object_id::Kind::Backend,
+        ir::Kind::Certificate => proto::object_id::Kind::Certificate,
+        ir::Kind::Authorities => proto::object_id::Kind::Authorities,
     };
     proto::ObjectId {
         kind: kind.into(),
@@ -59,6 +63,8 @@ fn object(object: &ir::Object) -> proto::Object {
         ir::Object::Listener(one) => Object::Listener(listener(one)),
         ir::Object::HttpRoute(one) => Object::HttpRoute(http_route(one)),
         ir::Object::Backend(one) => Object::Backend(backend(one)),
+        ir::Object::Certificate(one) => Object::Certificate(tls::certificate(one)),
+        ir::Object::Authorities(one) => Object::Authorities(tls::authorities(one)),
     };
     proto::Object {
         object: Some(object),
@@ -106,7 +112,13 @@ fn listener(listener: &ir::Listener) -> proto::Listener {
         port: listener.port.into(),
         protocol: match listener.protocol {
             ir::Protocol::Http => proto::listener::Protocol::Http.into(),
+            ir::Protocol::Https(_) => proto::listener::Protocol::Https.into(),
         },
+        termination: match &listener.protocol {
+            ir::Protocol::Http => None,
+            ir::Protocol::Https(termination) => Some(tls::termination(termination)),
+        },
+        client_certificate: listener.client_certificate.as_ref().map(id),
         hostname: hostname(&listener.hostname),
         settings: Some(listener_settings(&listener.settings)),
         public_port: listener.public_port.map(u32::from),
@@ -324,6 +336,7 @@ fn backend(backend: &ir::Backend) -> proto::Backend {
         port: backend.port.into(),
         endpoints,
         echo,
+        tls: backend.tls.as_ref().map(tls::backend),
         settings: Some(backend_settings(&backend.settings)),
     }
 }

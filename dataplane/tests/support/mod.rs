@@ -98,6 +98,7 @@ impl Wanted {
             port: self.port,
             public_port: None,
             protocol: Protocol::Http,
+            client_certificate: None,
             hostname: Hostname::Any,
             settings,
         };
@@ -143,6 +144,7 @@ impl Wanted {
             service: name(service),
             port: 80,
             endpoints,
+            tls: None,
             settings,
         };
         self.objects
