@@ -128,7 +128,23 @@ fn batch(documents: &[Object]) -> Batch {
     }
 }
 
+/// Puts the files of `testdata/pem` where `pem:NAME` stands for them.
+fn fill_in(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(fill_in),
+        Value::Array(items) => items.iter_mut().for_each(fill_in),
+        Value::String(text) => {
+            if let Some(name) = text.strip_prefix("pem:") {
+                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/pem");
+                *text = fs::read_to_string(folder.join(name)).unwrap();
+            }
+        }
+        _ => {}
+    }
+}
+
 fn object(mut document: Value, path: &Path) -> Object {
+    fill_in(&mut document);
     let kind = document["kind"].as_str().unwrap().to_owned();
     let metadata = document["metadata"].as_object_mut().unwrap();
     if !["GatewayClass", "Namespace", "AddressPool"].contains(&kind.as_str()) {
@@ -155,6 +171,7 @@ fn object(mut document: Value, path: &Path) -> Object {
         "GatewayParameters" => of::<pool::GatewayParameters>(document),
         "AddressPool" => of::<pool::AddressPool>(document),
         "Secret" => of::<storage::Secret>(document),
+        "ConfigMap" => of::<storage::ConfigMap>(document),
         "BackendPolicy" => of::<policy::BackendPolicy>(document),
         other => panic!("{}: kind {other}", path.display()),
     };

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::certificate::{AUTHORITIES, CERTIFICATE, PRIVATE_KEY};
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use super::http_route::HttpRoute;
 use super::listener_set::ListenerSet;
@@ -86,7 +87,15 @@ macro_rules! slim {
     };
 }
 
-slim!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy GatewayParameters AddressPool Service Secret ConfigMap);
+slim!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy GatewayParameters AddressPool Service ConfigMap);
+
+impl Slim for Secret {
+    fn slim(&mut self) {
+        slim(&mut self.metadata);
+        let ours = [CERTIFICATE, PRIVATE_KEY, AUTHORITIES];
+        self.data.retain(|key, _| ours.contains(&&**key));
+    }
+}
 
 impl Slim for Namespace {
     fn slim(&mut self) {

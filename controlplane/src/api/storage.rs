@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+use super::certificate::{Bundle, Derived, Flaw, KeyPair};
 use super::meta::{Labels, ObjectMeta, Opaque};
 use super::text::TextError;
 
@@ -20,6 +21,8 @@ pub struct Secret {
     pub secret_type: Option<Arc<str>>,
     /// Decoded; `stringData` wins over `data`, as in Kubernetes.
     pub data: BTreeMap<Arc<str>, Arc<[u8]>>,
+    pub(super) key_pair: Derived<Result<KeyPair, Flaw>>,
+    pub(super) authorities: Derived<Result<Bundle, Flaw>>,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +50,8 @@ impl From<SecretText> for Secret {
             metadata: text.metadata,
             secret_type: text.secret_type,
             data: encoded.chain(plain).collect(),
+            key_pair: Derived::default(),
+            authorities: Derived::default(),
         }
     }
 }
@@ -67,6 +72,7 @@ pub struct ConfigMap {
     pub data: Labels,
     /// Decoded.
     pub binary_data: BTreeMap<Arc<str>, Arc<[u8]>>,
+    pub(super) authorities: Derived<Result<Bundle, Flaw>>,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +97,7 @@ impl From<ConfigMapText> for ConfigMap {
             metadata: text.metadata,
             data: text.data,
             binary_data: decoded.collect(),
+            authorities: Derived::default(),
         }
     }
 }

@@ -197,13 +197,13 @@ fn not_yet<'l, 'v>(
     listeners: &'l [(&'v ListenerVerdict, Condition)],
 ) -> Option<&'l (&'v ListenerVerdict, Condition)> {
     let mut listeners = listeners.iter();
-    listeners.find(|(listener, condition)| listener.in_force && condition.status != Truth::True)
+    listeners.find(|(listener, condition)| listener.is_valid() && condition.status != Truth::True)
 }
 
 /// What `Accepted` says of a Gateway or a ListenerSet some of whose listeners can't be in force: false
 /// when none can.
 fn listeners_accepted(listeners: &[ListenerVerdict]) -> Option<Condition> {
-    let bad = listeners.iter().filter(|one| !one.in_force);
+    let bad = listeners.iter().filter(|one| !one.is_valid());
     let bad: Vec<&str> = bad.map(|one| &*one.name).collect();
     if bad.is_empty() {
         return None;
@@ -273,9 +273,8 @@ fn listener_programmed(
     if let Some(conflict) = listener.first(Concern::Conflicted) {
         return Condition::unless("Programmed", "Programmed", [conflict]);
     }
-    if !listener.in_force {
-        let message = "the listener or its Gateway isn't accepted".to_owned();
-        return programmed(Truth::False, "Invalid", message);
+    if let Some(message) = invalid(listener) {
+        return programmed(Truth::False, "Invalid", message.to_owned());
     }
     let Some(version) = since.get(&listener.id) else {
         return programmed(Truth::Unknown, "Pending", "not sent yet".to_owned());
@@ -291,6 +290,20 @@ fn listener_programmed(
             programmed(Truth::False, "Pending", message)
         }
         Reached::Failed(reason) => programmed(Truth::False, UNBOUND, reason.to_owned()),
+    }
+}
+
+/// Why a listener doesn't do what it is meant to.
+fn invalid(listener: &ListenerVerdict) -> Option<&'static str> {
+    match (listener.lacks_certificate, listener.in_force) {
+        (false, true) => None,
+        (true, true) => Some(
+            "no certificate can be used; a data plane that has the one from before goes on with it",
+        ),
+        (true, false) if listener.first(Concern::Accepted).is_none() => {
+            Some("no certificate can be used")
+        }
+        _ => Some("the listener or its Gateway isn't accepted"),
     }
 }
 

@@ -4,7 +4,7 @@ use ringgate_core::ir::Hostname;
 
 use crate::problem::Severity;
 use crate::translate::gateway_class::IMPLIED_CLASS;
-use crate::translate::problem::{Fault, ListenerName};
+use crate::translate::problem::{Fault, ListenerName, Purpose, Unusable};
 
 /// The condition's reason, of those that Gateway API v1.7.0 names for it.
 #[must_use]
@@ -22,9 +22,10 @@ pub fn reason(fault: &Fault) -> &'static str {
         Fault::HostnameConflict { .. } => "HostnameConflict",
         Fault::ProtocolConflict { .. } => "ProtocolConflict",
         Fault::RouteKind(_) => "InvalidRouteKinds",
-        Fault::CertificateKind(_) | Fault::NoSecret(_) | Fault::NoCertificate { .. } => {
-            "InvalidCertificateRef"
-        }
+        Fault::Certificate { purpose, .. } => match purpose {
+            Purpose::Serving => "InvalidCertificateRef",
+        },
+        Fault::NoCertificates => "InvalidCertificateRef",
         Fault::SetNotAllowed(_) => "NotAllowed",
         Fault::ParentNotAccepted(_) => "ParentNotAccepted",
         Fault::NoGateway(_)
@@ -42,6 +43,9 @@ pub fn reason(fault: &Fault) -> &'static str {
         | Fault::NoSlicePort { .. } => "BackendNotFound",
         Fault::IncompatibleFilters { .. } | Fault::NoPrefixToReplace => "IncompatibleFilters",
         Fault::NotCarriedOut
+        | Fault::TlsVersion(_)
+        | Fault::TlsOption(_)
+        | Fault::ForeignTlsOption(_)
         | Fault::Value(_)
         | Fault::Filter(_)
         | Fault::Expression { .. }
@@ -86,10 +90,12 @@ pub fn message(fault: &Fault) -> String {
             format!("{} has the same port and another protocol", listener(with))
         }
         Fault::RouteKind(kind) => format!("routes of kind {kind} aren't served by this listener"),
-        Fault::CertificateKind(kind) => format!("a certificate can't be read from a {kind}"),
-        Fault::NoSecret(name) => format!("there is no Secret {name}"),
-        Fault::NoCertificate { secret, missing } => {
-            format!("Secret {secret} has no {missing} in PEM")
+        Fault::Certificate { why, .. } => unusable(why),
+        Fault::NoCertificates => "no certificate is named".to_owned(),
+        Fault::TlsVersion(text) => format!("{text:?} is no version of TLS that is spoken"),
+        Fault::TlsOption(option) => format!("{option} isn't known to this version"),
+        Fault::ForeignTlsOption(option) => {
+            format!("{option} is an option of somebody else's, and has no effect")
         }
         Fault::SetNotAllowed(gateway) => {
             format!("Gateway {gateway} allows no ListenerSets of this namespace")
@@ -185,17 +191,17 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::ForeignService(_) => "rename or remove that Service".to_owned(),
         Fault::AddressPending => return None,
         Fault::NotCarriedOut => "remove it, or don't rely on it".to_owned(),
-        Fault::Protocol(_) => "use protocol HTTP".to_owned(),
+        Fault::Protocol(_) => "use protocol HTTP or HTTPS".to_owned(),
         Fault::HostnameConflict { .. } => {
             "give it another port or hostname, or remove one of the two".to_owned()
         }
         Fault::ProtocolConflict { .. } => "give it another port".to_owned(),
         Fault::RouteKind(_) => "ask for kind HTTPRoute".to_owned(),
-        Fault::CertificateKind(_) => "refer to a Secret of type kubernetes.io/tls".to_owned(),
-        Fault::NoSecret(_) => "write the Secret, or correct name and namespace".to_owned(),
-        Fault::NoCertificate { missing, .. } => {
-            format!("put the {missing} into the Secret, as `kubectl create secret tls` does")
-        }
+        Fault::Certificate { why, .. } => mend(why),
+        Fault::NoCertificates => "name a Secret of type kubernetes.io/tls in it".to_owned(),
+        Fault::TlsVersion(_) => "write 1.2 or 1.3".to_owned(),
+        Fault::TlsOption(_) => "remove it, or correct its name".to_owned(),
+        Fault::ForeignTlsOption(_) => "remove it, or don't rely on it".to_owned(),
         Fault::SetNotAllowed(gateway) => {
             format!("let allowedListeners of Gateway {gateway} select this namespace")
         }
@@ -256,8 +262,28 @@ pub fn remedy(fault: &Fault) -> Option<String> {
 pub fn severity(fault: &Fault) -> Severity {
     match fault {
         Fault::ForeignClass(_) | Fault::AddressPending => Severity::Note,
-        Fault::NotCarriedOut | Fault::NoSlicePort { .. } => Severity::Warning,
+        Fault::NotCarriedOut | Fault::ForeignTlsOption(_) | Fault::NoSlicePort { .. } => {
+            Severity::Warning
+        }
         _ => Severity::Error,
+    }
+}
+
+fn unusable(why: &Unusable) -> String {
+    match why {
+        Unusable::Kind(kind) => format!("a certificate can't be read from a {kind}"),
+        Unusable::Missing(holder) => format!("there is no {holder}"),
+        Unusable::Flawed { holder, flaw } => format!("{holder}: {flaw}"),
+    }
+}
+
+fn mend(why: &Unusable) -> String {
+    match why {
+        Unusable::Kind(_) => "refer to a Secret of type kubernetes.io/tls".to_owned(),
+        Unusable::Missing(holder) => {
+            format!("write the {}, or correct name and namespace", holder.kind)
+        }
+        Unusable::Flawed { flaw, .. } => flaw.remedy(),
     }
 }
 

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use ringgate_core::ir::ObjectName;
 
 use super::Resources;
+use crate::api::certificate::TLS_SECRET;
 use crate::api::gateway::{FrontendTls, Gateway, Listener, TlsConfig};
 use crate::api::reference::SecretObjectReference;
 use crate::api::text::{Group, KindName};
 use crate::api::{CONTROLLER_NAME, ObjectKey, ObjectKind};
 
-/// Secrets of this type are watched as a kind.
-const CERTIFICATE: &str = "kubernetes.io/tls";
-
 impl Resources {
     /// Those that are named and don't come by the watch of their kind.
+    /// Secrets of type `kubernetes.io/tls` do.
     #[must_use]
     pub fn references(&self) -> BTreeSet<ObjectKey> {
         let mut references = Named::default();
@@ -45,7 +44,7 @@ impl Resources {
     fn is_certificate(&self, key: &ObjectKey) -> bool {
         let secret = self.secrets.get(&key.name);
         key.kind == ObjectKind::Secret
-            && secret.is_some_and(|one| one.secret_type.as_deref() == Some(CERTIFICATE))
+            && secret.is_some_and(|one| one.secret_type.as_deref() == Some(TLS_SECRET))
     }
 }
 

@@ -169,7 +169,7 @@ impl GatewayDraft {
 
     /// Whether the listener shall be in force, once there is an address.
     pub(super) fn is_valid(&self, listener: &ListenerDraft) -> bool {
-        self.accepted && listener.is_accepted()
+        self.accepted && listener.is_accepted() && listener.can_serve()
     }
 
     pub(super) fn is_in_force(&self, listener: &ListenerDraft) -> bool {

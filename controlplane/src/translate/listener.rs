@@ -6,14 +6,12 @@ use std::sync::Arc;
 use ringgate_core::ir::{self, Hostname, Id, ObjectName};
 
 use super::gateway::GatewayDraft;
-use super::grant;
 use super::problem::{Concern, Fault, Finding};
+use super::tls::{self, TlsDraft};
 use super::verdict::{ListenerVerdict, first};
 use crate::api::gateway::{
-    AllowedRoutes, FromNamespaces, Listener, ListenerFilters, ListenerProtocol, ListenerTls,
-    RouteGroupKind, TlsMode,
+    AllowedRoutes, FromNamespaces, Listener, ListenerFilters, ListenerProtocol, RouteGroupKind,
 };
-use crate::api::reference::SecretObjectReference;
 use crate::api::text::{Group, KindName};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
@@ -29,6 +27,8 @@ pub(super) struct ListenerDraft {
     pub(super) port: u16,
     pub(super) protocol: ListenerProtocol,
     pub(super) hostname: Hostname,
+    /// Of those that terminate it.
+    pub(super) tls: Option<TlsDraft>,
     pub(super) allowed: AllowedRoutes,
     pub(super) supported_kinds: Vec<RouteGroupKind>,
     pub(super) findings: Vec<Finding>,
@@ -39,6 +39,17 @@ impl ListenerDraft {
     pub(super) fn is_accepted(&self) -> bool {
         first(&self.findings, Concern::Accepted).is_none()
             && first(&self.findings, Concern::Conflicted).is_none()
+    }
+
+    /// Whether it could take connections: one that terminates TLS needs a certificate, or the hope that
+    /// a data plane has one from before.
+    pub(super) fn can_serve(&self) -> bool {
+        let tls = self.tls.as_ref();
+        tls.is_none_or(|tls| !tls.certificates.is_empty())
+    }
+
+    fn lacks_certificate(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| !tls.has_usable)
     }
 
     pub(super) fn supports(&self, kind: ObjectKind) -> bool {
@@ -58,7 +69,10 @@ impl ListenerDraft {
             addresses: gateway.addresses.clone(),
             port: bound,
             public_port: (bound != self.port).then_some(self.port),
-            protocol: ir::Protocol::Http,
+            protocol: match &self.tls {
+                None => ir::Protocol::Http,
+                Some(tls) => ir::Protocol::Https(tls.translate()),
+            },
             hostname: self.hostname.clone(),
             client_certificate: None,
             settings,
@@ -107,6 +121,7 @@ pub(super) fn verdicts(
             supported_kinds: listener.supported_kinds.clone(),
             attached_routes: *attached,
             in_force: gateway.is_valid(listener),
+            lacks_certificate: listener.lacks_certificate(),
             findings: listener.findings.clone(),
         })
         .collect()
@@ -124,7 +139,7 @@ fn draft(
         let field = format!("{field}.{part}");
         findings.push(Finding::new(owner.kind, &owner.name, field, fault));
     };
-    if listener.protocol != ListenerProtocol::Http {
+    if carried(&listener.protocol).is_none() {
         report(
             "protocol",
             Fault::Protocol(listener.protocol.as_str().into()),
@@ -145,9 +160,8 @@ fn draft(
             report(&part, Fault::RouteKind(kind.kind.shared()));
         }
     }
-    for (place, fault) in certificates(owner, listener.tls.as_ref(), resources) {
-        report(&format!("tls.certificateRefs[{place}]"), fault);
-    }
+    let speaks_tls = listener.protocol == ListenerProtocol::Https;
+    let tls = speaks_tls.then(|| tls::decide(owner, listener, resources, &mut report));
     let hostname = listener.hostname.as_ref().map(|one| one.get().clone());
     ListenerDraft {
         id: Id::listener(
@@ -159,6 +173,7 @@ fn draft(
         port: listener.port.get(),
         protocol: listener.protocol.clone(),
         hostname: hostname.unwrap_or(Hostname::Any),
+        tls,
         allowed: listener.allowed_routes.clone(),
         supported_kinds: carried
             .into_iter()
@@ -172,70 +187,9 @@ fn draft(
 /// The kind of routes that a protocol can carry.
 fn carried(protocol: &ListenerProtocol) -> Option<RouteGroupKind> {
     match protocol {
-        // HTTPRoutes attach to HTTPS listeners, though these aren't in force yet.
         ListenerProtocol::Http | ListenerProtocol::Https => route_kind(ObjectKind::HttpRoute),
         _ => None,
     }
-}
-
-/// What is wrong with the references to certificates, by place.
-fn certificates(
-    owner: &ObjectKey,
-    tls: Option<&ListenerTls>,
-    resources: &Resources,
-) -> Vec<(usize, Fault)> {
-    let Some(tls) = tls.filter(|tls| tls.mode == TlsMode::Terminate) else {
-        return Vec::new();
-    };
-    let references = tls.certificate_refs.iter().enumerate();
-    references
-        .filter_map(|(place, one)| Some((place, certificate(owner, one, resources)?)))
-        .collect()
-}
-
-fn certificate(
-    owner: &ObjectKey,
-    reference: &SecretObjectReference,
-    resources: &Resources,
-) -> Option<Fault> {
-    let kind = ObjectKind::Secret;
-    if reference.group != *kind.group() || reference.kind != *kind.as_str() {
-        let group = reference.group.shared();
-        return Some(Fault::CertificateKind(match group.is_empty() {
-            true => reference.kind.shared(),
-            false => format!("{}.{group}", reference.kind.shared()).into(),
-        }));
-    }
-    let namespace = reference.namespace.as_ref();
-    let name = ObjectName {
-        namespace: namespace.map_or_else(|| owner.name.namespace.clone(), |one| one.shared()),
-        name: reference.name.shared(),
-    };
-    let from = (owner.kind, &*owner.name.namespace);
-    if !grant::permits(resources, from, (kind, &name)) {
-        let to = ObjectKey { kind, name };
-        return Some(Fault::NotGranted {
-            from: owner.kind,
-            to,
-        });
-    }
-    let Some(secret) = resources.secrets.get(&name) else {
-        return Some(Fault::NoSecret(name));
-    };
-    let is_pem = |key: &str, label: &str| {
-        let text = secret.data.get(key);
-        let text = text.and_then(|bytes| std::str::from_utf8(bytes).ok());
-        text.is_some_and(|text| text.contains("-----BEGIN ") && text.contains(label))
-    };
-    let parts = [
-        ("tls.crt", "CERTIFICATE-----", "certificate (tls.crt)"),
-        ("tls.key", "PRIVATE KEY-----", "private key (tls.key)"),
-    ];
-    let missing = parts.iter().find(|(key, label, _)| !is_pem(key, label));
-    missing.map(|(_, _, missing)| Fault::NoCertificate {
-        secret: name,
-        missing,
-    })
 }
 
 fn route_kind(kind: ObjectKind) -> Option<RouteGroupKind> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ringgate_core::ir::{Hostname, ObjectName};
 
+use crate::api::certificate::Flaw;
 use crate::api::{ObjectKey, ObjectKind};
 
 /// Something wrong with one field of one object.
@@ -81,14 +82,21 @@ pub enum Fault {
         with: ListenerName,
     },
     RouteKind(Arc<str>),
-    /// A reference to a certificate that is no core Secret.
-    CertificateKind(Arc<str>),
-    NoSecret(ObjectName),
-    /// A Secret without a certificate and its key.
-    NoCertificate {
-        secret: ObjectName,
-        missing: &'static str,
+
+    // TLS.
+    /// A reference to a certificate, or to authorities, that leads to none.
+    Certificate {
+        purpose: Purpose,
+        why: Unusable,
     },
+    /// A listener that terminates TLS names no certificate.
+    NoCertificates,
+    /// A least version of TLS that isn't known.
+    TlsVersion(Arc<str>),
+    /// An option with our prefix that isn't known.
+    TlsOption(Arc<str>),
+    /// An option of somebody else's.
+    ForeignTlsOption(Arc<str>),
 
     // ListenerSets.
     /// The Gateway's `allowedListeners` doesn't select the set.
@@ -163,6 +171,26 @@ pub enum Fault {
     },
 }
 
+/// What a certificate is for: the API has other reasons for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// A listener's.
+    Serving,
+}
+
+/// Why a reference to a certificate, or to authorities, leads to none. Whether the reference is allowed
+/// at all is [`Fault::NotGranted`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unusable {
+    /// The kind, with its group, that nothing is read from.
+    Kind(Arc<str>),
+    Missing(ObjectKey),
+    Flawed {
+        holder: ObjectKey,
+        flaw: Flaw,
+    },
+}
+
 /// Which part of an object's status a [`Fault`] speaks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concern {
@@ -188,9 +216,8 @@ impl Fault {
         match self {
             Self::HostnameConflict { .. } | Self::ProtocolConflict { .. } => Concern::Conflicted,
             Self::RouteKind(_)
-            | Self::CertificateKind(_)
-            | Self::NoSecret(_)
-            | Self::NoCertificate { .. }
+            | Self::Certificate { .. }
+            | Self::NoCertificates
             | Self::BackendKind(_)
             | Self::NotGranted { .. }
             | Self::ExternalName(_)
@@ -203,9 +230,10 @@ impl Fault {
             | Self::NoFreeAddress
             | Self::ForeignService(_)
             | Self::AddressPending => Concern::Programmed,
-            Self::NotCarriedOut | Self::ForeignClass(_) | Self::NoSlicePort { .. } => {
-                Concern::Advice
-            }
+            Self::NotCarriedOut
+            | Self::ForeignClass(_)
+            | Self::ForeignTlsOption(_)
+            | Self::NoSlicePort { .. } => Concern::Advice,
             Self::UnknownClass(_)
             | Self::RefusedClass(_)
             | Self::Parameters { .. }
@@ -214,6 +242,8 @@ impl Fault {
             | Self::NoParameters(_)
             | Self::NoPool(_)
             | Self::Protocol(_)
+            | Self::TlsVersion(_)
+            | Self::TlsOption(_)
             | Self::SetNotAllowed(_)
             | Self::ParentNotAccepted(_)
             | Self::NoGateway(_)

@@ -60,7 +60,7 @@ impl SetVerdict {
     /// Whether it is attached, with at least one listener that is valid.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
-        self.refused.is_none() && self.listeners.iter().any(|one| one.in_force)
+        self.refused.is_none() && self.listeners.iter().any(ListenerVerdict::is_valid)
     }
 }
 
@@ -75,6 +75,8 @@ pub struct ListenerVerdict {
     pub attached_routes: u32,
     /// Whether it is part of the snapshot.
     pub in_force: bool,
+    /// It terminates TLS, and no certificate of it can be used.
+    pub lacks_certificate: bool,
     pub findings: Vec<Finding>,
 }
 
@@ -128,6 +130,12 @@ impl RouteVerdict {
 }
 
 impl ListenerVerdict {
+    /// Whether it does what it is meant to, once data planes have it.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.in_force && !self.lacks_certificate
+    }
+
     /// The first finding of each concern is the one that its condition names.
     #[must_use]
     pub fn first(&self, concern: Concern) -> Option<&Finding> {

@@ -1,0 +1,66 @@
+//! References to certificates and authorities: what they lead to, and whether it can be used.
+
+use std::sync::Arc;
+
+use ringgate_core::ir::ObjectName;
+
+use super::grant;
+use super::problem::{Fault, Purpose, Unusable};
+use crate::api::reference::SecretObjectReference;
+use crate::api::{ObjectKey, ObjectKind};
+use crate::store::Resources;
+
+/// A Secret that may be referred to, and what is wrong with the certificate in it.
+pub(super) struct Found {
+    pub(super) secret: ObjectName,
+    pub(super) fault: Option<Fault>,
+}
+
+/// What a reference in `owner` leads to.
+pub(super) fn find(
+    resources: &Resources,
+    owner: &ObjectKey,
+    purpose: Purpose,
+    reference: &SecretObjectReference,
+) -> Result<Found, Fault> {
+    let kind = ObjectKind::Secret;
+    let fault = |why| Fault::Certificate { purpose, why };
+    if reference.group != *kind.group() || reference.kind != *kind.as_str() {
+        let (group, kind) = (&reference.group, &reference.kind);
+        return Err(fault(Unusable::Kind(full_kind(group, kind))));
+    }
+    let namespace = reference.namespace.as_ref();
+    let name = ObjectName {
+        namespace: namespace.map_or_else(|| owner.name.namespace.clone(), |one| one.shared()),
+        name: reference.name.shared(),
+    };
+    let key = ObjectKey { kind, name };
+    require_grant(resources, owner, &key)?;
+    let Some(secret) = resources.secrets.get(&key.name) else {
+        return Err(fault(Unusable::Missing(key)));
+    };
+    let flaw = secret.key_pair().err().cloned();
+    Ok(Found {
+        secret: key.name.clone(),
+        fault: flaw.map(|flaw| fault(Unusable::Flawed { holder: key, flaw })),
+    })
+}
+
+fn require_grant(resources: &Resources, owner: &ObjectKey, to: &ObjectKey) -> Result<(), Fault> {
+    let from = (owner.kind, &*owner.name.namespace);
+    match grant::permits(resources, from, (to.kind, &to.name)) {
+        true => Ok(()),
+        false => Err(Fault::NotGranted {
+            from: owner.kind,
+            to: to.clone(),
+        }),
+    }
+}
+
+/// `Kind.group`, as people tell kinds apart.
+fn full_kind(group: &str, kind: &str) -> Arc<str> {
+    match group {
+        "" => kind.into(),
+        group => format!("{kind}.{group}").into(),
+    }
+}
