@@ -39,8 +39,30 @@ pub const PART_BYTES: usize = ringgate_core::limits::MESSAGE_BYTES / 4;
 /// A data plane's greeting names what it has: 64 bytes for each of the most objects that may be.
 pub const HELLO_BYTES: usize = ringgate_core::limits::OBJECTS * 64;
 
-/// Data planes at one control plane on one machine: a rolling restart has two, a test a few more.
-pub const DATA_PLANES: usize = 64;
+/// Data planes at one control plane: one on each node of the largest clusters' edge. A stream that has
+/// nothing to say costs some 100 KiB.
+pub const DATA_PLANES: usize = 1024;
+
+/// A data plane or a machine that is silent for so long is asked, and taken for gone when it is silent
+/// for as long again.
+pub const PEER_SILENCE: Duration = Duration::from_secs(3);
+
+/// How long a data plane may wait for this process to know who leads: longer than a first look at the
+/// Lease takes, short enough that it soon asks another.
+pub const UNDECIDED: Duration = Duration::from_secs(5);
+
+/// Connections of data planes without a certificate, or still shaking hands: enough for all of a
+/// large cluster to start at once, with a second attempt.
+pub const STRANGERS: usize = 256;
+
+/// How long a connection without a certificate lasts: one question, and an API server that is slow.
+pub const STRANGER_LIFE: Duration = Duration::from_secs(20);
+
+/// How long a TLS handshake may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How often files of certificates are looked at: three small reads.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_secs(2);
 
 /// A data plane that didn't ack a version for so long is named as lagging and no longer waited for.
 pub const ACK_PATIENCE: Duration = Duration::from_secs(5);

@@ -12,6 +12,7 @@ use clap::{CommandFactory, Parser};
 use ringgate_controlplane::admin::client;
 use ringgate_controlplane::announce;
 use ringgate_controlplane::cli::places::{Surroundings, make_private};
+use ringgate_controlplane::cli::remote::CertificatesMissing;
 use ringgate_controlplane::cli::run::{self, Places};
 use ringgate_controlplane::cli::{
     self, AnnounceArgs, Cli, ConfigVerb, ControlPlaneVerb, DataPlaneVerb, LogArgs, LogFormat,
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if this fails.
             let _ = writeln!(io::stderr(), "ringgate: {error:#}");
-            let code = if error.is::<OriginMissing>() {
+            let code = if error.is::<OriginMissing>() || error.is::<CertificatesMissing>() {
                 USAGE
             } else {
                 NOT_FINE
@@ -118,6 +119,7 @@ fn print(bytes: &[u8]) -> Result<()> {
 
 async fn run_all(args: RunArgs, log: &LogArgs) -> Result<ExitCode> {
     args.control.origin()?;
+    args.control.remote.config()?;
     let places = Places::prepare(&args, &Surroundings::of_this_process())?;
     let ours = std::env::current_exe().context("can't tell where this program lies")?;
     let programs = run::programs(&args, log, &places, &ours);
@@ -146,8 +148,14 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
     let origin = args.origin()?;
     let cluster = matches!(origin, Origin::Cluster(_));
     let provision = args.provision();
+    let remote = args.remote.config()?;
+    let socket = match args.socket {
+        None if remote.is_some() => None,
+        given => Some(socket_of(given)?),
+    };
     let config = Config {
-        socket: socket_of(args.socket)?,
+        socket,
+        remote,
         origin,
         lease: args.lease,
         options: Options {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::kube::Client;
+use ringgate_identity::host_port::HostPort;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -15,6 +16,7 @@ use crate::lead::{self, Candidacy, Leadership, LeaseName, Lines};
 use crate::metrics::Metrics;
 use crate::provision;
 use crate::provision::service::Generated;
+use crate::push::conversation::Leader;
 use crate::status::notice::Notice;
 use crate::status::write::{self, StatusChange};
 use crate::watch::Batch;
@@ -105,8 +107,22 @@ impl Origin {
 }
 
 impl Opened {
-    /// `lease`: none is the one called `ringgate`, in the namespace of our credentials.
-    pub(crate) fn start(self, lease: Option<LeaseName>, metrics: &Arc<Metrics>) -> Started {
+    /// Who leads, before anybody was asked: files have one control plane.
+    pub(crate) fn first_leader(&self) -> Leader {
+        match self {
+            Self::Files { .. } => Leader::Ours,
+            Self::Cluster(_) => Leader::Unknown,
+        }
+    }
+
+    /// `lease`: none is the one called `ringgate`, in the namespace of our credentials. `address`:
+    /// where data planes of other machines find this process.
+    pub(crate) fn start(
+        self,
+        lease: Option<LeaseName>,
+        address: Option<HostPort>,
+        metrics: &Arc<Metrics>,
+    ) -> Started {
         match self {
             Self::Files { watch, batches } => {
                 let input = Input {
@@ -125,7 +141,7 @@ impl Opened {
                     namespace: client.default_namespace().to_owned(),
                     name: DEFAULT_LEASE.to_owned(),
                 });
-                start_cluster(&client, lease, metrics)
+                start_cluster(&client, Candidacy::new(lease, address), metrics)
             }
         }
     }
@@ -133,7 +149,7 @@ impl Opened {
 
 const DEFAULT_LEASE: &str = "ringgate";
 
-fn start_cluster(client: &Client, lease: LeaseName, metrics: &Arc<Metrics>) -> Started {
+fn start_cluster(client: &Client, candidacy: Candidacy, metrics: &Arc<Metrics>) -> Started {
     let (references, wanted_references) = watch::channel(References::default());
     let (watching, yields) = KubeWatch::start(client, wanted_references, metrics.clone());
     let (statuses, wanted) = mpsc::unbounded_channel();
@@ -147,12 +163,7 @@ fn start_cluster(client: &Client, lease: LeaseName, metrics: &Arc<Metrics>) -> S
         at_least: wanted_term,
     };
     let stop = async { drop(resigned.await) };
-    let lead = tokio::spawn(lead::lead(
-        client.clone(),
-        Candidacy::new(lease),
-        lines,
-        stop,
-    ));
+    let lead = tokio::spawn(lead::lead(client.clone(), candidacy, lines, stop));
     let (generated, to_generate) = watch::channel(Arc::<Generated>::default());
     let provisioning = provision::write::Inputs {
         generated: to_generate,

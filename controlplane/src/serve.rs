@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ringgate_identity::host_port::HostPort;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,7 +21,11 @@ use crate::lead::{Leadership, LeaseName};
 use crate::limits::{FIRST_DATA_PLANE, GATHER, PEER_EVENTS, REFRESH};
 use crate::metrics::Metrics;
 use crate::origin::{Feedback, Input, Opened, Origin, OriginError, Started};
-use crate::push::server::{self, Leader, PeerEvent, ServerError, Socket};
+use crate::push::certificates::{CertificateError, CertificateFiles};
+use crate::push::conversation::Leader;
+use crate::push::remote::Remote;
+use crate::push::server::{self, Doors, Ends, PeerEvent, ServerError};
+use crate::push::socket::Socket;
 use crate::push::wanted::Wanted;
 use crate::reconcile::{Next, Reconciler};
 use crate::resolve;
@@ -33,8 +38,20 @@ pub struct Config {
     /// In a cluster; none is the one called `ringgate`.
     pub lease: Option<LeaseName>,
     pub options: Options,
-    pub socket: PathBuf,
+    /// For data planes of this machine.
+    pub socket: Option<PathBuf>,
+    /// For those of others.
+    pub remote: Option<RemoteConfig>,
     pub admin: SocketAddr,
+}
+
+/// How data planes of other machines are served.
+#[derive(Clone, Debug)]
+pub struct RemoteConfig {
+    pub listen: SocketAddr,
+    /// HOST:PORT where they find this process; none: the address that is listened on.
+    pub advertise: Option<HostPort>,
+    pub certificates: CertificateFiles,
 }
 
 #[derive(Debug, Error)]
@@ -43,6 +60,8 @@ pub enum ServeError {
     Admin(#[from] AdminError),
     #[error(transparent)]
     Push(#[from] ServerError),
+    #[error(transparent)]
+    Certificates(#[from] CertificateError),
     #[error(transparent)]
     Origin(#[from] OriginError),
     #[error("watching ended unexpectedly")]
@@ -53,7 +72,9 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct ControlPlane {
     admin: TcpListener,
-    socket: Socket,
+    doors: Doors,
+    /// Where data planes of other machines find this process.
+    address: Option<HostPort>,
     options: Options,
     origin: Opened,
     lease: Option<LeaseName>,
@@ -64,11 +85,23 @@ impl ControlPlane {
     /// When an address or the socket can't be had, or watching fails.
     pub async fn bind(config: Config) -> Result<Self, ServeError> {
         let admin = admin::bind(config.admin).await?;
-        let socket = Socket::bind(&config.socket).await?;
+        let socket = match &config.socket {
+            Some(path) => Some(Socket::bind(path).await?),
+            None => None,
+        };
+        let (remote, address) = match config.remote {
+            Some(config) => {
+                let remote = Remote::bind(config.listen, config.certificates.follow()?).await?;
+                let address = config.advertise.or_else(|| reachable(&remote));
+                (Some(remote), address)
+            }
+            None => (None, None),
+        };
         let origin = config.origin.open().await?;
         Ok(Self {
             admin,
-            socket,
+            doors: Doors { socket, remote },
+            address,
             options: config.options,
             origin,
             lease: config.lease,
@@ -83,6 +116,12 @@ impl ControlPlane {
         self.admin.local_addr()
     }
 
+    /// Where data planes of other machines are served, the port chosen.
+    #[must_use]
+    pub fn remote_address(&self) -> Option<SocketAddr> {
+        self.doors.remote.as_ref()?.address().ok()
+    }
+
     /// Serves until `stop` resolves.
     ///
     /// # Errors
@@ -91,7 +130,7 @@ impl ControlPlane {
         let metrics = Arc::new(Metrics::default());
         let (wanted, wanted_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
-        let (leader, leader_seen) = watch::channel(None);
+        let (leader, leader_seen) = watch::channel(self.origin.first_leader());
         let (reports, asks) = mpsc::channel(16);
         let (peer_events, events) = mpsc::channel(PEER_EVENTS);
         let (goodbye, leave) = oneshot::channel::<()>();
@@ -104,10 +143,15 @@ impl ControlPlane {
         let admin = tokio::spawn(admin::serve(self.admin, sources));
         // Resolves when `goodbye` is dropped.
         let left = async { drop(leave.await) };
-        let push = server::serve(self.socket, wanted_seen, leader_seen, peer_events, left);
+        let ends = Ends {
+            wanted: wanted_seen,
+            leader: leader_seen,
+            events: peer_events,
+        };
+        let push = server::serve(self.doors, ends, left);
         let mut push = tokio::spawn(push);
         let (external, names, resolver) = start_resolver();
-        let Started { input, cluster } = self.origin.start(self.lease, &metrics);
+        let Started { input, cluster } = self.origin.start(self.lease, self.address, &metrics);
         let (feedback, seat) = cluster.unzip();
         // In a cluster the Lease says it.
         let term = feedback.is_none().then(term);
@@ -141,6 +185,12 @@ impl ControlPlane {
         }
         outcome
     }
+}
+
+/// The address that is listened on, if others can go there.
+fn reachable(remote: &Remote) -> Option<HostPort> {
+    let address = remote.address().ok()?;
+    (!address.ip().is_unspecified()).then(|| address.into())
 }
 
 /// How long data planes' streams may take to end once this process does.
@@ -313,15 +363,18 @@ impl Loop {
         match leadership {
             Leadership::Ours { term } => {
                 self.set_leading(true);
-                self.channels.leader.send_replace(None);
+                self.channels.leader.send_replace(Leader::Ours);
                 let next = self.reconciler.take_term(term);
                 self.plan(next);
                 self.write_at = Some(Instant::now() + FIRST_DATA_PLANE);
             }
             // What is in force stays so: nobody is known who would say otherwise.
             Leadership::Unsure { .. } => self.let_write(false),
-            Leadership::Unknown => self.stand_by(None),
-            Leadership::Other { holder } => self.stand_by(Some(holder.into())),
+            Leadership::Unknown => self.stand_by(Leader::Unknown),
+            Leadership::Other { holder, address } => self.stand_by(Leader::Other {
+                holder: holder.into(),
+                address: address.map(Into::into),
+            }),
         }
     }
 

@@ -110,7 +110,8 @@ fn config(temp: &Path) -> Config {
         origin: Origin::Files(vec![temp.join("site")]),
         lease: None,
         options: Options::default(),
-        socket: temp.join("control.sock"),
+        socket: Some(temp.join("control.sock")),
+        remote: None,
         admin: "127.0.0.1:0".parse().unwrap(),
     }
 }

@@ -36,6 +36,6 @@ mod telemetry;
 mod tunnel;
 mod upstream;
 
-pub use serve::{ServeError, Settings, serve};
+pub use serve::{ControlPlane, ServeError, Settings, serve};
 pub use sys::driver::Choice;
 pub use telemetry::access_log::Target;

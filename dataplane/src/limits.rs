@@ -1,5 +1,7 @@
 //! Bounds of a data plane, each with its reason. Those on requests are settings of a listener.
 
+use std::time::Duration;
+
 use ringgate_core::http1::Limits;
 
 /// A buffer's first size: most heads fit in it, and 64 of them are in a shard's second-level cache.
@@ -41,3 +43,11 @@ pub(crate) const RESPONSE_HEAD: Limits = Limits {
     header_bytes: 60 << 10,
     header_fields: 256,
 };
+/// How long looking up a control plane's name may take, reaching it, and the TLS handshake, each: there
+/// may be another one that answers.
+pub(crate) const CONTROL_PLANE_CONNECT: Duration = Duration::from_secs(3);
+/// A control plane that is silent for so long is asked, and taken for gone when it is silent for as long
+/// again.
+pub(crate) const CONTROL_PLANE_SILENCE: Duration = Duration::from_secs(3);
+/// How often in a row a control plane may send us to another before we wait: two is a change of leader.
+pub(crate) const REDIRECTS: usize = 4;

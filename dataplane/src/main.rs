@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
-use ringgate_dataplane::{Choice, Settings, Target, serve};
+use ringgate_dataplane::{Choice, ControlPlane, Settings, Target, serve};
+use ringgate_identity::host_port::HostPort;
+use ringgate_identity::pem::PairFiles;
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -18,9 +20,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[derive(Debug, Parser)]
 #[command(name = "ringgate-dataplane", version)]
 struct Arguments {
-    /// Unix socket of the control plane; may appear later.
-    #[arg(long, env = "RINGGATE_SOCKET", value_name = "PATH")]
-    socket: PathBuf,
+    #[command(flatten)]
+    way: Way,
     /// Folder where the last good snapshot is kept, to boot from without a control plane.
     #[arg(long, env = "RINGGATE_STATE_DIR", value_name = "PATH")]
     state_dir: PathBuf,
@@ -55,6 +56,66 @@ struct Arguments {
     log_format: Format,
 }
 
+/// Where the control plane is.
+#[derive(Debug, clap::Args)]
+#[group(id = "way", required = true, multiple = false, args = ["socket", "control_plane"])]
+struct Way {
+    /// Unix socket of the control plane, on this machine; may appear later.
+    #[arg(long, env = "RINGGATE_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// A control plane on another machine: whichever of them leads is found (repeatable).
+    #[arg(
+        long,
+        env = "RINGGATE_CONTROL_PLANE",
+        value_name = "HOST:PORT",
+        value_delimiter = ','
+    )]
+    control_plane: Vec<HostPort>,
+    #[command(flatten)]
+    tls: Tls,
+}
+
+/// What is shown to a control plane on another machine, and whom it has to be by.
+#[derive(Debug, clap::Args)]
+struct Tls {
+    /// Certificates in PEM of the authorities whose certificate the control plane has to show.
+    #[arg(long, env = "RINGGATE_TLS_AUTHORITY", value_name = "FILE")]
+    tls_authority: Option<PathBuf>,
+    /// This data plane's certificate in PEM, with those between it and the authority; read again for
+    /// each connection.
+    #[arg(long, env = "RINGGATE_TLS_CERTIFICATE", value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+    /// Its private key in PEM.
+    #[arg(long, env = "RINGGATE_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+}
+
+impl Way {
+    fn to_control_plane(&self) -> anyhow::Result<ControlPlane> {
+        if let Some(socket) = &self.socket {
+            return Ok(ControlPlane::Socket(socket.clone()));
+        }
+        let Tls {
+            tls_authority: Some(authority),
+            tls_certificate: Some(certificate),
+            tls_key: Some(key),
+        } = &self.tls
+        else {
+            bail!(
+                "a control plane on another machine is spoken to over mutual TLS: give --tls-authority, --tls-certificate and --tls-key"
+            );
+        };
+        Ok(ControlPlane::Remote {
+            addresses: self.control_plane.clone(),
+            authority: authority.clone(),
+            own: PairFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            },
+        })
+    }
+}
+
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Format {
     Text,
@@ -86,7 +147,7 @@ fn start_log(arguments: &Arguments) {
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     serve(Settings {
-        socket: arguments.socket,
+        control_plane: arguments.way.to_control_plane()?,
         state_dir: arguments.state_dir,
         admin: arguments.admin,
         workers: arguments.workers.map(usize::from),

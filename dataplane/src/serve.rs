@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Sender;
 use ringgate_core::table::Table;
+use ringgate_identity::host_port::HostPort;
+use ringgate_identity::pem::PairFiles;
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -16,7 +18,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Inside};
-use crate::config::{self, Applier, Ends, InForce, LastGood};
+use crate::config::{self, Applier, Credentials, Ends, InForce, LastGood, Reach};
 use crate::drain;
 use crate::limits;
 use crate::shard::{self, Handle, Options};
@@ -28,8 +30,7 @@ use crate::telemetry::access_log::{AccessLog, Target};
 /// How a data plane runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The control plane's Unix socket.
-    pub socket: PathBuf,
+    pub control_plane: ControlPlane,
     /// Where the last good snapshot is kept.
     pub state_dir: PathBuf,
     pub admin: SocketAddr,
@@ -40,6 +41,21 @@ pub struct Settings {
     pub drain_grace: Duration,
     /// Drain when standard input ends: the supervisor is gone.
     pub exit_with_stdin: bool,
+}
+
+/// Where the control plane is found.
+#[derive(Clone, Debug)]
+pub enum ControlPlane {
+    /// On this machine, by a Unix socket that may appear later.
+    Socket(PathBuf),
+    /// On others, by mutual TLS: one of these leads, or tells who does.
+    Remote {
+        addresses: Vec<HostPort>,
+        /// PEM, of the authorities whose certificates are believed.
+        authority: PathBuf,
+        /// PEM: this data plane's own.
+        own: PairFiles,
+    },
 }
 
 /// Why a data plane can't start, or go on.
@@ -89,7 +105,6 @@ async fn run(settings: Settings) -> Result<(), ServeError> {
     let (draining, see_draining) = watch::channel(false);
     let (ask, questions) = mpsc::channel(4);
     let ends = Ends {
-        socket: settings.socket.clone(),
         instance: instance(),
         driver: driver.name(),
         in_force,
@@ -97,7 +112,9 @@ async fn run(settings: Settings) -> Result<(), ServeError> {
         draining: see_draining.clone(),
     };
     let applier = Applier::new(shards.clone(), graveyard);
-    follow(applier, LastGood::in_folder(&settings.state_dir), ends)?;
+    let reach = reach(settings.control_plane.clone());
+    let last_good = LastGood::in_folder(&settings.state_dir);
+    follow(applier, last_good, reach, ends)?;
     let inside = Inside {
         shards: shards.clone(),
         in_force: see_in_force,
@@ -154,15 +171,34 @@ fn clients_per_shard(workers: usize) -> usize {
 }
 
 /// The configuration thread: traffic never waits for it.
-fn follow(applier: Applier, last_good: LastGood, ends: Ends) -> Result<(), ServeError> {
+fn follow(
+    applier: Applier,
+    last_good: LastGood,
+    reach: Reach,
+    ends: Ends,
+) -> Result<(), ServeError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;
     let thread = thread::Builder::new().name("config".into());
-    let run = move || runtime.block_on(config::receive(applier, last_good, ends));
+    let run = move || runtime.block_on(config::receive(applier, last_good, reach, ends));
     thread.spawn(run).map_err(ServeError::Runtime)?;
     Ok(())
+}
+
+fn reach(control_plane: ControlPlane) -> Reach {
+    match control_plane {
+        ControlPlane::Socket(path) => Reach::Socket(path),
+        ControlPlane::Remote {
+            addresses,
+            authority,
+            own,
+        } => Reach::remote(
+            addresses,
+            Credentials::of_files(authority, own.certificate, own.key),
+        ),
+    }
 }
 
 /// Ends when standard input does; never, if that is not asked for.

@@ -1,6 +1,7 @@
 //! The command line of `ringgate`: verbs, flags and their defaults. What a verb does lies elsewhere.
 
 pub mod places;
+pub mod remote;
 pub mod run;
 pub mod status;
 pub mod validate;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use thiserror::Error;
 
+use self::remote::RemoteArgs;
 use crate::api::CONTROLLER_NAME;
 use crate::lead::LeaseName;
 use crate::origin::Origin;
@@ -179,9 +181,11 @@ pub struct ControlPlaneArgs {
     pub echo: bool,
     /// Unix socket between control plane and data plane [default: control.sock in
     /// $RINGGATE_RUNTIME_DIR, else /run/ringgate as root, else a folder of the user's own; `run`
-    /// uses one folder there for each DIR]
+    /// uses one folder there for each DIR; `controlplane --listen` has none]
     #[arg(long, value_name = "PATH", env = "RINGGATE_SOCKET")]
     pub socket: Option<PathBuf>,
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Where the control plane answers /livez, /readyz, /metrics and /status
     #[arg(
         long,
@@ -343,6 +347,7 @@ impl ControlPlaneArgs {
         for address in &self.data_plane_addresses {
             arguments.extend(["--data-plane-address".into(), address.to_string().into()]);
         }
+        arguments.extend(self.remote.to_arguments());
         arguments.push("--controller-admin".into());
         arguments.push(self.controller_admin.to_string().into());
         if let Some(LeaseName { namespace, name }) = &self.lease {
@@ -435,6 +440,11 @@ mod tests {
             "nginx",
             "--controller-admin",
             "127.0.0.1:1",
+            "--listen=[::]:9903",
+            "--advertise=a.example:9903",
+            "--tls-certificate=crt",
+            "--tls-key=key",
+            "--tls-authority=ca",
         ];
         let Verb::Run(run) = Cli::try_parse_from(line).unwrap().verb else {
             panic!("not run");
@@ -451,6 +461,21 @@ mod tests {
         assert_eq!(verb.control.dir.as_deref(), Some(Path::new("site")));
         assert_eq!(verb.control.controller_admin.port(), 1);
         assert!(verb.control.echo);
+        let remote = verb.control.remote.config().unwrap().unwrap();
+        assert_eq!(remote.listen.port(), 9903);
+        assert_eq!(remote.advertise.unwrap().to_string(), "a.example:9903");
+        assert_eq!(remote.certificates.own.key, Path::new("key"));
+    }
+
+    #[test]
+    fn to_listen_for_others_takes_certificates() {
+        let line = ["ringgate", "controlplane", "site", "--listen=[::]:9903"];
+        let Verb::Controlplane(verb) = Cli::try_parse_from(line).unwrap().verb else {
+            panic!("not controlplane");
+        };
+        assert!(verb.control.remote.config().is_err());
+        let without = ["ringgate", "controlplane", "site", "--tls-key=key"];
+        assert!(Cli::try_parse_from(without).is_err());
     }
 
     #[test]

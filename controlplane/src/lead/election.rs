@@ -18,6 +18,8 @@ pub(super) struct Seen {
     pub(super) transitions: u64,
     /// Changes with every write.
     pub(super) resource_version: String,
+    /// Where its holder serves data planes of other machines.
+    pub(super) address: Option<String>,
 }
 
 /// Who leads, as far as it is known here.
@@ -27,16 +29,14 @@ pub enum Leadership {
     #[default]
     Unknown,
     /// This process, which others may rely on for `term`.
-    Ours {
-        term: u64,
-    },
+    Ours { term: u64 },
     /// This process was the last that is known of, but can't renew its Lease: it serves what it has,
     /// and writes nothing.
-    Unsure {
-        term: u64,
-    },
+    Unsure { term: u64 },
     Other {
         holder: String,
+        /// Where it serves data planes of other machines, as HOST:PORT.
+        address: Option<String>,
     },
 }
 
@@ -118,6 +118,7 @@ impl Election {
             (None, Some((seen, _))) if seen.holder != self.identity && !seen.holder.is_empty() => {
                 Leadership::Other {
                     holder: seen.holder.clone(),
+                    address: seen.address.clone(),
                 }
             }
             (None, _) => Leadership::Unknown,
@@ -155,6 +156,14 @@ mod tests {
             duration: LEASE_DURATION,
             transitions,
             resource_version: version.to_string(),
+            address: Some(format!("{holder}:9903")),
+        }
+    }
+
+    fn other(holder: &str) -> Leadership {
+        Leadership::Other {
+            holder: holder.to_owned(),
+            address: Some(format!("{holder}:9903")),
         }
     }
 
@@ -191,10 +200,7 @@ mod tests {
         let start = Instant::now();
         let mut us = Election::new("us".into());
         assert_eq!(us.next(Some(lease("them", 4, 1)), start), Step::Watch);
-        let other = Leadership::Other {
-            holder: "them".into(),
-        };
-        assert_eq!(us.leadership(start), other);
+        assert_eq!(us.leadership(start), other("them"));
         let renewed = start + LEASE_DURATION / 2;
         assert_eq!(us.next(Some(lease("them", 4, 2)), renewed), Step::Watch);
         let early = renewed + LEASE_DURATION - Duration::from_millis(1);
@@ -212,10 +218,7 @@ mod tests {
         us.wrote(lease("us", 1, 1), now);
         assert!(us.to_release().is_some());
         assert_eq!(us.next(Some(lease("them", 2, 5)), now), Step::Watch);
-        let other = Leadership::Other {
-            holder: "them".into(),
-        };
-        assert_eq!(us.leadership(now), other);
+        assert_eq!(us.leadership(now), other("them"));
         assert!(us.to_release().is_none());
     }
 

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, PostParams};
 use kube::{Client, Error as ClientError};
+use ringgate_identity::host_port::HostPort;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -32,11 +33,17 @@ pub struct Candidacy {
     pub lease: LeaseName,
     /// Another one for each process, so that one that starts again doesn't take itself for the leader.
     pub identity: String,
+    /// Where data planes of other machines find this process: stands in the Lease while
+    /// it leads, so that the others can say it.
+    pub address: Option<HostPort>,
 }
+
+/// The Lease's annotation with its holder's address.
+const ADDRESS: &str = "ringgate.io/address";
 
 impl Candidacy {
     #[must_use]
-    pub fn new(lease: LeaseName) -> Self {
+    pub fn new(lease: LeaseName, address: Option<HostPort>) -> Self {
         let host = rustix::system::uname()
             .nodename()
             .to_string_lossy()
@@ -46,6 +53,7 @@ impl Candidacy {
         Self {
             lease,
             identity: format!("{host}-{chance:016x}"),
+            address,
         }
     }
 }
@@ -70,6 +78,7 @@ pub async fn lead(
         leases,
         name: candidacy.lease.name,
         election: Election::new(candidacy.identity),
+        address: candidacy.address,
         lines,
         told: String::new(),
     };
@@ -84,6 +93,7 @@ struct Candidate {
     leases: Api<Lease>,
     name: String,
     election: Election,
+    address: Option<HostPort>,
     lines: Lines,
     /// What failed last, so that it is logged once.
     told: String,
@@ -132,13 +142,14 @@ impl Candidate {
         let written = match self.election.next(seen, Instant::now()) {
             Step::Watch => return Ok(()),
             Step::Create { term } => {
-                let fresh = Lease {
+                let mut fresh = Lease {
                     metadata: ObjectMeta {
                         name: Some(self.name.clone()),
                         ..ObjectMeta::default()
                     },
                     spec: Some(self.spec(term)),
                 };
+                self.sign(&mut fresh);
                 self.leases.create(&PostParams::default(), &fresh).await
             }
             Step::Hold { seen, term } => {
@@ -149,6 +160,7 @@ impl Candidate {
                     spec.acquire_time = before.acquire_time;
                 }
                 lease.spec = Some(spec);
+                self.sign(&mut lease);
                 let how = PostParams::default();
                 self.leases.replace(&self.name, &how, &lease).await
             }
@@ -160,6 +172,15 @@ impl Candidate {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Our address, in place of the holder's before.
+    fn sign(&self, lease: &mut Lease) {
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        match &self.address {
+            Some(address) => annotations.insert(ADDRESS.to_owned(), address.to_string()),
+            None => annotations.remove(ADDRESS),
+        };
     }
 
     fn spec(&self, term: u64) -> LeaseSpec {
@@ -230,17 +251,19 @@ fn tell_leadership(leadership: &Leadership) {
         Leadership::Unsure { .. } => {
             warn!("the Lease can't be renewed: statuses aren't written until it can");
         }
-        Leadership::Other { holder } => info!("{holder} leads, this control plane stands by"),
+        Leadership::Other { holder, .. } => info!("{holder} leads, this control plane stands by"),
     }
 }
 
 fn seen_of(lease: &Lease) -> Seen {
     let spec = lease.spec.clone().unwrap_or_default();
+    let annotations = lease.metadata.annotations.as_ref();
     let seconds = spec.lease_duration_seconds.unwrap_or_default();
     Seen {
         holder: spec.holder_identity.unwrap_or_default(),
         duration: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
         transitions: u64::try_from(spec.lease_transitions.unwrap_or_default()).unwrap_or_default(),
         resource_version: lease.metadata.resource_version.clone().unwrap_or_default(),
+        address: annotations.and_then(|all| all.get(ADDRESS)).cloned(),
     }
 }

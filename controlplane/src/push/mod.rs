@@ -1,11 +1,16 @@
 //! Tells data planes what shall be in force, and hears what became of it.
 //!
 //! [`wanted`] is what is told, [`session`] the conversation with one data plane (no input or output
-//! of its own), [`server`] the Unix socket around it. What an ack means for statuses is not decided
-//! here.
+//! of its own), [`conversation`] the stream around it, [`server`] serves that stream: on this machine
+//! by a [`socket`], to others by [`remote`] with [`certificates`]. What an ack means for statuses is
+//! not decided here.
 
+pub mod certificates;
+pub mod conversation;
+pub mod remote;
 pub mod server;
 pub mod session;
+pub mod socket;
 pub mod wanted;
 
 /// Generated: the service of `ringgate.proto`.

@@ -65,7 +65,8 @@ fn config(client: Client, folder: &Path) -> Config {
             cluster: true,
             ..Options::default()
         },
-        socket: folder.join("control.sock"),
+        socket: Some(folder.join("control.sock")),
+        remote: None,
         admin: "127.0.0.1:0".parse().unwrap(),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 
 use crate::stage::PATIENCE;
 
@@ -75,6 +77,45 @@ impl Client {
 /// One request on a connection of its own.
 pub(crate) fn get(port: u16, path: &str) -> io::Result<Response> {
     Client::connect(port)?.get(path)
+}
+
+/// Requests without a pause, on one connection and each third on a fresh one, until they shall end.
+pub(crate) struct Load {
+    ended: Arc<AtomicBool>,
+    client: JoinHandle<(usize, Vec<String>)>,
+}
+
+impl Load {
+    pub(crate) fn start(port: u16) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let until = ended.clone();
+        let client = thread::spawn(move || {
+            let mut kept = Client::connect(port).unwrap();
+            let (mut count, mut failures) = (0, Vec::new());
+            while !until.load(Ordering::Relaxed) {
+                count += 1;
+                let response = match count % 3 {
+                    0 => get(port, "/"),
+                    _ => kept.get("/"),
+                };
+                match response {
+                    Ok(response) if response.status() == 200 => {}
+                    other => failures.push(format!("{other:?}")),
+                }
+            }
+            (count, failures)
+        });
+        Self { ended, client }
+    }
+
+    /// How many there were; none failed.
+    pub(crate) fn end(self) -> usize {
+        self.ended.store(true, Ordering::Relaxed);
+        let (count, failures) = self.client.join().unwrap();
+        assert!(failures.is_empty(), "of {count} failed {failures:?}");
+        assert!(count > 0);
+        count
+    }
 }
 
 /// Starts a backend that answers every request with `name`; gives its port.

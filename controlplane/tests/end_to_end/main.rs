@@ -7,6 +7,8 @@
     reason = "a test that can't go on shall stop, and tell what it saw"
 )]
 
+mod apart;
+mod authority;
 mod console;
 mod http;
 mod stage;

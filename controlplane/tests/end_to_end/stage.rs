@@ -1,6 +1,7 @@
 //! Starts `ringgate run` with the real data plane on a folder of its own, and lets tests see and end its
 //! processes.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -130,6 +131,34 @@ impl Stage {
         run
     }
 
+    /// Where a file of the test's own lies.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.temp.path().join(name)
+    }
+
+    /// A control plane alone, for data planes of other machines.
+    pub(crate) fn control_plane(&self, arguments: &[OsString]) -> Run {
+        let mut command = self.ringgate("controlplane");
+        command
+            .args(arguments)
+            .arg("--controller-admin")
+            .arg(format!("127.0.0.1:{}", self.controller_admin));
+        Run::spawn(command)
+    }
+
+    /// A data plane alone, for control planes of other machines.
+    pub(crate) fn distant_data_plane(&self, arguments: &[OsString]) -> Run {
+        let mut command = self.ringgate("dataplane");
+        command
+            .args(arguments)
+            .arg("--state-dir")
+            .arg(self.state())
+            .arg("--admin")
+            .arg(format!("127.0.0.1:{}", self.admin))
+            .args(["--workers", "1"]);
+        Run::spawn(command)
+    }
+
     /// A data plane alone, on what the last one left.
     pub(crate) fn data_plane(&self) -> Run {
         let mut command = self.ringgate("dataplane");
@@ -191,6 +220,18 @@ impl Run {
                 Err(error) => panic!("{text:?} was never said: {error}"),
             }
         }
+    }
+
+    /// How many lines with `text` are there that nobody waited for.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        self.lines
+            .try_iter()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// The child whose command line has `word`, unless it is `other`.

@@ -15,6 +15,9 @@ pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/ringgate.v1.rs"));
 }
 
+/// The metadata in which a control plane that doesn't lead names who does, as HOST:PORT.
+pub const LEADER_METADATA: &str = "ringgate-leader";
+
 pub use decode::{DecodeError, entry, id, saved, version};
 pub use encode::{
     entry as encode_entry, id as encode_id, saved as encode_saved, version as encode_version,

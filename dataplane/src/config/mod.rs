@@ -1,10 +1,11 @@
 //! Configuration: from the control plane, or from the copy on disk, into force on every shard.
 
 mod apply;
+mod credentials;
 mod last_good;
+mod reach;
 mod receive;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,7 +14,9 @@ use ringgate_core::table::Table;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use apply::Applier;
+pub(crate) use credentials::Credentials;
 pub(crate) use last_good::LastGood;
+pub(crate) use reach::Reach;
 pub(crate) use receive::receive;
 
 /// What is in force, for whoever looks inside.
@@ -38,7 +41,6 @@ pub(crate) enum Question {
 
 /// The ends that the configuration thread holds.
 pub(crate) struct Ends {
-    pub(crate) socket: PathBuf,
     pub(crate) instance: String,
     pub(crate) driver: &'static str,
     pub(crate) in_force: watch::Sender<InForce>,

@@ -1,20 +1,18 @@
 //! The stream from the control plane: asks for what is missing, puts it in force, acknowledges.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use hyper_util::rt::TokioIo;
 use ringgate_core::ir::{Id, Object, Version};
 use ringgate_core::wire::{self, proto};
-use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint, Uri};
-use tower::service_fn;
+use tonic::transport::Channel;
 
-use super::{Applier, Ends, InForce, LastGood, Question};
+use super::{Applier, Ends, InForce, LastGood, Question, Reach};
 
 /// Messages that wait to be sent to the control plane.
 const OUTBOX: usize = 16;
@@ -65,7 +63,7 @@ struct Parts {
 }
 
 /// Boots from the copy on disk, then follows the control plane for ever.
-pub(crate) async fn receive(applier: Applier, last_good: LastGood, ends: Ends) {
+pub(crate) async fn receive(applier: Applier, last_good: LastGood, mut reach: Reach, ends: Ends) {
     let mut receiver = Receiver {
         applier,
         last_good,
@@ -79,32 +77,63 @@ pub(crate) async fn receive(applier: Applier, last_good: LastGood, ends: Ends) {
         updates: 0,
     };
     receiver.boot();
+    let mut told = Told::default();
     let mut wait = RETRY.0;
     loop {
-        if let Some(channel) = connect(&receiver.ends.socket).await {
-            let began = Instant::now();
-            if let Err(status) = receiver.follow(channel).await {
-                tracing::warn!(%status, "the control plane is gone; traffic goes on");
+        match receiver.meanwhile(Box::pin(reach.connect())).await {
+            Ok(reached) => {
+                let began = Instant::now();
+                let ended = receiver.follow(reached.channel.clone()).await;
+                receiver.publish(false);
+                if began.elapsed() > RETRY.1 {
+                    wait = RETRY.0;
+                    told.forget();
+                    reach.begin_again();
+                }
+                if let Err(status) = ended
+                    && !reach.heed(&status)
+                {
+                    told.tell(format!(
+                        "the control plane is gone: {}",
+                        reached.why(&status)
+                    ));
+                }
             }
-            receiver.publish(false);
-            if began.elapsed() > RETRY.1 {
-                wait = RETRY.0;
-            }
+            // One on this machine appears when it does: nobody needs to be told.
+            Err(error) if matches!(reach, Reach::Socket(_)) => tracing::debug!("{error}"),
+            Err(error) => told.tell(format!("no control plane answers: {error}")),
         }
-        receiver.between(wait).await;
-        wait = (wait * 2).min(RETRY.1);
+        if !reach.has_more() {
+            receiver.meanwhile(sleep(spread(wait))).await;
+            wait = (wait * 2).min(RETRY.1);
+        }
+        receiver.applier.bury();
     }
 }
 
-async fn connect(socket: &Path) -> Option<Channel> {
-    let path = socket.to_owned();
-    // The address is not used: the connector knows the way.
-    let endpoint = Endpoint::from_static("http://control-plane");
-    let connector = service_fn(move |_: Uri| {
-        let path = path.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
-    });
-    endpoint.connect_with_connector(connector).await.ok()
+/// Half of `most` at least: data planes that lost the same control plane shall not come back in step.
+fn spread(most: Duration) -> Duration {
+    // A fresh hasher's seed is what the standard library has of chance.
+    let chance = RandomState::new().hash_one(0_u8) % 1024;
+    let part = u32::try_from(chance).unwrap_or_default();
+    most / 2 + most / 2 * part / 1024
+}
+
+/// What went wrong last, so that it is logged once.
+#[derive(Default)]
+struct Told(String);
+
+impl Told {
+    fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    fn tell(&mut self, text: String) {
+        if self.0 != text {
+            tracing::warn!("{text}; traffic goes on");
+            self.0 = text;
+        }
+    }
 }
 
 impl Receiver {
@@ -131,18 +160,17 @@ impl Receiver {
         }
     }
 
-    /// What goes on while no control plane is there.
-    async fn between(&mut self, wait: Duration) {
-        let until = Instant::now() + wait;
+    /// What goes on while no control plane is there, until `work` is done.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
         loop {
             tokio::select! {
-                () = sleep_until(until) => break,
+                done = &mut work => return done,
                 () = due(self.save_at) => self.save(),
                 () = due(self.rebind_at()) => if self.bind_again() { self.publish(false) },
                 Some(question) = self.ends.questions.recv() => self.answer(question),
             }
         }
-        self.applier.bury();
     }
 
     fn rebind_at(&self) -> Option<Instant> {
