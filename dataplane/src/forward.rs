@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringgate_core::http1::{After, Method, Relay, encode};
-use ringgate_core::ir::ListenerSettings;
+use ringgate_core::ir::{Id, ListenerSettings};
 use ringgate_core::retry::{self, Failure, Sendable};
 use ringgate_core::table::{Backend, Plan, Rule, Table};
 
@@ -29,6 +29,8 @@ pub(crate) struct Forward<'t> {
     pub(crate) rule: &'t Rule,
     pub(crate) plan: &'t Plan,
     pub(crate) backend: &'t Arc<Backend>,
+    /// Shown to a backend that asks for one.
+    pub(crate) certificate: Option<&'t Id>,
     /// Whose origin the response is shared with, if the plan has a CORS filter.
     pub(crate) origin: Option<Box<[u8]>>,
     /// The head for the backend, and what of the body came with it. Kept until a response begins, to be
@@ -222,7 +224,8 @@ async fn attempt(
     let now = shard.deadlines.at(began);
     let until = until.min(deadline(now, forward.rule.timeouts.backend_request));
     let left = Duration::from_millis(until.saturating_sub(now));
-    let connection = endpoint.connection(shard, forward.backend, left).await;
+    let (backend, certificate) = (forward.backend, forward.certificate);
+    let connection = endpoint.connection(shard, backend, certificate, left).await;
     let connection = match connection {
         Ok(connection) => connection,
         Err(Unavailable::Full) => {

@@ -3,6 +3,7 @@
 //! # The life of a request
 //!
 //! - [`accept`]: a shard's listening sockets
+//! - [`transport`]: a connection's bytes, with or without [`tls`]
 //! - [`downstream`]: a client's connection, from request to request; replies of our own
 //! - [`proxy`]: THE request: what happens to each, with every branch in sight
 //! - [`forward`]: attempts at a backend; [`upstream`]: endpoints, pooled connections, one exchange
@@ -33,6 +34,8 @@ mod serve;
 mod shard;
 mod sys;
 mod telemetry;
+mod tls;
+mod transport;
 mod tunnel;
 mod upstream;
 

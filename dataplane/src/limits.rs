@@ -10,6 +10,11 @@ pub(crate) const BUFFER_BYTES: usize = 16 << 10;
 pub(crate) const FREE_BUFFERS: usize = 256;
 /// A body's buffer grows to this once it has filled a smaller one: fewer system calls for large bodies.
 pub(crate) const BODY_BUFFER_BYTES: usize = 256 << 10;
+/// Records of a large message that are sent at once: four full ones.
+pub(crate) const RECORDS_BYTES: usize = 4 * BUFFER_BYTES;
+/// A ClientHello, with all its records' headers: rustls takes 64 KiB, browsers with post-quantum key shares
+/// send 2 KiB.
+pub(crate) const CLIENT_HELLO_BYTES: usize = 16 << 10;
 /// Request bodies that are kept for another attempt, or for a mirror; longer ones are streamed only.
 pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 /// Connections that the kernel queues for a shard before it refuses more (also bounded by

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringgate_core::http1::{Method, Parse, Relay, ResponseHead, parse_response};
+use ringgate_core::ir::Id;
 use ringgate_core::table::{Backend, MirrorTarget};
 
 use crate::forward::Forward;
@@ -36,9 +37,9 @@ pub(crate) fn start(shard: &'static Shard, forward: &Forward<'_>) {
         let method = forward.method;
         shard.counters.total(|totals| totals.mirrors += 1);
         shard.mirrors.set(shard.mirrors.get() + 1);
-        let backend = backend.clone();
+        let (backend, certificate) = (backend.clone(), forward.certificate.cloned());
         io::spawn(async move {
-            carry(shard, &backend, request, method).await;
+            carry(shard, &backend, certificate.as_ref(), request, method).await;
             shard.mirrors.set(shard.mirrors.get() - 1);
         });
     }
@@ -49,12 +50,19 @@ fn is_taken(shard: &Shard, mirror: &MirrorTarget) -> bool {
         || shard.random.borrow_mut().below(mirror.denominator) < mirror.numerator
 }
 
-async fn carry(shard: &'static Shard, backend: &Arc<Backend>, request: Buffer, method: Method) {
+async fn carry(
+    shard: &'static Shard,
+    backend: &Arc<Backend>,
+    certificate: Option<&Id>,
+    request: Buffer,
+    method: Method,
+) {
     let Some(endpoint) = shard.upstreams.choose(shard, backend, None) else {
         return;
     };
     let _load = Load::on(&endpoint);
-    let Ok(connection) = endpoint.connection(shard, backend, LONGEST).await else {
+    let connection = endpoint.connection(shard, backend, certificate, LONGEST);
+    let Ok(connection) = connection.await else {
         return;
     };
     let now = shard.deadlines.now();

@@ -122,17 +122,14 @@ fn decide<'t>(
     let (head, buf) = (&session.head, session.input.pending());
     let host = host::of_authority(head.authority.of(buf));
     let Some(listener) = port.listener(&host) else {
-        return reply(Reply::text(
-            404,
-            "no_listener",
-            "No listener is for this host.\n",
-        ));
+        let text = "No listener is for this host.\n";
+        return reply(Reply::text(404, "no_listener", text));
     };
     let reply = |refused| Decided {
         listener: Some(listener),
         ..reply(refused)
     };
-    if let Some(refused) = refuse(session, listener) {
+    if let Some(refused) = refuse(downstream, session, listener) {
         return reply(refused);
     }
     let path = match path::normalize(head.path(buf)) {
@@ -181,8 +178,14 @@ fn decide<'t>(
 }
 
 /// What is refused whatever the routes say.
-fn refuse(session: &Session, listener: &Listener) -> Option<Reply> {
+fn refuse(downstream: &Downstream, session: &Session, listener: &Listener) -> Option<Reply> {
     let head = &session.head;
+    let is_misdirected = |secured| secured != listener.slot;
+    if downstream.secured_by.is_some_and(is_misdirected) {
+        // RFC 9110, section 15.5.20; GEP-3567.
+        let text = "This connection is for another listener: open one for this host.\n";
+        return Some(Reply::text(421, "misdirected", text));
+    }
     if head.method == Method::Connect {
         let reply = Reply::text(405, "connect", "CONNECT is not served here.\n");
         let fields = b"allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n".to_vec();
@@ -290,6 +293,7 @@ impl<'t> Matched<'_, 't> {
                 rule,
                 plan: &target.plan,
                 backend,
+                certificate: self.listener.client_certificate.as_ref(),
                 origin: self.origin(&target.plan),
                 out: head,
                 started,
@@ -325,7 +329,7 @@ impl<'t> Matched<'_, 't> {
 
     fn redirect(&self, redirect: &Redirect, plan: &Plan) -> Reply {
         let from = location::From {
-            scheme: "http",
+            scheme: self.downstream.scheme(),
             host: self.request.host,
             port: self.listener.public_port,
             path: self.request.path,

@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Sender;
-use ringgate_core::table::Table;
 use ringgate_identity::host_port::HostPort;
 use ringgate_identity::pem::PairFiles;
 use thiserror::Error;
@@ -21,7 +20,7 @@ use crate::admin::{self, Inside};
 use crate::config::{self, Applier, Credentials, Ends, InForce, LastGood, Reach};
 use crate::drain;
 use crate::limits;
-use crate::shard::{self, Handle, Options};
+use crate::shard::{self, Buried, Handle, Options};
 use crate::sys::affinity::Cores;
 use crate::sys::driver::{Choice, Driver};
 use crate::sys::socket;
@@ -136,7 +135,7 @@ type Shards = Arc<Vec<Handle>>;
 fn start_shards(
     settings: &Settings,
     log: &AccessLog,
-    graveyard: &Sender<Arc<Table>>,
+    graveyard: &Sender<Buried>,
 ) -> Result<(Shards, Driver), ServeError> {
     let cores = Cores::ours();
     let workers = settings.workers.unwrap_or_else(|| cores.workers()).max(1);

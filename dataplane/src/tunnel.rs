@@ -8,8 +8,8 @@ use crate::join::both;
 use crate::limits;
 use crate::shard::timer::{Action, Watched};
 use crate::sys::buffer::Buffer;
-use crate::sys::io::Stream;
 use crate::sys::socket::Shutdown;
+use crate::transport::Transport;
 use crate::upstream::pool::Connection;
 
 /// Carries bytes until both sides have ended, or neither has sent anything for `idle`. `sent` and
@@ -47,8 +47,8 @@ pub(crate) async fn run(
 }
 
 struct Way<'w> {
-    from: &'w Stream,
-    to: &'w Stream,
+    from: &'w Transport,
+    to: &'w Transport,
     bytes: &'w Cell<u64>,
 }
 
@@ -71,7 +71,7 @@ impl Way<'_> {
             match read {
                 Ok(1..) => {}
                 Ok(_) => {
-                    self.to.finish();
+                    self.to.finish().await;
                     return buffer;
                 }
                 Err(_) => {

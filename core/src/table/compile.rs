@@ -88,6 +88,12 @@ impl Compiler {
         &self.objects
     }
 
+    /// The slot of a listener or backend, as long as it is part of the snapshot.
+    #[must_use]
+    pub fn slot_of(&self, id: &Id) -> Option<Slot> {
+        self.slots.get(id).copied()
+    }
+
     /// Replaces everything: what is the same costs only its comparison.
     pub fn replace(&mut self, snapshot: ir::Snapshot) -> Compiled {
         let gone = self
@@ -218,6 +224,7 @@ impl Compiler {
             name: listener.name.clone(),
             hostname: listener.hostname.clone(),
             public_port: listener.public_port.unwrap_or(listener.port),
+            client_certificate: listener.client_certificate.clone(),
             is_encrypted: matches!(listener.protocol, ir::Protocol::Https(_)),
             settings: Arc::new(listener.settings.clone()),
             routes,

@@ -76,6 +76,8 @@ pub struct Listener {
     pub hostname: ir::Hostname,
     /// What clients connect to.
     pub public_port: u16,
+    /// Shown to backends that ask for a certificate.
+    pub client_certificate: Option<ir::Id>,
     /// Whether clients speak TLS with it.
     pub is_encrypted: bool,
     pub settings: Arc<ir::ListenerSettings>,

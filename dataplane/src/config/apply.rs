@@ -11,8 +11,9 @@ use crossbeam_channel::Receiver;
 use ringgate_core::ir::{Id, Object, Snapshot, Version};
 use ringgate_core::table::{Bind, Compiled, Compiler, Table};
 
-use crate::shard::{Command, Handle, Swap};
+use crate::shard::{Buried, Command, Handle, Swap};
 use crate::sys::socket;
+use crate::tls::credentials::Keeper;
 
 /// A shard that doesn't answer for so long is stuck; the change is in force on the others.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,6 +24,7 @@ type Prepared = Vec<(Bind, Vec<TcpListener>)>;
 /// Puts changes into force.
 pub(crate) struct Applier {
     compiler: Compiler,
+    keeper: Keeper,
     shards: Arc<Vec<Handle>>,
     /// Where our sockets are.
     held: BTreeSet<Bind>,
@@ -31,13 +33,14 @@ pub(crate) struct Applier {
     in_force: Arc<Table>,
     problems: Vec<(Id, String)>,
     /// Tables that no shard uses any more come here to be dropped.
-    graveyard: Receiver<Arc<Table>>,
+    graveyard: Receiver<Buried>,
 }
 
 impl Applier {
-    pub(crate) fn new(shards: Arc<Vec<Handle>>, graveyard: Receiver<Arc<Table>>) -> Self {
+    pub(crate) fn new(shards: Arc<Vec<Handle>>, graveyard: Receiver<Buried>) -> Self {
         Self {
             compiler: Compiler::default(),
+            keeper: Keeper::new(),
             shards,
             held: BTreeSet::new(),
             unbound: BTreeMap::new(),
@@ -69,17 +72,24 @@ impl Applier {
                 listeners.map(|one| (Id::listener(&one.gateway, &one.name), reason.clone())),
             );
         }
+        failures.extend(self.keeper.failures());
         failures.sort();
         failures
     }
 
     pub(crate) fn replace(&mut self, snapshot: Snapshot) {
+        let before = self.compiler.objects().keys();
+        let changed = before.chain(snapshot.objects.keys()).cloned().collect();
         let compiled = self.compiler.replace(snapshot);
+        self.keeper.update(&self.compiler, &changed);
         self.commit(compiled);
     }
 
     pub(crate) fn update(&mut self, version: Version, upsert: Vec<(Id, Object)>, remove: Vec<Id>) {
+        let changed = upsert.iter().map(|(id, _)| id).chain(&remove);
+        let changed = changed.cloned().collect();
         let compiled = self.compiler.update(version, upsert, remove);
+        self.keeper.update(&self.compiler, &changed);
         self.commit(compiled);
     }
 
@@ -118,6 +128,7 @@ impl Applier {
                 .filter_map(|(bind, sockets)| Some((*bind, sockets.pop()?)));
             let swap = Swap {
                 table: table.clone(),
+                credentials: self.keeper.made().clone(),
                 open: open.collect(),
                 close: close.clone(),
                 retired: retired.clone(),

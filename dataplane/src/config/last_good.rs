@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
@@ -49,7 +50,10 @@ impl LastGood {
             fs::create_dir_all(folder)?;
         }
         let beside = self.path.with_extension("pb.new");
-        let mut file = fs::File::create(&beside)?;
+        // Private keys are in it.
+        let mut options = fs::OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&beside)?;
         file.write_all(&snapshot.encode_to_vec())?;
         file.sync_data()?;
         fs::rename(&beside, &self.path)

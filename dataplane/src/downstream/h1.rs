@@ -72,7 +72,7 @@ pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) {
     }
 }
 
-pub(super) fn settings<T>(downstream: &Downstream, get: impl FnOnce(&ListenerSettings) -> T) -> T {
+pub(crate) fn settings<T>(downstream: &Downstream, get: impl FnOnce(&ListenerSettings) -> T) -> T {
     let table = downstream.shard.table();
     match table.port(downstream.bind) {
         Some(port) => get(&port.settings),
@@ -226,7 +226,7 @@ async fn discard(downstream: &Downstream, session: &mut Session, at_most: u64) -
 /// Lets the client read our last response before its unread bytes make the kernel reset the connection
 /// (RFC 9112, section 9.6).
 async fn linger(downstream: &Downstream, session: &mut Session) {
-    downstream.stream.finish();
+    downstream.stream.finish().await;
     let now = downstream.shard.deadlines.now();
     let wait = Duration::from_millis(limits::LINGER_MS);
     downstream

@@ -8,30 +8,43 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ringgate_core::table::Bind;
+use ringgate_core::table::{Bind, Slot};
 
 use crate::accept::Client;
+use crate::limits;
 use crate::shard::Shard;
 use crate::shard::timer::{Action, Watched};
 use crate::sys::buffer::Buffer;
 use crate::sys::io::Stream;
 use crate::sys::socket::Shutdown;
+use crate::tls;
+use crate::transport::Transport;
 
 /// A client's connection: what stays the same from request to request. Small, for idle connections
 /// hold nothing else.
 pub(crate) struct Downstream {
     pub(crate) shard: &'static Shard,
     pub(crate) bind: Bind,
-    pub(crate) stream: Stream,
+    pub(crate) stream: Transport,
     pub(crate) watch: Watched,
     /// The client: the peer, unless PROXY protocol says otherwise.
     pub(crate) client: SocketAddr,
     /// Whether what the peer says about the client is believed.
     pub(crate) is_trusted: bool,
+    /// The listener that the client's TLS handshake was with; none: plain text.
+    pub(crate) secured_by: Option<Slot>,
     _counted: Client,
 }
 
 impl Downstream {
+    /// Of the URIs that the client asks for (RFC 9110, section 4.2).
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self.secured_by {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
     /// Sends all of a buffer, which comes back with it; the client may take no longer than `idle` for each
     /// part that it takes.
     pub(crate) async fn write(&self, out: Buffer, idle: Duration) -> (io::Result<()>, Buffer) {
@@ -60,21 +73,65 @@ pub(crate) fn serve(
     let mut downstream = Downstream {
         shard,
         bind,
-        stream,
+        stream: Transport::plain(stream),
         watch,
         client,
         is_trusted: is_trusted(shard, bind, client),
+        secured_by: None,
         _counted: counted,
     };
     async move {
-        match Box::pin(proxy_protocol::receive(&mut downstream)).await {
+        match Box::pin(begin(&mut downstream)).await {
             Ok(begun) => h1::serve(&downstream, begun).await,
             Err(error) => {
-                tracing::debug!(peer = %client, %error, "a connection is refused");
-                shard.counters.total(|totals| totals.refused_requests += 1);
+                tracing::debug!(client = %downstream.client, %error, "a connection is refused");
             }
         }
+        if downstream.secured_by.is_some() {
+            Box::pin(part(&downstream)).await;
+        }
     }
+}
+
+/// Why a connection carries no request at all.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    ProxyProtocol(#[from] proxy_protocol::Refused),
+    #[error(transparent)]
+    Tls(#[from] tls::accept::Refused),
+}
+
+/// What comes before the first request: who the client is, and TLS. Gives what of the request has come.
+/// The error is boxed for the sake of idle connections, whose future has room for it.
+async fn begin(downstream: &mut Downstream) -> Result<Option<Buffer>, Box<Refused>> {
+    let shard = downstream.shard;
+    let begun = proxy_protocol::receive(downstream).await.map_err(|error| {
+        shard.counters.total(|totals| totals.refused_requests += 1);
+        Box::new(Refused::from(error))
+    })?;
+    let table = shard.table();
+    let port = table.port(downstream.bind);
+    if !port.is_some_and(|port| port.is_encrypted) {
+        return Ok(begun);
+    }
+    drop(table);
+    let accepted = tls::accept::accept(downstream, begun).await;
+    shard.counters.total(|totals| match &accepted {
+        Ok(_) => totals.handshakes += 1,
+        Err(_) => totals.handshake_failures += 1,
+    });
+    downstream.secured_by = Some(accepted.map_err(|error| Box::new(Refused::from(error)))?);
+    Ok(None)
+}
+
+/// Takes leave, so that the client knows that nothing was cut off (RFC 8446, section 6.1).
+async fn part(downstream: &Downstream) {
+    let now = downstream.shard.deadlines.now();
+    let wait = Duration::from_millis(limits::LINGER_MS);
+    let until = Action::Shutdown(Shutdown::Both);
+    downstream.watch.set(now, wait, until);
+    downstream.stream.close().await;
 }
 
 /// Whether an address is one of the listener's trusted proxies.

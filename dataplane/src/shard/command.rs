@@ -9,6 +9,7 @@ use ringgate_core::table::{Bind, Slot, Table};
 
 use crate::sys::driver::Driver;
 use crate::telemetry::counters::Counted;
+use crate::tls::credentials::Credentials;
 
 pub(crate) enum Command {
     Swap(Box<Swap>),
@@ -21,6 +22,7 @@ pub(crate) enum Command {
 /// A new table, with the sockets that come and go with it. Everything that can fail has been done.
 pub(crate) struct Swap {
     pub(crate) table: Arc<Table>,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) open: Vec<(Bind, std::net::TcpListener)>,
     pub(crate) close: Vec<Bind>,
     pub(crate) retired: Arc<[Slot]>,

@@ -24,6 +24,7 @@ use crate::sys::buffer::Pool;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::date::Date;
+use crate::tls::credentials::Credentials;
 use crate::upstream::pool::Upstreams;
 
 /// Everything that a shard's tasks share. Lives as long as its thread, and that is as long as the
@@ -50,8 +51,19 @@ pub(crate) struct Shard {
 /// `Arc` that all shards share.
 pub(crate) struct ShardTable {
     table: Arc<Table>,
+    credentials: Arc<Credentials>,
     /// Where tables are dropped: not on a shard, for that can take milliseconds.
-    graveyard: Sender<Arc<Table>>,
+    graveyard: Sender<Buried>,
+}
+
+/// What no shard uses any more.
+pub(crate) type Buried = (Arc<Table>, Arc<Credentials>);
+
+impl ShardTable {
+    /// What belongs to the table's listeners and backends.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
 }
 
 impl std::ops::Deref for ShardTable {
@@ -65,7 +77,11 @@ impl std::ops::Deref for ShardTable {
 impl Drop for ShardTable {
     fn drop(&mut self) {
         // If nobody takes it any more, the process ends.
-        let _ = self.graveyard.send(std::mem::take(&mut self.table));
+        let buried = (
+            std::mem::take(&mut self.table),
+            std::mem::take(&mut self.credentials),
+        );
+        let _ = self.graveyard.send(buried);
     }
 }
 

@@ -11,10 +11,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use monoio::io::AsyncReadRent;
 use ringgate_core::balance::Random;
-use ringgate_core::table::Table;
 
 use super::timer::Deadlines;
-use super::{Command, Handle, Report, Shard, ShardTable, Swap};
+use super::{Buried, Command, Handle, Report, Shard, ShardTable, Swap};
 use crate::accept::Accepting;
 use crate::limits;
 use crate::sys::affinity;
@@ -29,7 +28,7 @@ pub(crate) struct Options {
     /// The most clients at a time.
     pub(crate) clients: usize,
     pub(crate) log: AccessLog,
-    pub(crate) graveyard: Sender<Arc<Table>>,
+    pub(crate) graveyard: Sender<Buried>,
     pub(crate) seed: u64,
 }
 
@@ -65,6 +64,7 @@ pub(crate) fn spawn(options: Options) -> io::Result<(Handle, Driver)> {
 async fn live(options: Options, driver: Driver, commands: Receiver<Command>, woken: UnixStream) {
     let empty = ShardTable {
         table: Arc::default(),
+        credentials: Arc::default(),
         graveyard: options.graveyard.clone(),
     };
     let shard: &'static Shard = Box::leak(Box::new(Shard {
@@ -111,7 +111,7 @@ async fn keep_house(shard: &'static Shard) {
 }
 
 impl Shard {
-    fn carry_out(&'static self, command: Command, driver: Driver, graveyard: &Sender<Arc<Table>>) {
+    fn carry_out(&'static self, command: Command, driver: Driver, graveyard: &Sender<Buried>) {
         match command {
             Command::Swap(swap) => self.swap(*swap, graveyard),
             Command::Drain => self.drain(),
@@ -128,9 +128,10 @@ impl Shard {
     }
 
     /// A new set of sockets stands before the old one goes, and the table lies between.
-    fn swap(&'static self, swap: Swap, graveyard: &Sender<Arc<Table>>) {
+    fn swap(&'static self, swap: Swap, graveyard: &Sender<Buried>) {
         let next = ShardTable {
             table: swap.table,
+            credentials: swap.credentials,
             graveyard: graveyard.clone(),
         };
         drop(self.table.replace(Rc::new(next)));

@@ -27,6 +27,11 @@ impl Buffer {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
+    /// What is pending, to be decrypted in place.
+    pub(crate) fn pending_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..).unwrap_or_default()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.start >= self.bytes.len()
     }

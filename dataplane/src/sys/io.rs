@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent};
 use monoio::net::{TcpListener, TcpStream};
 
 use super::buffer::Buffer;
@@ -106,6 +106,11 @@ impl Stream {
         socket::shutdown(self.fd(), socket::Shutdown::Write);
     }
 
+    /// What has come already, without waiting; at most `into`'s length.
+    pub(crate) fn read_now(&self, into: &mut [u8]) -> io::Result<usize> {
+        socket::read_now(self.fd(), into)
+    }
+
     /// Whether a connection that was idle is still good: neither closed nor with bytes that nobody asked for.
     pub(crate) fn is_quiet(&self) -> bool {
         socket::is_quiet(self.fd())
@@ -163,5 +168,7 @@ impl<F: Future<Output = ()>> Future for Contained<F> {
     }
 }
 
+/// A read's side of it.
+pub(crate) use monoio::io::CancelHandle;
 /// The listening sockets' way to end an accept that waits.
 pub(crate) use monoio::io::Canceller as Cancel;

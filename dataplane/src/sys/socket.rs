@@ -103,6 +103,14 @@ pub(crate) fn is_quiet(socket: RawFd) -> bool {
     count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
 }
 
+/// What waits to be read, without waiting for it.
+pub(crate) fn read_now(socket: RawFd, into: &mut [u8]) -> io::Result<usize> {
+    let (place, length) = (into.as_mut_ptr().cast(), into.len());
+    // SAFETY: writes at most `length` bytes to `into`.
+    let count = unsafe { libc::recv(socket, place, length, libc::MSG_DONTWAIT) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
 /// The most descriptors that this process may open; the soft limit is raised to the hard one.
 pub(crate) fn raise_descriptor_limit() -> u64 {
     let mut limit = libc::rlimit {

@@ -72,13 +72,13 @@ impl Totals {
         }
     }
 
-    fn named(&self) -> [(&'static str, &'static str, u64); 12] {
+    fn named(&self) -> [(&'static str, &'static str, u64); 14] {
         let mut copy = *self;
         copy.named_mut()
             .map(|(name, help, value)| (name, help, *value))
     }
 
-    fn named_mut(&mut self) -> [(&'static str, &'static str, &mut u64); 12] {
+    fn named_mut(&mut self) -> [(&'static str, &'static str, &mut u64); 14] {
         [
             (
                 "connections",
@@ -99,6 +99,16 @@ impl Totals {
                 "refused_requests",
                 "Requests refused for their syntax or size",
                 &mut self.refused_requests,
+            ),
+            (
+                "handshakes",
+                "TLS handshakes with clients that succeeded",
+                &mut self.handshakes,
+            ),
+            (
+                "handshake_failures",
+                "TLS handshakes with clients that failed",
+                &mut self.handshake_failures,
             ),
             (
                 "upstream_connections",

@@ -10,23 +10,29 @@ use std::time::Duration;
 
 use ringgate_core::balance;
 use ringgate_core::http1::{ClientSide, ResponseHead};
-use ringgate_core::ir::{Balance, Endpoints};
+use ringgate_core::ir::{Balance, Endpoints, Id};
 use ringgate_core::table::{Backend, Slot};
 
 use crate::limits;
 use crate::shard::Shard;
+use crate::shard::timer::Action;
 use crate::shard::timer::{Millis, Watched};
 use crate::sys::io::Stream;
+use crate::sys::socket::Shutdown;
+use crate::tls::session::Session;
+use crate::transport::Transport;
 
 /// A connection to an endpoint, with what is used again from request to request.
 pub(crate) struct Connection {
-    pub(crate) stream: Stream,
+    pub(crate) stream: Transport,
     pub(crate) watch: Watched,
     pub(crate) side: RefCell<ClientSide>,
     pub(crate) head: RefCell<ResponseHead>,
     /// Whether it has carried a request before: then it may have been closed meanwhile.
     pub(crate) is_reused: bool,
     pub(crate) endpoint: Rc<Endpoint>,
+    /// The certificate that was shown: whom the backend takes us for.
+    identity: Option<Id>,
     since: Millis,
 }
 
@@ -218,10 +224,13 @@ impl Endpoint {
         self: &Rc<Self>,
         shard: &'static Shard,
         backend: &Backend,
+        certificate: Option<&Id>,
         within: Duration,
     ) -> Result<Box<Connection>, Unavailable> {
         let settings = &backend.backend.settings;
-        while let Some(connection) = self.take_idle() {
+        // Shown in TLS only.
+        let identity = certificate.filter(|_| backend.backend.tls.is_some());
+        while let Some(connection) = self.take_idle(identity) {
             // What came since its last response answers nothing that we asked (RFC 9112, section 9.2).
             if connection.stream.is_quiet() {
                 return Ok(connection);
@@ -236,16 +245,15 @@ impl Endpoint {
         // Counted before it is there, so that a burst keeps within the bound too.
         self.open.set(self.open.get() + 1);
         let timeout = settings.connect_timeout.min(within);
-        let stream = Stream::connect(self.address, timeout).await;
-        shard.counters.total(|totals| match &stream {
+        let connected = self.connect(shard, backend, identity, timeout).await;
+        shard.counters.total(|totals| match &connected {
             Ok(_) => totals.upstream_connections += 1,
             Err(_) => totals.upstream_connect_failures += 1,
         });
-        let stream = stream.map_err(|error| {
+        let (stream, watch) = connected.map_err(|error| {
             self.open.set(self.open.get() - 1);
             Unavailable::Connect(error)
         })?;
-        let watch = shard.deadlines.watch(stream.fd());
         Ok(Box::new(Connection {
             stream,
             watch,
@@ -253,8 +261,30 @@ impl Endpoint {
             head: RefCell::default(),
             is_reused: false,
             endpoint: self.clone(),
+            identity: identity.cloned(),
             since: 0,
         }))
+    }
+
+    /// TCP, and TLS where the backend has it; both within `timeout`.
+    async fn connect(
+        &self,
+        shard: &'static Shard,
+        backend: &Backend,
+        identity: Option<&Id>,
+        timeout: Duration,
+    ) -> io::Result<(Transport, Watched)> {
+        let until = shard.deadlines.now() + Millis::try_from(timeout.as_millis()).unwrap_or(0);
+        let stream = Stream::connect(self.address, timeout).await?;
+        let watch = shard.deadlines.watch(stream.fd());
+        let mut stream = Transport::plain(stream);
+        if backend.backend.tls.is_some() {
+            watch.set_at(until, Action::Shutdown(Shutdown::Both));
+            // Boxed, for most backends are spoken to in plain text.
+            Box::pin(encrypt(&mut stream, shard, backend, identity)).await?;
+            watch.clear();
+        }
+        Ok((stream, watch))
     }
 
     /// Is part of its backend no more. Requests under way go on; idle connections close, which also
@@ -264,9 +294,30 @@ impl Endpoint {
         drop(self.idle.take());
     }
 
-    fn take_idle(&self) -> Option<Box<Connection>> {
-        self.idle.borrow_mut().pop()
+    fn take_idle(&self, identity: Option<&Id>) -> Option<Box<Connection>> {
+        let mut idle = self.idle.borrow_mut();
+        let place = idle
+            .iter()
+            .rposition(|connection| connection.identity.as_ref() == identity)?;
+        Some(idle.remove(place))
     }
+}
+
+/// The handshake with a backend. What can't be encrypted as its policy says is not sent at all.
+async fn encrypt(
+    stream: &mut Transport,
+    shard: &'static Shard,
+    backend: &Backend,
+    identity: Option<&Id>,
+) -> io::Result<()> {
+    let table = shard.table();
+    let Some(to) = table.credentials().backend(backend.slot).cloned() else {
+        return Err(io::Error::other("its TLS settings can't be used"));
+    };
+    drop(table);
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let session = Session::client(to.config(identity).clone(), to.name.clone()).map_err(invalid)?;
+    stream.encrypt(session, &shard.buffers, &mut []).await
 }
 
 /// Keeps a connection for a next request. The latest one is taken first, so that those of a burst

@@ -102,7 +102,11 @@ impl Asked<'_> {
             out.extend_from_slice(encode::CRLF);
         }
         let fallback: [(&[u8], FieldId, &[u8]); 2] = [
-            (b"x-forwarded-proto", FieldId::XForwardedProto, b"http"),
+            (
+                b"x-forwarded-proto",
+                FieldId::XForwardedProto,
+                self.downstream.scheme().as_bytes(),
+            ),
             (
                 b"x-forwarded-host",
                 FieldId::XForwardedHost,

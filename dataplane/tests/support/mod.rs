@@ -21,7 +21,7 @@ pub(crate) use ringgate_core::ir::Rule;
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendSettings, BackendTarget, Endpoint, Endpoints, Filter,
     Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName, PathMatch,
-    Protocol, Snapshot, Timeouts, Version, WeightedBackend,
+    Protocol, Snapshot, Termination, Timeouts, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 use tempfile::TempDir;
@@ -91,7 +91,13 @@ impl Wanted {
     }
 
     pub(crate) fn listener(&mut self, settings: ListenerSettings) {
-        let listener = Listener {
+        let listener = self.plain_listener(settings);
+        self.objects
+            .insert(Id::listener(&name("gw"), "web"), Object::Listener(listener));
+    }
+
+    fn plain_listener(&self, settings: ListenerSettings) -> Listener {
+        Listener {
             gateway: name("gw"),
             name: "web".into(),
             addresses: vec!["127.0.0.1".parse().unwrap()],
@@ -101,9 +107,31 @@ impl Wanted {
             client_certificate: None,
             hostname: Hostname::Any,
             settings,
+        }
+    }
+
+    /// A listener that terminates TLS, to which the route is attached too; the plain one goes.
+    pub(crate) fn https(mut self, name: &str, hostname: &str, termination: Termination) -> Self {
+        let gateway = self::name("gw");
+        self.objects.remove(&Id::listener(&gateway, "web"));
+        let listener = Listener {
+            name: name.into(),
+            hostname: Hostname::parse(hostname).unwrap(),
+            protocol: Protocol::Https(termination),
+            ..self.plain_listener(ListenerSettings::default())
         };
-        self.objects
-            .insert(Id::listener(&name("gw"), "web"), Object::Listener(listener));
+        let id = Id::listener(&gateway, name);
+        let attachment = Attachment {
+            listener: id.clone(),
+            hostnames: vec![AttachedHost::as_written(listener.hostname.clone())],
+        };
+        for object in self.objects.values_mut() {
+            if let Object::HttpRoute(route) = object {
+                route.attachments.push(attachment.clone());
+            }
+        }
+        self.objects.insert(id, Object::Listener(listener));
+        self
     }
 
     /// Clients come by another port than the one that is bound.
@@ -202,8 +230,13 @@ impl DataPlane {
             .arg(folder.path().join("control.sock"))
             .arg("--state-dir")
             .arg(folder.path())
-            .args(["--admin", "127.0.0.1:0", "--workers", "1"])
+            .args(["--admin", "127.0.0.1:0"])
             .args(arguments)
+            .args(if arguments.contains(&"--workers") {
+                &[][..]
+            } else {
+                &["--workers", "1"]
+            })
             .env_remove("RUST_LOG")
             .stderr(Stdio::piped())
             .spawn()

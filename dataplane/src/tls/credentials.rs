@@ -1,0 +1,384 @@
+//! Certificates and authorities, made ready by the configuration thread for all shards: what each listener
+//! terminates with, and what is spoken to each backend.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use ringgate_core::ir::{
+    self, BackendTls, ClientValidation, Id, Kind, Object, Protocol, SubjectName, Termination,
+    TlsVersion, Trust, Unverified,
+};
+use ringgate_core::table::{Compiler, Slot};
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use super::resolve::Certificates;
+use super::tickets::Bound;
+use super::verify;
+
+/// What shards use; replaced as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    listeners: HashMap<Slot, Arc<ServerConfig>, foldhash::fast::FixedState>,
+    backends: HashMap<Slot, Arc<ToBackend>, foldhash::fast::FixedState>,
+}
+
+/// How a backend is spoken to.
+#[derive(Debug)]
+pub(crate) struct ToBackend {
+    pub(crate) name: ServerName<'static>,
+    anonymous: Arc<ClientConfig>,
+    /// By the certificate that we show.
+    known: HashMap<Id, Arc<ClientConfig>>,
+}
+
+impl Credentials {
+    pub(crate) fn termination(&self, listener: Slot) -> Option<&Arc<ServerConfig>> {
+        self.listeners.get(&listener)
+    }
+
+    pub(crate) fn backend(&self, backend: Slot) -> Option<&Arc<ToBackend>> {
+        self.backends.get(&backend)
+    }
+}
+
+impl ToBackend {
+    /// `certificate` is shown if the backend asks and we have it.
+    pub(crate) fn config(&self, certificate: Option<&Id>) -> &Arc<ClientConfig> {
+        let known = certificate.and_then(|certificate| self.known.get(certificate));
+        known.unwrap_or(&self.anonymous)
+    }
+}
+
+/// Makes credentials of the snapshot's objects, and remembers what it made.
+pub(crate) struct Keeper {
+    provider: Arc<CryptoProvider>,
+    /// One for all listeners and shards: a session goes on whichever shard it comes to.
+    ticketer: Option<Arc<dyn ProducesTickets>>,
+    certificates: HashMap<Id, Arc<CertifiedKey>>,
+    listeners: BTreeMap<Id, (Slot, Arc<ServerConfig>)>,
+    backends: BTreeMap<Id, (Slot, Arc<ToBackend>)>,
+    failures: BTreeMap<Id, String>,
+    system: Option<RootCertStore>,
+    made: Arc<Credentials>,
+}
+
+impl Keeper {
+    pub(crate) fn new() -> Self {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let ticketer = aws_lc_rs::Ticketer::new();
+        if let Err(error) = &ticketer {
+            tracing::error!(%error, "there are no session tickets: each connection is a full handshake");
+        }
+        Self {
+            provider,
+            ticketer: ticketer.ok(),
+            certificates: HashMap::new(),
+            listeners: BTreeMap::new(),
+            backends: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            system: None,
+            made: Arc::default(),
+        }
+    }
+
+    pub(crate) fn made(&self) -> &Arc<Credentials> {
+        &self.made
+    }
+
+    /// What can't be used, with the reason.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (Id, String)> {
+        let failures = self.failures.iter();
+        failures.map(|(id, reason)| (id.clone(), reason.clone()))
+    }
+
+    /// Takes a change over: `changed` are the objects that were put or removed.
+    pub(crate) fn update(&mut self, compiler: &Compiler, changed: &BTreeSet<Id>) {
+        let objects = compiler.objects();
+        let is_ours = |id: &Id| match id.kind {
+            Kind::Certificate | Kind::Authorities | Kind::Listener => true,
+            Kind::Backend => {
+                self.backends.contains_key(id)
+                    || matches!(objects.get(id), Some(Object::Backend(one)) if one.tls.is_some())
+            }
+            Kind::HttpRoute => false,
+        };
+        if !changed.iter().any(is_ours) {
+            return;
+        }
+        for id in changed {
+            self.failures.remove(id);
+            if let Some(Object::Certificate(one)) = objects.get(id) {
+                self.take_certificate(id, one);
+            }
+        }
+        self.update_listeners(compiler, changed);
+        self.update_backends(compiler, changed);
+        self.forget_unused(objects);
+        self.made = Arc::new(Credentials {
+            listeners: self.listeners.values().cloned().collect(),
+            backends: self.backends.values().cloned().collect(),
+        });
+    }
+
+    /// One that can't be used leaves the one before in its place.
+    fn take_certificate(&mut self, id: &Id, certificate: &ir::Certificate) {
+        match certified(&self.provider, certificate) {
+            Ok(made) => {
+                self.certificates.insert(id.clone(), Arc::new(made));
+            }
+            Err(reason) => {
+                tracing::error!(%id, "{reason}");
+                self.failures.insert(id.clone(), reason);
+            }
+        }
+    }
+
+    fn update_listeners(&mut self, compiler: &Compiler, changed: &BTreeSet<Id>) {
+        let objects = compiler.objects();
+        self.listeners.retain(|id, _| objects.contains_key(id));
+        for (id, termination) in terminations(objects) {
+            let mut uses = termination.certificates.iter();
+            let clients = termination.clients.iter();
+            let mut authorities = clients.flat_map(|clients| &clients.authorities);
+            let is_touched = changed.contains(id)
+                || uses.any(|used| changed.contains(used))
+                || authorities.any(|used| changed.contains(used));
+            if !is_touched {
+                continue;
+            }
+            let Some(slot) = compiler.slot_of(id) else {
+                continue;
+            };
+            match self.server_config(id, termination, objects) {
+                Ok(config) => {
+                    self.failures.remove(id);
+                    self.listeners.insert(id.clone(), (slot, Arc::new(config)));
+                }
+                Err(reason) => {
+                    tracing::error!(%id, "{reason}");
+                    self.listeners.remove(id);
+                    self.failures.insert(id.clone(), reason);
+                }
+            }
+        }
+    }
+
+    fn server_config(
+        &self,
+        id: &Id,
+        termination: &Termination,
+        objects: &BTreeMap<Id, Object>,
+    ) -> Result<ServerConfig, String> {
+        let wanted = termination.certificates.iter();
+        let certificates: Vec<_> = wanted
+            .filter_map(|id| self.certificates.get(id).cloned())
+            .collect();
+        if certificates.is_empty() {
+            return Err("none of its certificates can be used: no handshake succeeds".to_owned());
+        }
+        let builder = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(versions(termination.minimum))
+            .map_err(|error| error.to_string())?;
+        let builder = match &termination.clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => builder.with_client_cert_verifier(self.verifier(clients, objects)?),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Certificates::new(certificates)));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        if let Some(ticketer) = &self.ticketer {
+            let clients = termination.clients.as_ref();
+            let ticketer = Bound::new(ticketer.clone(), id, clients, objects);
+            config.ticketer = Arc::new(ticketer);
+        }
+        Ok(config)
+    }
+
+    fn verifier(
+        &self,
+        clients: &ClientValidation,
+        objects: &BTreeMap<Id, Object>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, String> {
+        match clients.unverified {
+            Unverified::LetIn => Ok(Arc::new(verify::AnyClient {
+                algorithms: self.provider.signature_verification_algorithms,
+            })),
+            Unverified::Refuse => {
+                let roots = Arc::new(roots(&clients.authorities, objects));
+                let provider = self.provider.clone();
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+                verifier.map(|one| one as Arc<_>).map_err(|error| {
+                    format!("clients' certificates can't be checked: {error}; no client is let in")
+                })
+            }
+        }
+    }
+
+    fn update_backends(&mut self, compiler: &Compiler, changed: &BTreeSet<Id>) {
+        let objects = compiler.objects();
+        let ours = client_certificates(objects);
+        let is_shown = changed
+            .iter()
+            .any(|id| id.kind == Kind::Listener || ours.contains(id));
+        self.backends.retain(
+            |id, _| matches!(objects.get(id), Some(Object::Backend(one)) if one.tls.is_some()),
+        );
+        for (id, object) in objects {
+            let Object::Backend(ir::Backend { tls: Some(tls), .. }) = object else {
+                continue;
+            };
+            let authorities = match &tls.trust {
+                Trust::System => &[],
+                Trust::Authorities(ids) => ids.as_slice(),
+            };
+            let is_touched = is_shown
+                || changed.contains(id)
+                || authorities.iter().any(|used| changed.contains(used));
+            let (true, Some(slot)) = (is_touched, compiler.slot_of(id)) else {
+                continue;
+            };
+            match self.make_backend(tls, &ours, objects) {
+                Ok(made) => {
+                    self.failures.remove(id);
+                    self.backends.insert(id.clone(), (slot, Arc::new(made)));
+                }
+                Err(reason) => {
+                    tracing::error!(%id, "{reason}");
+                    self.backends.remove(id);
+                    self.failures.insert(id.clone(), reason);
+                }
+            }
+        }
+    }
+
+    fn make_backend(
+        &mut self,
+        tls: &BackendTls,
+        ours: &BTreeSet<Id>,
+        objects: &BTreeMap<Id, Object>,
+    ) -> Result<ToBackend, String> {
+        let name = ServerName::try_from(tls.hostname.to_string())
+            .map_err(|error| format!("{:?} is no server name: {error}", tls.hostname))?;
+        let roots = match &tls.trust {
+            Trust::System => self.system_roots().clone(),
+            Trust::Authorities(ids) => roots(ids, objects),
+        };
+        let names = match tls.names.as_slice() {
+            [] => vec![SubjectName::Dns(tls.hostname.clone())],
+            names => names.to_vec(),
+        };
+        let verifier = verify::Backend {
+            roots,
+            names,
+            algorithms: self.provider.signature_verification_algorithms,
+        };
+        let builder = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(versions(TlsVersion::V1_2))
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut anonymous = builder.with_no_client_auth();
+        anonymous.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let known = ours.iter().filter_map(|id| {
+            let certificate = self.certificates.get(id)?.clone();
+            let mut config = anonymous.clone();
+            config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certificate));
+            // A session is resumed as whom it was begun.
+            config.resumption = Resumption::default();
+            Some((id.clone(), Arc::new(config)))
+        });
+        Ok(ToBackend {
+            name,
+            known: known.collect(),
+            anonymous: Arc::new(anonymous),
+        })
+    }
+
+    /// Read once, when first asked for.
+    fn system_roots(&mut self) -> &RootCertStore {
+        self.system.get_or_insert_with(|| {
+            let found = rustls_native_certs::load_native_certs();
+            for error in &found.errors {
+                tracing::warn!(%error, "authorities of the system can't be read");
+            }
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(found.certs);
+            roots
+        })
+    }
+
+    fn forget_unused(&mut self, objects: &BTreeMap<Id, Object>) {
+        let mut used = client_certificates(objects);
+        for (_, termination) in terminations(objects) {
+            used.extend(termination.certificates.iter().cloned());
+        }
+        self.certificates.retain(|id, _| used.contains(id));
+        self.failures.retain(|id, _| objects.contains_key(id));
+    }
+}
+
+fn terminations(objects: &BTreeMap<Id, Object>) -> impl Iterator<Item = (&Id, &Termination)> {
+    objects.iter().filter_map(|(id, object)| match object {
+        Object::Listener(listener) => match &listener.protocol {
+            Protocol::Https(termination) => Some((id, termination)),
+            Protocol::Http => None,
+        },
+        _ => None,
+    })
+}
+
+fn client_certificates(objects: &BTreeMap<Id, Object>) -> BTreeSet<Id> {
+    let of_listener = |object: &Object| match object {
+        Object::Listener(listener) => listener.client_certificate.clone(),
+        _ => None,
+    };
+    objects.values().filter_map(of_listener).collect()
+}
+
+static NEWEST: &[&SupportedProtocolVersion] = &[&TLS13];
+
+/// The versions from `minimum` on.
+fn versions(minimum: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match minimum {
+        TlsVersion::V1_2 => rustls::ALL_VERSIONS,
+        TlsVersion::V1_3 => NEWEST,
+    }
+}
+
+/// Authorities that are no certificates are left out: the control plane has told of them.
+fn roots(ids: &[Id], objects: &BTreeMap<Id, Object>) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    for id in ids {
+        if let Some(Object::Authorities(authorities)) = objects.get(id) {
+            let certificates = authorities.certificates.iter();
+            roots.add_parsable_certificates(certificates.map(|der| CertificateDer::from(&*der.0)));
+        }
+    }
+    roots
+}
+
+fn certified(
+    provider: &CryptoProvider,
+    certificate: &ir::Certificate,
+) -> Result<CertifiedKey, String> {
+    let key = PrivateKeyDer::try_from(certificate.key.0.to_vec())
+        .map_err(|error| format!("the private key can't be read: {error}"))?;
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| format!("the private key can't be used: {error}"))?;
+    let chain = certificate.chain.iter();
+    let chain = chain.map(|der| CertificateDer::from(der.0.to_vec()));
+    let mut made = CertifiedKey::new(chain.collect(), key);
+    made.keys_match()
+        .map_err(|error| format!("the private key is not that of the certificate: {error}"))?;
+    made.ocsp = certificate.ocsp.as_ref().map(|der| der.0.to_vec());
+    Ok(made)
+}

@@ -1,0 +1,76 @@
+//! Which of a listener's certificates a client is shown.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::SignatureAlgorithm;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use webpki::EndEntityCert;
+
+/// The certificates of a listener, by the names in them.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    /// In their listener's order, but that quick keys come before slow ones.
+    all: Vec<Arc<CertifiedKey>>,
+    /// Lower case; `*.` in front as it stands in the certificate. Only where there is a choice.
+    by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+}
+
+impl Certificates {
+    pub(super) fn new(mut all: Vec<Arc<CertifiedKey>>) -> Self {
+        let mut by_name: HashMap<Box<str>, Vec<_>> = HashMap::new();
+        if all.len() > 1 {
+            all.sort_by_key(|one| one.key.algorithm() == SignatureAlgorithm::RSA);
+            for one in &all {
+                for name in names(one) {
+                    by_name.entry(name).or_default().push(one.clone());
+                }
+            }
+        }
+        Self { all, by_name }
+    }
+
+    /// Those that are for a name: exactly, by their wildcard, or else all.
+    fn of(&self, name: &str) -> [&[Arc<CertifiedKey>]; 3] {
+        let name = name.to_ascii_lowercase();
+        let exact = self.by_name.get(&*name);
+        let wildcard = name
+            .split_once('.')
+            .and_then(|(_, suffix)| self.by_name.get(&*format!("*.{suffix}")));
+        [
+            exact.map_or(&[], Vec::as_slice),
+            wildcard.map_or(&[], Vec::as_slice),
+            &self.all,
+        ]
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let [one] = self.all.as_slice() {
+            return Some(one.clone());
+        }
+        let schemes = hello.signature_schemes();
+        let candidates = self.of(hello.server_name().unwrap_or_default());
+        let mut fitting = candidates
+            .into_iter()
+            .flatten()
+            .filter(|one| one.key.choose_scheme(schemes).is_some());
+        fitting.next().or_else(|| self.all.first()).cloned()
+    }
+}
+
+fn names(certificate: &CertifiedKey) -> Vec<Box<str>> {
+    let Some(leaf) = certificate.cert.first() else {
+        return Vec::new();
+    };
+    match EndEntityCert::try_from(leaf) {
+        Ok(leaf) => {
+            let names = leaf.valid_dns_names();
+            names.map(|name| name.to_ascii_lowercase().into()).collect()
+        }
+        // It can be shown all the same: clients judge it.
+        Err(_) => Vec::new(),
+    }
+}
