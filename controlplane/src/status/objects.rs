@@ -126,7 +126,10 @@ pub(super) fn gateway(
         name: name.name.to_string(),
         class: verdict.class.to_string(),
         addresses: verdict.addresses.clone(),
-        conditions: vec![accepted, programmed],
+        conditions: [accepted, programmed, gateway_resolved(verdict)]
+            .into_iter()
+            .chain(insecure(verdict))
+            .collect(),
         listeners: listeners
             .into_iter()
             .map(|(verdict, programmed)| listener(verdict, programmed))
@@ -259,6 +262,37 @@ fn gateway_programmed(
             programmed(Truth::False, reason, message)
         }
     }
+}
+
+/// Of the Gateway's own references, else a summary of its listeners'.
+fn gateway_resolved(verdict: &GatewayVerdict) -> Condition {
+    let mut own = of(&verdict.findings, Concern::ResolvedRefs).peekable();
+    let listeners = verdict.listeners.iter();
+    let bad = listeners.filter(|one| one.first(Concern::ResolvedRefs).is_some());
+    let bad: Vec<&str> = bad.map(|one| &*one.name).collect();
+    if own.peek().is_some() || bad.is_empty() {
+        return Condition::unless("ResolvedRefs", "ResolvedRefs", own);
+    }
+    let message = format!("see the conditions of listener {}", bad.join(", "));
+    Condition::new(
+        "ResolvedRefs",
+        Truth::False,
+        "ListenersNotResolved",
+        message,
+    )
+}
+
+/// There only while it is so.
+fn insecure(verdict: &GatewayVerdict) -> Option<Condition> {
+    verdict.lets_in_unverified.then(|| {
+        let message = "clients without a valid certificate are let in too: AllowInsecureFallback";
+        Condition::new(
+            "InsecureFrontendValidationMode",
+            Truth::True,
+            "ConfigurationChanged",
+            message.to_owned(),
+        )
+    })
 }
 
 /// Gateway API has this reason for a listener's `Accepted` and a ListenerSet's `Programmed`.

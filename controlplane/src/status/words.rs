@@ -22,9 +22,13 @@ pub fn reason(fault: &Fault) -> &'static str {
         Fault::HostnameConflict { .. } => "HostnameConflict",
         Fault::ProtocolConflict { .. } => "ProtocolConflict",
         Fault::RouteKind(_) => "InvalidRouteKinds",
-        Fault::Certificate { purpose, .. } => match purpose {
-            Purpose::Serving => "InvalidCertificateRef",
+        Fault::Certificate { purpose, why } => match (purpose, why) {
+            (Purpose::Serving, _) => "InvalidCertificateRef",
+            (Purpose::Client, _) => "InvalidClientCertificateRef",
+            (Purpose::ClientAuthority, Unusable::Kind(_)) => "InvalidCACertificateKind",
+            (Purpose::ClientAuthority, _) => "InvalidCACertificateRef",
         },
+        Fault::NoAuthorities => "NoValidCACertificate",
         Fault::NoCertificates => "InvalidCertificateRef",
         Fault::SetNotAllowed(_) => "NotAllowed",
         Fault::ParentNotAccepted(_) => "ParentNotAccepted",
@@ -92,6 +96,7 @@ pub fn message(fault: &Fault) -> String {
         Fault::RouteKind(kind) => format!("routes of kind {kind} aren't served by this listener"),
         Fault::Certificate { why, .. } => unusable(why),
         Fault::NoCertificates => "no certificate is named".to_owned(),
+        Fault::NoAuthorities => "no authority to validate certificates by can be used".to_owned(),
         Fault::TlsVersion(text) => format!("{text:?} is no version of TLS that is spoken"),
         Fault::TlsOption(option) => format!("{option} isn't known to this version"),
         Fault::ForeignTlsOption(option) => {
@@ -197,7 +202,8 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         }
         Fault::ProtocolConflict { .. } => "give it another port".to_owned(),
         Fault::RouteKind(_) => "ask for kind HTTPRoute".to_owned(),
-        Fault::Certificate { why, .. } => mend(why),
+        Fault::Certificate { purpose, why } => mend(*purpose, why),
+        Fault::NoAuthorities => "mend what caCertificateRefs names".to_owned(),
         Fault::NoCertificates => "name a Secret of type kubernetes.io/tls in it".to_owned(),
         Fault::TlsVersion(_) => "write 1.2 or 1.3".to_owned(),
         Fault::TlsOption(_) => "remove it, or correct its name".to_owned(),
@@ -277,9 +283,13 @@ fn unusable(why: &Unusable) -> String {
     }
 }
 
-fn mend(why: &Unusable) -> String {
+fn mend(purpose: Purpose, why: &Unusable) -> String {
     match why {
-        Unusable::Kind(_) => "refer to a Secret of type kubernetes.io/tls".to_owned(),
+        Unusable::Kind(_) => match purpose {
+            Purpose::Serving | Purpose::Client => "refer to a Secret of type kubernetes.io/tls",
+            Purpose::ClientAuthority => "refer to a ConfigMap or a Secret with ca.crt",
+        }
+        .to_owned(),
         Unusable::Missing(holder) => {
             format!("write the {}, or correct name and namespace", holder.kind)
         }

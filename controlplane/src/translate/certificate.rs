@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use ringgate_core::ir::ObjectName;
+use ringgate_core::ir::{Id, ObjectName};
 
 use super::grant;
 use super::problem::{Fault, Purpose, Unusable};
-use crate::api::reference::SecretObjectReference;
+use crate::api::certificate::{Bundle, Flaw};
+use crate::api::reference::{ObjectReference, SecretObjectReference};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
 
@@ -44,6 +45,58 @@ pub(super) fn find(
         secret: key.name.clone(),
         fault: flaw.map(|flaw| fault(Unusable::Flawed { holder: key, flaw })),
     })
+}
+
+/// The object that holds the authorities which a reference in `owner` leads to.
+pub(super) fn find_authorities(
+    resources: &Resources,
+    owner: &ObjectKey,
+    purpose: Purpose,
+    reference: &ObjectReference,
+) -> Result<ObjectKey, Fault> {
+    let fault = |why| Fault::Certificate { purpose, why };
+    let (group, kind) = (&reference.group, &reference.kind);
+    let kinds = [ObjectKind::ConfigMap, ObjectKind::Secret];
+    let found = kinds
+        .iter()
+        .find(|one| *group == *one.group() && *kind == *one.as_str());
+    let Some(kind) = found else {
+        return Err(fault(Unusable::Kind(full_kind(group, kind))));
+    };
+    let namespace = reference.namespace.as_ref();
+    let key = ObjectKey {
+        kind: *kind,
+        name: ObjectName {
+            namespace: namespace.map_or_else(|| owner.name.namespace.clone(), |one| one.shared()),
+            name: reference.name.shared(),
+        },
+    };
+    require_grant(resources, owner, &key)?;
+    match authorities(resources, &key) {
+        None => Err(fault(Unusable::Missing(key))),
+        Some(Ok(_)) => Ok(key),
+        Some(Err(flaw)) => {
+            let flaw = flaw.clone();
+            Err(fault(Unusable::Flawed { holder: key, flaw }))
+        }
+    }
+}
+
+/// None: there is no such object.
+pub(super) fn authorities<'r>(
+    resources: &'r Resources,
+    holder: &ObjectKey,
+) -> Option<Result<&'r Bundle, &'r Flaw>> {
+    match holder.kind {
+        ObjectKind::ConfigMap => Some(resources.config_maps.get(&holder.name)?.authorities()),
+        ObjectKind::Secret => Some(resources.secrets.get(&holder.name)?.authorities()),
+        _ => None,
+    }
+}
+
+/// What authorities are in a snapshot, by what holds them.
+pub(super) fn authorities_id(holder: &ObjectKey) -> Id {
+    Id::authorities(holder.kind.as_str(), &holder.name)
 }
 
 fn require_grant(resources: &Resources, owner: &ObjectKey, to: &ObjectKey) -> Result<(), Fault> {

@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use ringgate_core::ir::ObjectName;
 
+use super::certificate;
+use super::frontend::{self, Frontend};
 use super::gateway_class::{Classes, Owner};
 use super::listener::{self, ListenerDraft};
 use super::listener_set::Sets;
-use super::problem::{Concern, Fault, Finding};
+use super::problem::{Concern, Fault, Finding, Purpose};
 use super::verdict::{GatewayVerdict, first};
 use super::{Inputs, conflict, created, generation};
-use crate::api::gateway::{AddressType, DefaultScope, Gateway, GatewayAddress};
+use crate::api::gateway::{AddressType, DefaultScope, Gateway, GatewayAddress, GatewayTls};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::provision::Claim;
+use crate::store::Resources;
 
 /// A Gateway of ours, decided but for what attaches to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +30,8 @@ pub(super) struct GatewayDraft {
     pub(super) shown: Vec<String>,
     /// Behind a foreign load balancer: the ports that listeners are bound to, by theirs.
     pub(super) bound_ports: Option<BTreeMap<u16, u16>>,
+    /// The Secret with what is shown to backends that ask for a certificate.
+    pub(super) client_certificate: Option<ObjectName>,
     /// False: it has no address yet.
     is_reachable: bool,
     pub(super) findings: Vec<Finding>,
@@ -190,18 +195,35 @@ impl GatewayDraft {
         }
     }
 
+    pub(super) fn key(&self) -> ObjectKey {
+        ObjectKey {
+            kind: ObjectKind::Gateway,
+            name: self.name.clone(),
+        }
+    }
+
+    /// `key` is the Gateway's own.
+    pub(super) fn frontend<'g>(&'g self, key: &'g ObjectKey) -> Frontend<'g> {
+        Frontend {
+            gateway: key,
+            tls: self.gateway.spec.tls.as_ref(),
+        }
+    }
+
     fn parent(&self, place: usize) -> Parent<'_> {
-        let name = self.name.clone();
         Parent {
             place,
-            key: ObjectKey {
-                kind: ObjectKind::Gateway,
-                name,
-            },
+            key: self.key(),
             gateway: self,
             listeners: &self.listeners,
             is_taken: true,
         }
+    }
+
+    fn lets_in_unverified(&self) -> bool {
+        let tls = self.gateway.spec.tls.as_ref();
+        let frontend = tls.and_then(|tls| tls.frontend.as_ref());
+        frontend.is_some_and(frontend::is_insecure)
     }
 
     /// `attached` counts the routes of each listener, in their order, `listener_sets` the sets.
@@ -211,6 +233,7 @@ impl GatewayDraft {
             class: self.gateway.spec.gateway_class_name.shared(),
             addresses: self.shown.clone(),
             findings: self.findings.clone(),
+            lets_in_unverified: self.lets_in_unverified(),
             listeners: listener::verdicts(self, &self.listeners, attached),
             listener_sets,
         }
@@ -230,25 +253,20 @@ fn draft(
     };
     let mut findings: Vec<Finding> = class.into_iter().chain(place.findings).collect();
     let accepted = first(&findings, Concern::Accepted).is_none();
-    for (field, is_set) in [
-        (
-            "spec.defaultScope",
-            !matches!(spec.default_scope, None | Some(DefaultScope::None)),
-        ),
-        ("spec.tls", spec.tls.is_some()),
-    ] {
-        if is_set {
-            findings.push(Finding::new(
-                ObjectKind::Gateway,
-                name,
-                field,
-                Fault::NotCarriedOut,
-            ));
-        }
+    if !matches!(spec.default_scope, None | Some(DefaultScope::None)) {
+        let fault = Fault::NotCarriedOut;
+        let kind = ObjectKind::Gateway;
+        findings.push(Finding::new(kind, name, "spec.defaultScope", fault));
     }
     let owner = ObjectKey {
         kind: ObjectKind::Gateway,
         name: name.clone(),
+    };
+    let tls = spec.tls.as_ref();
+    let client_certificate = client_certificate(&owner, tls, inputs.resources, &mut findings);
+    let frontend = Frontend {
+        gateway: &owner,
+        tls,
     };
     GatewayDraft {
         name: name.clone(),
@@ -259,8 +277,27 @@ fn draft(
         is_reachable: place.is_reachable,
         findings,
         accepted,
-        listeners: listener::drafts(name, &owner, &spec.listeners, inputs.resources),
+        client_certificate,
+        listeners: listener::drafts(frontend, &owner, &spec.listeners, inputs.resources),
     }
+}
+
+/// The Secret that `tls.backend` names; none where the reference leads to none.
+fn client_certificate(
+    owner: &ObjectKey,
+    tls: Option<&GatewayTls>,
+    resources: &Resources,
+    findings: &mut Vec<Finding>,
+) -> Option<ObjectName> {
+    let reference = tls?.backend.as_ref()?.client_certificate_ref.as_ref()?;
+    let found = certificate::find(resources, owner, Purpose::Client, reference);
+    let (secret, fault) = match found {
+        Ok(found) => (Some(found.secret), found.fault),
+        Err(fault) => (None, Some(fault)),
+    };
+    let field = "spec.tls.backend.clientCertificateRef";
+    findings.extend(fault.map(|fault| Finding::new(owner.kind, &owner.name, field, fault)));
+    secret
 }
 
 /// Where a Gateway is.

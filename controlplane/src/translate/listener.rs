@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use ringgate_core::ir::{self, Hostname, Id, ObjectName};
+use ringgate_core::ir::{self, Hostname, Id};
 
+use super::frontend::Frontend;
 use super::gateway::GatewayDraft;
 use super::problem::{Concern, Fault, Finding};
 use super::tls::{self, TlsDraft};
@@ -74,7 +75,7 @@ impl ListenerDraft {
                 Some(tls) => ir::Protocol::Https(tls.translate()),
             },
             hostname: self.hostname.clone(),
-            client_certificate: None,
+            client_certificate: gateway.client_certificate.as_ref().map(Id::certificate),
             settings,
         })
     }
@@ -88,9 +89,9 @@ fn name_within_gateway(owner: &ObjectKey, listener: &Arc<str>) -> Arc<str> {
     }
 }
 
-/// The listeners that `owner` adds to `gateway`.
+/// The listeners that `owner` adds to the Gateway that `frontend` is of.
 pub(super) fn drafts(
-    gateway: &ObjectName,
+    frontend: Frontend<'_>,
     owner: &ObjectKey,
     listeners: &[Listener],
     resources: &Resources,
@@ -99,7 +100,7 @@ pub(super) fn drafts(
     listeners
         .map(|(place, listener)| {
             let field = format!("spec.listeners[{place}]");
-            draft(gateway, owner, field, listener, resources)
+            draft(frontend, owner, field, listener, resources)
         })
         .collect()
 }
@@ -128,7 +129,7 @@ pub(super) fn verdicts(
 }
 
 fn draft(
-    gateway: &ObjectName,
+    frontend: Frontend<'_>,
     owner: &ObjectKey,
     field: String,
     listener: &Listener,
@@ -161,11 +162,14 @@ fn draft(
         }
     }
     let speaks_tls = listener.protocol == ListenerProtocol::Https;
-    let tls = speaks_tls.then(|| tls::decide(owner, listener, resources, &mut report));
+    let mut tls = speaks_tls.then(|| tls::decide(owner, listener, resources, &mut report));
+    if let Some(tls) = &mut tls {
+        tls.clients = frontend.clients(listener.port.get(), resources, &mut findings);
+    }
     let hostname = listener.hostname.as_ref().map(|one| one.get().clone());
     ListenerDraft {
         id: Id::listener(
-            gateway,
+            &frontend.gateway.name,
             &name_within_gateway(owner, &listener.name.shared()),
         ),
         owner: owner.clone(),

@@ -151,7 +151,11 @@ fn draft(
         name: name.clone(),
     };
     let listeners = match fault {
-        None => listener::drafts(&gateway.name, &owner, &set.spec.listeners, resources),
+        None => {
+            let key = gateway.key();
+            let frontend = gateway.frontend(&key);
+            listener::drafts(frontend, &owner, &set.spec.listeners, resources)
+        }
         Some(_) => Vec::new(),
     };
     let refused =

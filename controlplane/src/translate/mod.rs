@@ -2,7 +2,7 @@
 //! each object. Pure: the same input gives the same result, in whatever order objects came.
 //!
 //! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
-//! `listener` (with `tls`, `certificate`) and `conflict` which listeners stand, `attach` where a route goes, `http_route` (with `http_match`, `filter`,
+//! `listener` (with `tls`, `frontend`, `certificate`) and `conflict` which listeners stand, `attach` where a route goes, `http_route` (with `http_match`, `filter`,
 //! `backend`, `grant`) what it does there, `policy` with which settings. What is wrong becomes a
 //! [`problem::Finding`], without words; [`crate::status`] has those.
 
@@ -11,6 +11,7 @@ mod backend;
 mod certificate;
 mod conflict;
 mod filter;
+mod frontend;
 mod gateway;
 pub mod gateway_class;
 mod grant;
@@ -18,6 +19,7 @@ mod http_match;
 mod http_route;
 mod listener;
 mod listener_set;
+mod material;
 mod memory;
 mod policy;
 pub mod problem;
@@ -31,12 +33,12 @@ use std::sync::Arc;
 use ringgate_core::ir::{Id, Object, ObjectName};
 
 use crate::api::ObjectKind;
-use crate::api::certificate::KeyPair;
 use crate::api::meta::ObjectMeta;
 use crate::provision::{Claims, Settings};
 use crate::store::Resources;
 use gateway::Gateways;
 use gateway_class::Classes;
+use material::Material;
 use memory::Memory;
 use policy::Policies;
 use problem::Finding;
@@ -99,11 +101,9 @@ impl Translator {
         self.memory.update(inputs, &gateways, &policies);
 
         let mut objects = listeners(&gateways, &policies);
-        let certificates = certificates(&gateways, inputs.resources);
-        objects.extend(certificates.iter().map(|(name, pair)| {
-            let object = pair.object.clone();
-            (Id::certificate(name), object)
-        }));
+        let material = Material::of(&gateways, inputs.resources);
+        let certificates = material.certificates();
+        objects.extend(material.objects());
         let mut others = gateways.others.clone();
         let mut attached = Attached::new(&gateways);
         let mut routes = Vec::new();
@@ -135,10 +135,7 @@ impl Translator {
             // Sorted but for a few, so that this is one pass.
             objects: objects.into_iter().collect(),
             verdicts,
-            certificates: certificates
-                .into_iter()
-                .map(|(name, pair)| (name.clone(), pair.expires))
-                .collect(),
+            certificates,
             external_names,
         }
     }
@@ -223,27 +220,6 @@ fn listeners(gateways: &Gateways, policies: &Policies<'_>) -> Vec<(Id, Arc<Objec
         }
     }
     objects
-}
-
-/// What the listeners in force have their certificates from.
-fn certificates<'r>(
-    gateways: &Gateways,
-    resources: &'r Resources,
-) -> BTreeMap<&'r ObjectName, &'r KeyPair> {
-    let mut certificates = BTreeMap::new();
-    for parent in gateways.parents() {
-        let listeners = parent.listeners.iter();
-        let in_force = listeners.filter(|one| parent.gateway.is_in_force(one));
-        for name in in_force
-            .filter_map(|one| one.tls.as_ref())
-            .flat_map(|tls| &tls.certificates)
-        {
-            let secret = resources.secrets.get_key_value(name);
-            let pair = secret.and_then(|(name, secret)| Some((name, secret.key_pair().ok()?)));
-            certificates.extend(pair);
-        }
-    }
-    certificates
 }
 
 /// Seconds since 1970; zero where nothing was written.

@@ -91,6 +91,8 @@ pub enum Fault {
     },
     /// A listener that terminates TLS names no certificate.
     NoCertificates,
+    /// Peers are to be validated, and no authority to do it with can be used.
+    NoAuthorities,
     /// A least version of TLS that isn't known.
     TlsVersion(Arc<str>),
     /// An option with our prefix that isn't known.
@@ -176,6 +178,10 @@ pub enum Fault {
 pub enum Purpose {
     /// A listener's.
     Serving,
+    /// A Gateway's own, for backends that ask for one.
+    Client,
+    /// Authorities of clients' certificates.
+    ClientAuthority,
 }
 
 /// Why a reference to a certificate, or to authorities, leads to none. Whether the reference is allowed
@@ -242,6 +248,7 @@ impl Fault {
             | Self::NoParameters(_)
             | Self::NoPool(_)
             | Self::Protocol(_)
+            | Self::NoAuthorities
             | Self::TlsVersion(_)
             | Self::TlsOption(_)
             | Self::SetNotAllowed(_)

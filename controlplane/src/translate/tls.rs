@@ -1,4 +1,5 @@
-//! What a listener terminates TLS with: its certificates, and what its options say.
+//! What a listener terminates TLS with: its certificates, and what its options say. How it validates
+//! clients stands in `frontend`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use ringgate_core::ir::{Id, ObjectName, Termination, TlsVersion};
 
 use super::certificate;
+use super::frontend::ClientsDraft;
 use super::problem::{Fault, Purpose};
 use crate::api::ObjectKey;
 use crate::api::gateway::{Listener, ListenerTls, TlsMode};
@@ -25,6 +27,8 @@ pub(super) struct TlsDraft {
     /// Whether the certificate of one of them can be read.
     pub(super) has_usable: bool,
     minimum: TlsVersion,
+    /// None: clients aren't asked for a certificate.
+    pub(super) clients: Option<ClientsDraft>,
 }
 
 impl TlsDraft {
@@ -32,7 +36,7 @@ impl TlsDraft {
         Termination {
             certificates: self.certificates.iter().map(Id::certificate).collect(),
             minimum: self.minimum,
-            clients: None,
+            clients: self.clients.as_ref().map(ClientsDraft::translate),
         }
     }
 }

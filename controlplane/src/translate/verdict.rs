@@ -38,6 +38,8 @@ pub struct GatewayVerdict {
     pub addresses: Vec<String>,
     /// About the Gateway itself.
     pub findings: Vec<Finding>,
+    /// Some clients are let in without a certificate that holds, though it is asked for.
+    pub lets_in_unverified: bool,
     pub listeners: Vec<ListenerVerdict>,
     /// How many ListenerSets are attached, and accepted.
     pub listener_sets: u32,

@@ -68,7 +68,11 @@ async fn statuses_are_written_once_and_not_again_by_the_next_process() {
     );
     assert_eq!(
         conditions(&status(&edge)),
-        ["Accepted=True Accepted @1", "Programmed=False Pending @1"],
+        [
+            "Accepted=True Accepted @1",
+            "Programmed=False Pending @1",
+            "ResolvedRefs=True ResolvedRefs @1"
+        ],
         "no data plane is there"
     );
     assert_eq!(status(&edge)["listeners"][0]["attachedRoutes"], 1);
@@ -165,7 +169,7 @@ async fn others_conditions_and_parents_stay_whoever_writes_meanwhile() {
     let status = fake
         .until("the Gateway's status", || {
             let status = fake.get(&edge)?["status"].clone();
-            (conditions(&status).len() == 3).then_some(status)
+            (conditions(&status).len() == 4).then_some(status)
         })
         .await;
     assert_eq!(status["conditions"][0], seen);

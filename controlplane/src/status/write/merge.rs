@@ -21,6 +21,7 @@ const OURS: &[&str] = &[
     "Conflicted",
     "PartiallyInvalid",
     "SupportedVersion",
+    "InsecureFrontendValidationMode",
 ];
 
 /// What the status becomes; `wanted` None: nothing of ours is meant any more.
