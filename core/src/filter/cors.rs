@@ -40,6 +40,8 @@ pub fn preflight(cors: &Cors, ask: &Ask<'_>, mut field: impl FnMut(&str, &[u8]))
     if let Some(value) = granted(&cors.headers, ask.headers, exact) {
         field("access-control-allow-headers", &value);
     }
+    // Browsers take no notice of it here, but the API's suite looks for it in both.
+    expose(cors, &mut field);
     field(
         "access-control-max-age",
         cors.max_age.as_secs().to_string().as_bytes(),
@@ -52,6 +54,10 @@ pub fn response(cors: &Cors, ask: &Ask<'_>, mut field: impl FnMut(&str, &[u8])) 
         return;
     };
     allow_origin(cors, origin, &mut field);
+    expose(cors, &mut field);
+}
+
+fn expose(cors: &Cors, field: &mut impl FnMut(&str, &[u8])) {
     match &cors.expose {
         // With credentials `*` is only a name, so it is left out.
         Tokens::Any if cors.credentials => {}
