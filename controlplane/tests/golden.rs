@@ -147,7 +147,14 @@ fn object(mut document: Value, path: &Path) -> Object {
     fill_in(&mut document);
     let kind = document["kind"].as_str().unwrap().to_owned();
     let metadata = document["metadata"].as_object_mut().unwrap();
-    if !["GatewayClass", "Namespace", "AddressPool"].contains(&kind.as_str()) {
+    if ![
+        "GatewayClass",
+        "Namespace",
+        "AddressPool",
+        "ClusterTrustBundle",
+    ]
+    .contains(&kind.as_str())
+    {
         metadata.entry("namespace").or_insert(json!("default"));
     }
     fn of<T: serde::de::DeserializeOwned + Into<Object>>(
@@ -156,7 +163,7 @@ fn object(mut document: Value, path: &Path) -> Object {
         serde_json::from_value::<T>(document).map(Into::into)
     }
     use ringgate_controlplane::api::{
-        gateway, http_route, listener_set, policy, pool, service, storage,
+        backend_tls, gateway, http_route, listener_set, policy, pool, service, storage,
     };
     let object = match kind.as_str() {
         "GatewayClass" => of::<gateway::GatewayClass>(document),
@@ -173,6 +180,8 @@ fn object(mut document: Value, path: &Path) -> Object {
         "Secret" => of::<storage::Secret>(document),
         "ConfigMap" => of::<storage::ConfigMap>(document),
         "BackendPolicy" => of::<policy::BackendPolicy>(document),
+        "BackendTLSPolicy" => of::<backend_tls::BackendTlsPolicy>(document),
+        "ClusterTrustBundle" => of::<backend_tls::ClusterTrustBundle>(document),
         other => panic!("{}: kind {other}", path.display()),
     };
     object.unwrap_or_else(|error| panic!("{}: {kind}: {error}", path.display()))
@@ -228,6 +237,17 @@ impl Output {
                 );
                 statuses.entry(about).or_default().push(line);
             }
+        }
+        for policy in &report.policies {
+            let about = format!("{} {}/{}", policy.kind, policy.namespace, policy.name);
+            let ancestors = policy.ancestors.iter().map(|one| {
+                let one = &one.ancestor_ref;
+                let namespace = one.namespace.as_deref().unwrap_or_default();
+                format!("{} {namespace}/{}", one.kind, one.name)
+            });
+            let ancestors: Vec<String> = ancestors.collect();
+            let line = format!("ancestors [{}]", ancestors.join(", "));
+            statuses.entry(about).or_default().push(line);
         }
         for (about, condition) in report.conditions() {
             statuses.entry(about).or_default().push(line(condition));

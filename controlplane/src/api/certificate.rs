@@ -19,6 +19,7 @@ use rustls::{Error as TlsError, InconsistentKeys};
 use thiserror::Error;
 use x509_parser::parse_x509_certificate;
 
+use super::backend_tls::ClusterTrustBundle;
 use super::storage::{ConfigMap, Secret};
 
 /// The type of Secrets that hold a certificate and its key.
@@ -26,6 +27,8 @@ pub const TLS_SECRET: &str = "kubernetes.io/tls";
 pub const CERTIFICATE: &str = "tls.crt";
 pub const PRIVATE_KEY: &str = "tls.key";
 pub const AUTHORITIES: &str = "ca.crt";
+/// The field of a ClusterTrustBundle.
+const TRUST_BUNDLE: &str = "trustBundle";
 
 /// A certificate with its key, usable.
 #[derive(Clone, Debug)]
@@ -82,7 +85,7 @@ impl Flaw {
             Self::NotPem { key, .. } | Self::NotX509 { key, .. } => {
                 format!("put the PEM file into {key} as it was issued")
             }
-            Self::NoCertificate { key } if *key == AUTHORITIES => {
+            Self::NoCertificate { key } if [AUTHORITIES, TRUST_BUNDLE].contains(key) => {
                 format!("put the authorities' certificates into {key}, in PEM")
             }
             Self::NoCertificate { key } => {
@@ -134,7 +137,7 @@ impl Secret {
     /// # Errors
     /// [`Flaw`] says why there are none.
     pub fn authorities(&self) -> Result<&Bundle, &Flaw> {
-        let read = || bundle(value(&self.data, AUTHORITIES)?);
+        let read = || bundle(AUTHORITIES, value(&self.data, AUTHORITIES)?);
         self.authorities.0.get_or_init(read).as_ref()
     }
 }
@@ -147,8 +150,17 @@ impl ConfigMap {
             let text = self.data.get(AUTHORITIES).map(|text| text.as_bytes());
             let bytes = || self.binary_data.get(AUTHORITIES).map(AsRef::as_ref);
             let key = AUTHORITIES;
-            bundle(text.or_else(bytes).ok_or(Flaw::NoKey { key })?)
+            bundle(key, text.or_else(bytes).ok_or(Flaw::NoKey { key })?)
         };
+        self.authorities.0.get_or_init(read).as_ref()
+    }
+}
+
+impl ClusterTrustBundle {
+    /// # Errors
+    /// [`Flaw`] says why there are none.
+    pub fn authorities(&self) -> Result<&Bundle, &Flaw> {
+        let read = || bundle(TRUST_BUNDLE, self.spec.trust_bundle.as_bytes());
         self.authorities.0.get_or_init(read).as_ref()
     }
 }
@@ -192,8 +204,7 @@ fn expiry(key: &'static str, chain: &[CertificateDer<'_>]) -> Result<i64, Flaw> 
     ends.first().copied().ok_or(Flaw::NoCertificate { key })
 }
 
-fn bundle(pem: &[u8]) -> Result<Bundle, Flaw> {
-    let key = AUTHORITIES;
+fn bundle(key: &'static str, pem: &[u8]) -> Result<Bundle, Flaw> {
     let all = certificates(key, pem, limits::AUTHORITIES)?;
     let mut store = RootCertStore::empty();
     for (place, one) in all.iter().enumerate() {

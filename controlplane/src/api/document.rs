@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
 use super::check::{Check, Checker};
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use super::http_route::HttpRoute;
@@ -157,7 +158,6 @@ const NOT_CARRIED_OUT: &[&str] = &[
     "TLSRoute",
     "TCPRoute",
     "UDPRoute",
-    "BackendTLSPolicy",
     "BackendLBPolicy",
     "XListenerSet",
     "XBackend",
@@ -264,6 +264,7 @@ fn read_kind(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
         ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(node, kind, index),
         ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(node, kind, index),
         ObjectKind::BackendPolicy => typed::<BackendPolicy>(node, kind, index),
+        ObjectKind::BackendTlsPolicy => typed::<BackendTlsPolicy>(node, kind, index),
         ObjectKind::GatewayParameters => typed::<GatewayParameters>(node, kind, index),
         ObjectKind::AddressPool => typed::<AddressPool>(node, kind, index),
         ObjectKind::Namespace => typed::<Namespace>(node, kind, index),
@@ -271,6 +272,7 @@ fn read_kind(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
         ObjectKind::EndpointSlice => typed::<EndpointSlice>(node, kind, index),
         ObjectKind::Secret => typed::<Secret>(node, kind, index),
         ObjectKind::ConfigMap => typed::<ConfigMap>(node, kind, index),
+        ObjectKind::ClusterTrustBundle => typed::<ClusterTrustBundle>(node, kind, index),
     }
 }
 
@@ -289,7 +291,7 @@ macro_rules! typed {
     };
 }
 
-typed!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy GatewayParameters AddressPool Namespace Service EndpointSlice Secret ConfigMap);
+typed!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Namespace Service EndpointSlice Secret ConfigMap ClusterTrustBundle);
 
 fn typed<T: Typed>(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
     let reading = Reading {

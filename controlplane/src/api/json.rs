@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
 use super::certificate::{AUTHORITIES, CERTIFICATE, PRIVATE_KEY};
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use super::http_route::HttpRoute;
@@ -41,6 +42,7 @@ pub fn read(kind: ObjectKind, mut value: Value) -> Result<Object, JsonError> {
         ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(value)?.into(),
         ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(value)?.into(),
         ObjectKind::BackendPolicy => typed::<BackendPolicy>(value)?.into(),
+        ObjectKind::BackendTlsPolicy => typed::<BackendTlsPolicy>(value)?.into(),
         ObjectKind::GatewayParameters => typed::<GatewayParameters>(value)?.into(),
         ObjectKind::AddressPool => typed::<AddressPool>(value)?.into(),
         ObjectKind::Namespace => typed::<Namespace>(value)?.into(),
@@ -48,6 +50,7 @@ pub fn read(kind: ObjectKind, mut value: Value) -> Result<Object, JsonError> {
         ObjectKind::EndpointSlice => typed::<EndpointSlice>(value)?.into(),
         ObjectKind::Secret => typed::<Secret>(value)?.into(),
         ObjectKind::ConfigMap => typed::<ConfigMap>(value)?.into(),
+        ObjectKind::ClusterTrustBundle => typed::<ClusterTrustBundle>(value)?.into(),
     })
 }
 
@@ -87,7 +90,7 @@ macro_rules! slim {
     };
 }
 
-slim!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy GatewayParameters AddressPool Service ConfigMap);
+slim!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Service ConfigMap ClusterTrustBundle);
 
 impl Slim for Secret {
     fn slim(&mut self) {

@@ -4,6 +4,7 @@
 //! has to look like beyond its type stands in `check`.
 
 pub mod auth;
+pub mod backend_tls;
 pub mod certificate;
 mod check;
 pub(crate) mod choice;

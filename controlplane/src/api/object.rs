@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ringgate_core::ir::ObjectName;
 
+use super::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use super::http_route::HttpRoute;
 use super::listener_set::ListenerSet;
@@ -88,6 +89,7 @@ kinds! {
     ReferenceGrant = "ReferenceGrant", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
     ListenerPolicy = "ListenerPolicy", "ringgate.io", ["v1alpha1"], true;
     BackendPolicy = "BackendPolicy", "ringgate.io", ["v1alpha1"], true;
+    BackendTlsPolicy = "BackendTLSPolicy", "gateway.networking.k8s.io", ["v1", "v1alpha3"], true;
     GatewayParameters = "GatewayParameters", "ringgate.io", ["v1alpha1"], true;
     AddressPool = "AddressPool", "ringgate.io", ["v1alpha1"], false;
     Namespace = "Namespace", "", ["v1"], false;
@@ -95,6 +97,7 @@ kinds! {
     EndpointSlice = "EndpointSlice", "discovery.k8s.io", ["v1", "v1beta1"], true;
     Secret = "Secret", "", ["v1"], true;
     ConfigMap = "ConfigMap", "", ["v1"], true;
+    ClusterTrustBundle = "ClusterTrustBundle", "certificates.k8s.io", ["v1", "v1beta1", "v1alpha1"], false;
 }
 
 impl fmt::Display for ObjectKind {

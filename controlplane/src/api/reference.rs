@@ -1,5 +1,6 @@
 //! References from one object to another, with the API's defaults.
 
+use ringgate_core::ir::ObjectName;
 use serde::{Deserialize, Serialize};
 
 use super::text::{Group, KindName, NamespaceName, Port, RefName, SectionName};
@@ -21,6 +22,34 @@ pub struct ParentReference {
     pub section_name: Option<SectionName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<Port>,
+}
+
+impl ParentReference {
+    /// None: the names have a form that no object's has.
+    #[must_use]
+    pub fn gateway(gateway: &ObjectName) -> Option<Self> {
+        Some(Self {
+            group: gateway_group(),
+            kind: gateway_kind(),
+            namespace: Some(NamespaceName::parse(&gateway.namespace).ok()?),
+            name: RefName::parse(&gateway.name).ok()?,
+            section_name: None,
+            port: None,
+        })
+    }
+
+    /// What a policy in `namespace` targets.
+    #[must_use]
+    pub fn target(namespace: &str, target: &PolicyTarget) -> Self {
+        Self {
+            group: target.group.clone(),
+            kind: target.kind.clone(),
+            namespace: NamespaceName::parse(namespace).ok(),
+            name: target.name.clone(),
+            section_name: target.section_name.clone(),
+            port: None,
+        }
+    }
 }
 
 /// BackendObjectReference: a Service's port, or something of another kind.

@@ -175,6 +175,10 @@ text_type!(
     /// CORS: `*` or `http(s)://host[:port]`, the host with a leading wildcard if need be.
     CorsOrigin, 1..=253, is_origin, "an origin", "https://www.example.com or https://*.example.com"
 );
+text_type!(
+    /// Scheme and what belongs to it, `//` between (BackendTLSPolicy).
+    AbsoluteUri, 1..=253, is_absolute_uri, "an absolute URI", "spiffe://cluster.local/ns/shop/sa/app"
+);
 text_type!(AnnotationValue, 0..=4096, |_| true, "a value", "yes");
 text_type!(
     LabelValue,
@@ -239,6 +243,12 @@ pub(crate) fn is_domain_path(text: &str) -> bool {
     };
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&b);
     is_subdomain(domain) && !path.is_empty() && path.bytes().all(allowed)
+}
+
+/// A scheme, and what the CRD wants behind it.
+fn is_absolute_uri(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| !scheme.is_empty() && !scheme.contains([':', '/', '?', '#']))
 }
 
 fn is_origin(text: &str) -> bool {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::{Condition, Truth, messages};
 use super::coverage::{Coverage, Reached};
 use crate::api::gateway::RouteGroupKind;
-use crate::api::reference::{ParentReference, PolicyTarget};
+use crate::api::reference::ParentReference;
 use crate::translate::problem::{Concern, Finding};
 use crate::translate::verdict::{
     ClassVerdict, GatewayVerdict, ListenerVerdict, ParentVerdict, PolicyVerdict, RouteVerdict,
@@ -88,7 +88,7 @@ pub struct PolicyStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AncestorStatus {
-    pub ancestor_ref: PolicyTarget,
+    pub ancestor_ref: ParentReference,
     pub conditions: Vec<Condition>,
 }
 
@@ -421,9 +421,18 @@ fn route_conditions(
 }
 
 pub(super) fn policy(key: &crate::api::ObjectKey, verdict: &PolicyVerdict) -> PolicyStatus {
-    let ancestors = verdict.targets.iter().map(|target| AncestorStatus {
-        ancestor_ref: target.target.clone(),
-        conditions: vec![Condition::unless("Accepted", "Accepted", &target.refused)],
+    let condition =
+        |name: &str, concern, findings| Condition::unless(name, name, of(findings, concern));
+    let ancestors = verdict.ancestors.iter().map(|ancestor| {
+        let findings = ancestor.findings.as_slice();
+        let accepted = condition("Accepted", Concern::Accepted, findings);
+        let resolved = || condition("ResolvedRefs", Concern::ResolvedRefs, findings);
+        AncestorStatus {
+            ancestor_ref: ancestor.ancestor.clone(),
+            conditions: std::iter::once(accepted)
+                .chain(verdict.has_references.then(resolved))
+                .collect(),
+        }
     });
     PolicyStatus {
         kind: key.kind.as_str().to_owned(),

@@ -3,6 +3,7 @@
 use ringgate_core::ir::Hostname;
 
 use crate::problem::Severity;
+use crate::translate::backend;
 use crate::translate::gateway_class::IMPLIED_CLASS;
 use crate::translate::problem::{Fault, ListenerName, Purpose, Unusable};
 
@@ -26,7 +27,8 @@ pub fn reason(fault: &Fault) -> &'static str {
             (Purpose::Serving, _) => "InvalidCertificateRef",
             (Purpose::Client, _) => "InvalidClientCertificateRef",
             (Purpose::ClientAuthority, Unusable::Kind(_)) => "InvalidCACertificateKind",
-            (Purpose::ClientAuthority, _) => "InvalidCACertificateRef",
+            (Purpose::BackendAuthority, Unusable::Kind(_)) => "InvalidKind",
+            (Purpose::ClientAuthority | Purpose::BackendAuthority, _) => "InvalidCACertificateRef",
         },
         Fault::NoAuthorities => "NoValidCACertificate",
         Fault::NoCertificates => "InvalidCertificateRef",
@@ -55,7 +57,7 @@ pub fn reason(fault: &Fault) -> &'static str {
         | Fault::Expression { .. }
         | Fault::Path { .. }
         | Fault::ForbiddenHeader(_) => "UnsupportedValue",
-        Fault::PolicyTargetKind(_) => "Invalid",
+        Fault::PolicyTargetKind(_) | Fault::WellKnownAuthorities(_) => "Invalid",
         Fault::NoPolicyTarget(_) => "TargetNotFound",
         Fault::PolicyConflict { .. } => "Conflicted",
     }
@@ -97,6 +99,9 @@ pub fn message(fault: &Fault) -> String {
         Fault::Certificate { why, .. } => unusable(why),
         Fault::NoCertificates => "no certificate is named".to_owned(),
         Fault::NoAuthorities => "no authority to validate certificates by can be used".to_owned(),
+        Fault::WellKnownAuthorities(name) => {
+            format!("no authorities are known by the name {name:?}")
+        }
         Fault::TlsVersion(text) => format!("{text:?} is no version of TLS that is spoken"),
         Fault::TlsOption(option) => format!("{option} isn't known to this version"),
         Fault::ForeignTlsOption(option) => {
@@ -136,9 +141,13 @@ pub fn message(fault: &Fault) -> String {
             service,
             port,
             protocol,
-        } => format!(
-            "port {port} of Service {service} wants {protocol}, which isn't spoken to backends yet"
-        ),
+        } => {
+            let missing = match backend::is_tls(protocol) {
+                true => "and no BackendTLSPolicy says how",
+                false => "which isn't spoken to backends yet",
+            };
+            format!("port {port} of Service {service} wants {protocol}, {missing}")
+        }
         Fault::NoSlicePort { service, port } => {
             format!(
                 "Service {service} has endpoints, but none of its EndpointSlices has a port named {port:?}"
@@ -205,6 +214,9 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::Certificate { purpose, why } => mend(*purpose, why),
         Fault::NoAuthorities => "mend what caCertificateRefs names".to_owned(),
         Fault::NoCertificates => "name a Secret of type kubernetes.io/tls in it".to_owned(),
+        Fault::WellKnownAuthorities(_) => {
+            "write System, or name the authorities in caCertificateRefs".to_owned()
+        }
         Fault::TlsVersion(_) => "write 1.2 or 1.3".to_owned(),
         Fault::TlsOption(_) => "remove it, or correct its name".to_owned(),
         Fault::ForeignTlsOption(_) => "remove it, or don't rely on it".to_owned(),
@@ -238,6 +250,9 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::NoService(_) => "write the Service, or correct name and namespace".to_owned(),
         Fault::PortMissing(_) => "give the port of the Service".to_owned(),
         Fault::NoPort { .. } => "give a port that the Service has".to_owned(),
+        Fault::AppProtocol { protocol, .. } if backend::is_tls(protocol) => {
+            "write a BackendTLSPolicy for the Service".to_owned()
+        }
         Fault::AppProtocol { .. } => {
             "remove appProtocol if the backend speaks HTTP/1.1 too".to_owned()
         }
@@ -256,7 +271,7 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::Path { .. } => "write an absolute path, percent-encoded".to_owned(),
         Fault::ForbiddenHeader(_) => "remove the edit".to_owned(),
         Fault::PolicyTargetKind(_) => {
-            "target a Gateway with a ListenerPolicy, a Service with a BackendPolicy".to_owned()
+            "target a Gateway with a ListenerPolicy, a Service with a BackendPolicy or BackendTLSPolicy".to_owned()
         }
         Fault::NoPolicyTarget(_) => "correct the target's name or sectionName".to_owned(),
         Fault::PolicyConflict { .. } => "merge the two into one".to_owned(),
@@ -287,7 +302,9 @@ fn mend(purpose: Purpose, why: &Unusable) -> String {
     match why {
         Unusable::Kind(_) => match purpose {
             Purpose::Serving | Purpose::Client => "refer to a Secret of type kubernetes.io/tls",
-            Purpose::ClientAuthority => "refer to a ConfigMap or a Secret with ca.crt",
+            Purpose::ClientAuthority | Purpose::BackendAuthority => {
+                "refer to a ConfigMap or a Secret with ca.crt, or to a ClusterTrustBundle"
+            }
         }
         .to_owned(),
         Unusable::Missing(holder) => {

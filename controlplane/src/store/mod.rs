@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use ringgate_core::ir::ObjectName;
 
+use crate::api::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
 use crate::api::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use crate::api::http_route::HttpRoute;
 use crate::api::listener_set::ListenerSet;
@@ -41,6 +42,7 @@ pub struct Resources {
     pub reference_grants: ByName<ReferenceGrant>,
     pub listener_policies: ByName<ListenerPolicy>,
     pub backend_policies: ByName<BackendPolicy>,
+    pub backend_tls_policies: ByName<BackendTlsPolicy>,
     pub gateway_parameters: ByName<GatewayParameters>,
     /// By name with an empty namespace.
     pub address_pools: ByName<AddressPool>,
@@ -50,6 +52,8 @@ pub struct Resources {
     pub endpoint_slices: ByName<EndpointSlice>,
     pub secrets: ByName<Secret>,
     pub config_maps: ByName<ConfigMap>,
+    /// By name with an empty namespace.
+    pub cluster_trust_bundles: ByName<ClusterTrustBundle>,
     slices_by_service: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     sources: BTreeMap<ObjectKey, Source>,
 }
@@ -110,6 +114,7 @@ impl Resources {
             Object::ReferenceGrant(one) => put(&mut self.reference_grants, name, one),
             Object::ListenerPolicy(one) => put(&mut self.listener_policies, name, one),
             Object::BackendPolicy(one) => put(&mut self.backend_policies, name, one),
+            Object::BackendTlsPolicy(one) => put(&mut self.backend_tls_policies, name, one),
             Object::GatewayParameters(one) => put(&mut self.gateway_parameters, name, one),
             Object::AddressPool(one) => put(&mut self.address_pools, name, one),
             Object::Namespace(one) => put(&mut self.namespaces, name, one),
@@ -124,6 +129,7 @@ impl Resources {
             }
             Object::Secret(one) => put(&mut self.secrets, name, one),
             Object::ConfigMap(one) => put(&mut self.config_maps, name, one),
+            Object::ClusterTrustBundle(one) => put(&mut self.cluster_trust_bundles, name, one),
         }
     }
 
@@ -138,6 +144,7 @@ impl Resources {
             Kind::ReferenceGrant => self.reference_grants.remove(name).is_some(),
             Kind::ListenerPolicy => self.listener_policies.remove(name).is_some(),
             Kind::BackendPolicy => self.backend_policies.remove(name).is_some(),
+            Kind::BackendTlsPolicy => self.backend_tls_policies.remove(name).is_some(),
             Kind::GatewayParameters => self.gateway_parameters.remove(name).is_some(),
             Kind::AddressPool => self.address_pools.remove(name).is_some(),
             Kind::Namespace => self.namespaces.remove(name).is_some(),
@@ -148,6 +155,7 @@ impl Resources {
             }
             Kind::Secret => self.secrets.remove(name).is_some(),
             Kind::ConfigMap => self.config_maps.remove(name).is_some(),
+            Kind::ClusterTrustBundle => self.cluster_trust_bundles.remove(name).is_some(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Which Secrets and ConfigMaps the Gateways of our classes name: a cluster is asked for those one by
-//! one, and for no others.
+//! Which Secrets and ConfigMaps the Gateways of our classes name, and policies for their backends: a
+//! cluster is asked for those one by one, and for no others.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,6 +28,14 @@ impl Resources {
             let parent = parent.and_then(|parent| self.gateways.get(&parent));
             if parent.is_some_and(|one| self.is_ours(one)) {
                 references.add_listeners(&name.namespace, &set.spec.listeners);
+            }
+        }
+        if self.gateways.values().any(|one| self.is_ours(one)) {
+            for (name, policy) in &self.backend_tls_policies {
+                for one in &policy.spec.validation.ca_certificate_refs {
+                    let namespace = name.namespace.clone();
+                    references.add(&one.group, &one.kind, namespace, one.name.shared());
+                }
             }
         }
         let mut references = references.0;

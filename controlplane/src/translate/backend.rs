@@ -3,9 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use ringgate_core::ir::{self, BackendSettings, Endpoint, Endpoints, Id, ObjectName};
+use ringgate_core::ir::{self, Endpoint, Endpoints, Id, ObjectName};
 
+use super::backend_tls::BackendTlsPolicies;
 use super::grant;
+use super::policy::Policies;
 use super::problem::Fault;
 use super::{Inputs, ResolvedNames};
 use crate::api::reference::BackendObjectReference;
@@ -32,6 +34,7 @@ impl ServicePortName {
 /// What a reference of a route in `namespace` leads to.
 pub(super) fn resolve(
     inputs: &Inputs<'_>,
+    policies: &BackendTlsPolicies,
     namespace: &Arc<str>,
     reference: &BackendObjectReference,
 ) -> Result<ServicePortName, Fault> {
@@ -60,7 +63,7 @@ pub(super) fn resolve(
     };
     let port = port.get();
     match find_port(object, port) {
-        Some(found) => carriable(&service, found).map_or(Ok(()), Err)?,
+        Some(found) => carriable(&service, found, policies).map_or(Ok(()), Err)?,
         None if is_external(object) && object.spec.ports.is_empty() => {}
         None => return Err(Fault::NoPort { service, port }),
     }
@@ -101,23 +104,27 @@ fn is_external(service: &Service) -> bool {
     service.spec.service_type == ServiceType::ExternalName
 }
 
-/// The fault of a port that wants a protocol which we don't speak to backends (GEP-1911): TLS, or
-/// HTTP/2 without it. Names that nobody has registered are taken for HTTP/1.1.
-fn carriable(service: &ObjectName, port: &ServicePort) -> Option<Fault> {
-    const OTHERS: [&str; 9] = [
-        "https",
-        "wss",
-        "tls",
-        "h2",
-        "h2c",
-        "grpc",
-        "grpcs",
-        "kubernetes.io/h2c",
-        "kubernetes.io/wss",
-    ];
+/// Whether an application protocol is HTTP/1.1 over TLS.
+pub(crate) fn is_tls(protocol: &str) -> bool {
+    let names = ["https", "wss", "tls", "kubernetes.io/wss"];
+    names.iter().any(|name| name.eq_ignore_ascii_case(protocol))
+}
+
+/// The fault of a port that wants a protocol which we don't speak to backends (GEP-1911): HTTP/2, or TLS
+/// where no policy says whom to believe. Names that nobody has registered are taken for HTTP/1.1.
+fn carriable(
+    service: &ObjectName,
+    port: &ServicePort,
+    policies: &BackendTlsPolicies,
+) -> Option<Fault> {
+    const OTHERS: [&str; 5] = ["h2", "h2c", "grpc", "grpcs", "kubernetes.io/h2c"];
     let protocol = port.app_protocol.as_ref()?;
-    let is_other = |name: &&str| name.eq_ignore_ascii_case(protocol);
-    OTHERS.iter().any(is_other).then(|| Fault::AppProtocol {
+    let mut others = OTHERS.iter();
+    let is_refused = match is_tls(protocol) {
+        true => policies.of_port(service, port.name.as_ref()).is_none(),
+        false => others.any(|name| name.eq_ignore_ascii_case(protocol)),
+    };
+    is_refused.then(|| Fault::AppProtocol {
         service: service.clone(),
         port: port.port.get(),
         protocol: protocol.clone(),
@@ -128,8 +135,12 @@ fn carriable(service: &ObjectName, port: &ServicePort) -> Option<Fault> {
 pub(super) fn translate(
     inputs: &Inputs<'_>,
     name: &ServicePortName,
-    settings: BackendSettings,
+    policies: &Policies<'_>,
 ) -> (ir::Backend, Option<Fault>) {
+    let port = port_name(inputs.resources, name);
+    let settings = policies.backend_settings(&name.service, port.as_ref());
+    let tls = policies.tls.of_port(&name.service, port.as_ref());
+
     let service = inputs.resources.services.get(&name.service);
     let (endpoints, fault) = match service {
         None => (Vec::new(), None),
@@ -148,7 +159,7 @@ pub(super) fn translate(
         service: name.service.clone(),
         port: name.port,
         endpoints,
-        tls: None,
+        tls: tls.map(|one| one.tls.clone()),
         settings,
     };
     (backend, fault)

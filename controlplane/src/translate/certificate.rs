@@ -56,22 +56,30 @@ pub(super) fn find_authorities(
 ) -> Result<ObjectKey, Fault> {
     let fault = |why| Fault::Certificate { purpose, why };
     let (group, kind) = (&reference.group, &reference.kind);
-    let kinds = [ObjectKind::ConfigMap, ObjectKind::Secret];
+    let kinds = [
+        ObjectKind::ConfigMap,
+        ObjectKind::Secret,
+        ObjectKind::ClusterTrustBundle,
+    ];
     let found = kinds
         .iter()
         .find(|one| *group == *one.group() && *kind == *one.as_str());
     let Some(kind) = found else {
         return Err(fault(Unusable::Kind(full_kind(group, kind))));
     };
-    let namespace = reference.namespace.as_ref();
+    let namespace = match (kind.is_namespaced(), &reference.namespace) {
+        (false, _) => "".into(),
+        (true, None) => owner.name.namespace.clone(),
+        (true, Some(one)) => one.shared(),
+    };
+    let name = reference.name.shared();
     let key = ObjectKey {
         kind: *kind,
-        name: ObjectName {
-            namespace: namespace.map_or_else(|| owner.name.namespace.clone(), |one| one.shared()),
-            name: reference.name.shared(),
-        },
+        name: ObjectName { namespace, name },
     };
-    require_grant(resources, owner, &key)?;
+    if kind.is_namespaced() {
+        require_grant(resources, owner, &key)?;
+    }
     match authorities(resources, &key) {
         None => Err(fault(Unusable::Missing(key))),
         Some(Ok(_)) => Ok(key),
@@ -90,6 +98,10 @@ pub(super) fn authorities<'r>(
     match holder.kind {
         ObjectKind::ConfigMap => Some(resources.config_maps.get(&holder.name)?.authorities()),
         ObjectKind::Secret => Some(resources.secrets.get(&holder.name)?.authorities()),
+        ObjectKind::ClusterTrustBundle => {
+            let bundle = resources.cluster_trust_bundles.get(&holder.name)?;
+            Some(bundle.authorities())
+        }
         _ => None,
     }
 }

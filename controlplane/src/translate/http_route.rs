@@ -8,6 +8,7 @@ use ringgate_core::ir::{
 
 use super::Inputs;
 use super::backend::{self, ServicePortName};
+use super::backend_tls::BackendTlsPolicies;
 use super::filter::{self, Level, Site};
 use super::http_match;
 use super::problem::{Fault, Finding};
@@ -31,8 +32,13 @@ pub(super) struct Rules {
     pub(super) looked_for: Vec<ObjectName>,
 }
 
-pub(super) fn translate(name: &ObjectName, route: &HttpRoute, inputs: &Inputs<'_>) -> Rules {
-    let mut wanted = Wanted::new(name, inputs);
+pub(super) fn translate(
+    name: &ObjectName,
+    route: &HttpRoute,
+    inputs: &Inputs<'_>,
+    tls: &BackendTlsPolicies,
+) -> Rules {
+    let mut wanted = Wanted::new(name, inputs, tls);
     let mut rules = Vec::with_capacity(route.spec.rules.len());
     let mut broken = Vec::new();
     for (place, rule) in route.spec.rules.iter().enumerate() {
@@ -146,6 +152,7 @@ fn retry(retry: &HttpRouteRetry) -> Retry {
 pub(super) struct Wanted<'r> {
     route: &'r ObjectName,
     inputs: &'r Inputs<'r>,
+    tls: &'r BackendTlsPolicies,
     findings: Vec<Finding>,
     backends: Vec<ServicePortName>,
     looked_for: Vec<ObjectName>,
@@ -156,10 +163,11 @@ pub(super) struct Wanted<'r> {
 }
 
 impl<'r> Wanted<'r> {
-    fn new(route: &'r ObjectName, inputs: &'r Inputs<'r>) -> Self {
+    fn new(route: &'r ObjectName, inputs: &'r Inputs<'r>, tls: &'r BackendTlsPolicies) -> Self {
         Self {
             route,
             inputs,
+            tls,
             findings: Vec::new(),
             backends: Vec::new(),
             looked_for: Vec::new(),
@@ -181,7 +189,7 @@ impl<'r> Wanted<'r> {
                 self.looked_for.push(service);
             }
         }
-        match backend::resolve(self.inputs, namespace, reference) {
+        match backend::resolve(self.inputs, self.tls, namespace, reference) {
             Ok(found) => {
                 let id = found.id();
                 if !self.backends.contains(&found) {

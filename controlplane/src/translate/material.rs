@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use ringgate_core::ir::{Id, Object, ObjectName};
 
+use super::backend::ServicePortName;
+use super::backend_tls::BackendTlsPolicies;
 use super::certificate;
 use super::gateway::Gateways;
 use crate::api::ObjectKey;
@@ -40,6 +42,12 @@ impl<'r> Material<'r> {
             }
         }
         material
+    }
+
+    pub(super) fn add_backend(&mut self, name: &ServicePortName, policies: &BackendTlsPolicies) {
+        if let Some(one) = policies.of_backend(self.resources, name) {
+            self.add_bundles(&one.holders);
+        }
     }
 
     fn add_pairs<'n>(&mut self, secrets: impl IntoIterator<Item = &'n ObjectName>) {

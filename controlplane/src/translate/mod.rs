@@ -3,11 +3,13 @@
 //!
 //! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
 //! `listener` (with `tls`, `frontend`, `certificate`) and `conflict` which listeners stand, `attach` where a route goes, `http_route` (with `http_match`, `filter`,
-//! `backend`, `grant`) what it does there, `policy` with which settings. What is wrong becomes a
+//! `backend`, `grant`) what it does there, `policy` with which settings, `backend_tls` how backends are
+//! spoken to by TLS, `material` which certificates and authorities all of that needs. What is wrong becomes a
 //! [`problem::Finding`], without words; [`crate::status`] has those.
 
 mod attach;
-mod backend;
+pub(crate) mod backend;
+mod backend_tls;
 mod certificate;
 mod conflict;
 mod filter;
@@ -101,9 +103,7 @@ impl Translator {
         self.memory.update(inputs, &gateways, &policies);
 
         let mut objects = listeners(&gateways, &policies);
-        let material = Material::of(&gateways, inputs.resources);
-        let certificates = material.certificates();
-        objects.extend(material.objects());
+        let mut material = Material::of(&gateways, inputs.resources);
         let mut others = gateways.others.clone();
         let mut attached = Attached::new(&gateways);
         let mut routes = Vec::new();
@@ -119,15 +119,22 @@ impl Translator {
         for backend in self.memory.backends() {
             objects.push((backend.id.clone(), backend.object.clone()));
             others.extend(odd(backend));
+            material.add_backend(&backend.name, &policies.tls);
             external_names.extend(backend.external_name.clone());
         }
+        let certificates = material.certificates();
+        objects.extend(material.objects());
         let listener_sets = attached.sets(&gateways);
+        let attaching = self.memory.routes().map(|(_, route)| route);
+        let told = !inputs.options.cluster;
+        let (tls_policies, of_nobody) = policies.tls.verdicts(attaching, &gateways, told);
+        others.extend(of_nobody);
         let verdicts = Verdicts {
             gateway_classes: classes.verdicts(),
             gateways: attached.gateways(&gateways, &listener_sets),
             listener_sets,
             http_routes: routes.into_iter().collect(),
-            policies: policies.verdicts,
+            policies: policies.verdicts.into_iter().chain(tls_policies).collect(),
             others,
         };
         self.memory.keep(gateways);

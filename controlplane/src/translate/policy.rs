@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use ringgate_core::ir::{BackendSettings, ListenerSettings, ObjectName};
 
+use super::backend_tls::BackendTlsPolicies;
 use super::gateway::{FoundParent, Gateways, Parent};
 use super::problem::{Fault, Finding};
-use super::verdict::{PolicyVerdict, TargetVerdict};
+use super::verdict::{AncestorVerdict, PolicyVerdict};
 use super::{created, generation};
 use crate::api::meta::ObjectMeta;
 use crate::api::policy::{
     BackendPolicy, BackendPolicySpec, BackendTimeouts, ListenerLimits, ListenerPolicy,
     ListenerPolicySpec, ListenerTimeouts,
 };
-use crate::api::reference::PolicyTarget;
+use crate::api::reference::{ParentReference, PolicyTarget};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
 
@@ -28,6 +29,9 @@ type Target = (ObjectKey, Option<Arc<str>>);
 pub(super) struct Policies<'r> {
     listener: BTreeMap<Target, &'r Arc<ListenerPolicy>>,
     backend: BTreeMap<Target, &'r Arc<BackendPolicy>>,
+    /// Of BackendTLSPolicies, by Service and port.
+    pub(super) tls: BackendTlsPolicies,
+    /// But for those of `tls`.
     pub(super) verdicts: BTreeMap<ObjectKey, PolicyVerdict>,
 }
 
@@ -51,6 +55,7 @@ impl<'r> Policies<'r> {
         Self {
             listener,
             backend,
+            tls: BackendTlsPolicies::decide(resources),
             verdicts,
         }
     }
@@ -104,7 +109,7 @@ impl<'r> Policies<'r> {
 }
 
 /// A target that is there; none when it belongs to another controller.
-type Presence = Result<Option<ObjectKey>, (&'static str, Fault)>;
+pub(super) type Presence = Result<Option<ObjectKey>, (&'static str, Fault)>;
 
 /// Takes the policies of one kind in order of age, and gives each target to the first that names it.
 fn choose<'r, P>(
@@ -140,14 +145,15 @@ fn choose<'r, P>(
                 let field = format!("spec.targetRefs[{place}]{part}");
                 Finding::new(kind, &name, field, fault)
             });
-            judged.push(TargetVerdict {
-                target: target.clone(),
-                refused,
+            judged.push(AncestorVerdict {
+                ancestor: ParentReference::target(&name.namespace, target),
+                findings: refused.into_iter().collect(),
             });
         }
         let verdict = PolicyVerdict {
             generation: generation(metadata),
-            targets: judged,
+            has_references: false,
+            ancestors: judged,
         };
         verdicts.insert(ObjectKey { kind, name }, verdict);
     }
@@ -186,7 +192,11 @@ fn find_listener(gateways: &Gateways, namespace: &str, target: &PolicyTarget) ->
     }
 }
 
-fn find_service(resources: &Resources, namespace: &str, target: &PolicyTarget) -> Presence {
+pub(super) fn find_service(
+    resources: &Resources,
+    namespace: &str,
+    target: &PolicyTarget,
+) -> Presence {
     require_kind(target, ObjectKind::Service)?;
     let name = ObjectName::new(namespace, &target.name);
     let Some(service) = resources.services.get(&name) else {

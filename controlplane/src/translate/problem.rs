@@ -93,6 +93,8 @@ pub enum Fault {
     NoCertificates,
     /// Peers are to be validated, and no authority to do it with can be used.
     NoAuthorities,
+    /// A set of authorities that isn't known by that name.
+    WellKnownAuthorities(Arc<str>),
     /// A least version of TLS that isn't known.
     TlsVersion(Arc<str>),
     /// An option with our prefix that isn't known.
@@ -182,6 +184,8 @@ pub enum Purpose {
     Client,
     /// Authorities of clients' certificates.
     ClientAuthority,
+    /// Authorities of backends' certificates.
+    BackendAuthority,
 }
 
 /// Why a reference to a certificate, or to authorities, leads to none. Whether the reference is allowed
@@ -249,6 +253,7 @@ impl Fault {
             | Self::NoPool(_)
             | Self::Protocol(_)
             | Self::NoAuthorities
+            | Self::WellKnownAuthorities(_)
             | Self::TlsVersion(_)
             | Self::TlsOption(_)
             | Self::SetNotAllowed(_)

@@ -102,11 +102,16 @@ impl TlsDraft {
                 (MINIMUM_VERSION, "1.2") => self.minimum = TlsVersion::V1_2,
                 (MINIMUM_VERSION, "1.3") => self.minimum = TlsVersion::V1_3,
                 (MINIMUM_VERSION, _) => report(&part, Fault::TlsVersion(value.shared())),
-                (name, _) if name.starts_with(OURS) => {
-                    report(&part, Fault::TlsOption(key.clone()));
-                }
-                _ => report(&part, Fault::ForeignTlsOption(key.clone())),
+                _ => report(&part, unknown_option(key)),
             }
         }
+    }
+}
+
+/// What is wrong with an option that has no meaning where it stands.
+pub(super) fn unknown_option(key: &Arc<str>) -> Fault {
+    match key.starts_with(OURS) {
+        true => Fault::TlsOption(key.clone()),
+        false => Fault::ForeignTlsOption(key.clone()),
     }
 }

@@ -8,7 +8,7 @@ use ringgate_core::ir::{Hostname, Id, ObjectName};
 use super::problem::{Concern, Finding};
 use crate::api::ObjectKey;
 use crate::api::gateway::RouteGroupKind;
-use crate::api::reference::{ParentReference, PolicyTarget};
+use crate::api::reference::ParentReference;
 
 /// Verdicts on everything that is ours, by name.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -109,13 +109,17 @@ pub struct ParentVerdict {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyVerdict {
     pub generation: i64,
-    pub targets: Vec<TargetVerdict>,
+    /// Whether it can name other objects than its targets.
+    pub has_references: bool,
+    /// Where it takes effect, or would.
+    pub ancestors: Vec<AncestorVerdict>,
 }
 
+/// A policy's target, or a Gateway above it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TargetVerdict {
-    pub target: PolicyTarget,
-    pub refused: Option<Finding>,
+pub struct AncestorVerdict {
+    pub ancestor: ParentReference,
+    pub findings: Vec<Finding>,
 }
 
 impl RouteVerdict {
@@ -170,8 +174,8 @@ impl Verdicts {
             let parents = one.parents.iter().filter_map(|one| one.refused.as_ref());
             one.rules.findings.iter().chain(parents)
         });
-        let targets = self.policies.values().flat_map(|one| &one.targets);
-        let policies = targets.filter_map(|one| one.refused.as_ref());
+        let ancestors = self.policies.values().flat_map(|one| &one.ancestors);
+        let policies = ancestors.flat_map(|one| &one.findings);
         let mut all: Vec<_> = classes
             .chain(gateways)
             .chain(sets)

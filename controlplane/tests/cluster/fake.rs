@@ -95,6 +95,12 @@ impl Fake {
             ("events.k8s.io/v1", "Event", "events"),
             (OURS, "ListenerPolicy", "listenerpolicies"),
             (OURS, "BackendPolicy", "backendpolicies"),
+            (GATEWAY, "BackendTLSPolicy", "backendtlspolicies"),
+            (
+                "certificates.k8s.io/v1beta1",
+                "ClusterTrustBundle",
+                "clustertrustbundles",
+            ),
             (OURS, "AddressPool", "addresspools"),
             (OURS, "GatewayParameters", "gatewayparameters"),
         ] {

@@ -1,6 +1,9 @@
 //! Rules of the core kinds (as far as a wrong value would do harm) and of our own policies.
 
 use super::{Check, Checker};
+use crate::api::backend_tls::{
+    BackendTlsPolicy, ClusterTrustBundle, SubjectAltName, SubjectAltNameType,
+};
 use crate::api::policy::{BackendPolicy, ListenerPolicy};
 use crate::api::pool::{AddressPool, GatewayParameters};
 use crate::api::reference::PolicyTarget;
@@ -145,6 +148,67 @@ impl Check for BackendPolicy {
     fn check(&self, checker: &mut Checker<'_>) {
         targets(&self.spec.target_refs, "", "Service", checker);
     }
+}
+
+impl Check for BackendTlsPolicy {
+    fn check(&self, checker: &mut Checker<'_>) {
+        targets(&self.spec.target_refs, "", "Service", checker);
+        let within = SPEC.field("validation");
+        let at = within.field("caCertificateRefs");
+        let validation = &self.spec.validation;
+        checker.items(&at, &validation.ca_certificate_refs, 0, 8);
+        let (named, known) = (
+            !validation.ca_certificate_refs.is_empty(),
+            validation.well_known.is_some(),
+        );
+        checker.require(
+            named != known,
+            &within,
+            "needs either `caCertificateRefs` or `wellKnownCACertificates`",
+            "name the authorities' ConfigMap, or write `wellKnownCACertificates: System`",
+        );
+        let at = within.field("subjectAltNames");
+        checker.items(&at, &validation.subject_alt_names, 0, 5);
+        for (index, name) in validation.subject_alt_names.iter().enumerate() {
+            subject_alt_name(name, &at.index(index), checker);
+        }
+        let count = self.spec.options.len();
+        let at = SPEC.field("options");
+        checker.require(count <= 16, &at, "takes at most 16", "remove some");
+    }
+}
+
+fn subject_alt_name(name: &SubjectAltName, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
+    for (wanted, there, field) in [
+        (
+            name.name_type == SubjectAltNameType::Hostname,
+            name.hostname.is_some(),
+            "hostname",
+        ),
+        (
+            name.name_type == SubjectAltNameType::Uri,
+            name.uri.is_some(),
+            "uri",
+        ),
+    ] {
+        if wanted && !there {
+            checker.error(
+                at,
+                format_args!("type {} needs the field `{field}`", name.name_type),
+                format_args!("add `{field}:`"),
+            );
+        } else if there && !wanted {
+            checker.error(
+                &at.field(field),
+                format_args!("doesn't go with type {}", name.name_type),
+                "remove it, or change the type",
+            );
+        }
+    }
+}
+
+impl Check for ClusterTrustBundle {
+    fn check(&self, _: &mut Checker<'_>) {}
 }
 
 fn targets(targets: &[PolicyTarget], group: &str, kind: &str, checker: &mut Checker<'_>) {

@@ -62,7 +62,8 @@ pub fn has_status(kind: ObjectKind) -> bool {
         | ObjectKind::ListenerSet
         | ObjectKind::HttpRoute
         | ObjectKind::ListenerPolicy
-        | ObjectKind::BackendPolicy => true,
+        | ObjectKind::BackendPolicy
+        | ObjectKind::BackendTlsPolicy => true,
         ObjectKind::ReferenceGrant
         | ObjectKind::GatewayParameters
         | ObjectKind::AddressPool
@@ -70,6 +71,7 @@ pub fn has_status(kind: ObjectKind) -> bool {
         | ObjectKind::Service
         | ObjectKind::EndpointSlice
         | ObjectKind::Secret
-        | ObjectKind::ConfigMap => false,
+        | ObjectKind::ConfigMap
+        | ObjectKind::ClusterTrustBundle => false,
     }
 }

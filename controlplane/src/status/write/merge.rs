@@ -43,7 +43,9 @@ pub(super) fn merge(kind: ObjectKind, live: &Value, wanted: Option<&ObjectStatus
         Some(ObjectStatus::Policy(one)) => policy(&mut status, one),
         None => match kind {
             ObjectKind::HttpRoute => entries(&mut status, "parents", [].into_iter()),
-            ObjectKind::ListenerPolicy | ObjectKind::BackendPolicy => {
+            ObjectKind::ListenerPolicy
+            | ObjectKind::BackendPolicy
+            | ObjectKind::BackendTlsPolicy => {
                 entries(&mut status, "ancestors", [].into_iter());
             }
             // Nothing tells whose these are: whoever takes them over overwrites them.
@@ -105,9 +107,7 @@ fn listener(live: &[Value], wanted: &ListenerStatus) -> Value {
 
 fn policy(status: &mut Map<String, Value>, wanted: &PolicyStatus) {
     let ours = wanted.ancestors.iter();
-    let namespace = &wanted.namespace;
-    let ours = ours.map(|ancestor| Entry::of_ancestor(namespace, ancestor));
-    entries(status, "ancestors", ours);
+    entries(status, "ancestors", ours.map(Entry::of_ancestor));
 }
 
 /// One entry of a list in which each controller has its own.
@@ -126,12 +126,10 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn of_ancestor(namespace: &str, ancestor: &'a AncestorStatus) -> Self {
-        let mut reference = as_json(&ancestor.ancestor_ref);
-        reference["namespace"] = namespace.into();
+    fn of_ancestor(ancestor: &'a AncestorStatus) -> Self {
         Self {
             reference_field: "ancestorRef",
-            reference,
+            reference: as_json(&ancestor.ancestor_ref),
             conditions: &ancestor.conditions,
         }
     }
@@ -149,11 +147,20 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// How many entries the API has room for, all controllers' together.
+fn limit(field: &str) -> usize {
+    match field {
+        "ancestors" => 16,
+        _ => 32,
+    }
+}
+
 fn is_ours(entry: &Value) -> bool {
     entry.get("controllerName").and_then(Value::as_str) == Some(CONTROLLER_NAME)
 }
 
-/// Others' entries stay, in their places; ours that are still meant too; new ones come last.
+/// Others' entries stay, in their places; ours that are still meant too; new ones come last, as far as
+/// there is room.
 fn entries<'a>(
     status: &mut Map<String, Value>,
     field: &str,
@@ -170,7 +177,8 @@ fn entries<'a>(
             merged.push(wanted.remove(place).merged(Some(&entry)));
         }
     }
-    merged.extend(wanted.iter().map(|one| one.merged(None)));
+    let room = limit(field).saturating_sub(merged.len());
+    merged.extend(wanted.iter().take(room).map(|one| one.merged(None)));
     if is_there || !merged.is_empty() {
         status.insert(field.into(), Value::Array(merged));
     }

@@ -78,9 +78,7 @@ impl Backend {
         policies: &Policies<'_>,
         before: Option<Self>,
     ) -> Self {
-        let port = backend::port_name(inputs.resources, name);
-        let settings = policies.backend_settings(&name.service, port.as_ref());
-        let (backend, fault) = backend::translate(inputs, name, settings);
+        let (backend, fault) = backend::translate(inputs, name, policies);
         let object = Object::Backend(backend);
         let (id, object) = match before {
             Some(before) if *before.object == object => (before.id, before.object),

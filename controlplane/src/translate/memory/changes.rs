@@ -11,6 +11,7 @@ use crate::api::gateway::ReferenceGrant;
 use crate::api::service::{EndpointSlice, Service};
 use crate::api::storage::Namespace;
 use crate::store::Resources;
+use crate::translate::backend_tls::BackendTlsPolicies;
 
 type ByName<T> = BTreeMap<ObjectName, Arc<T>>;
 
@@ -21,11 +22,13 @@ pub(super) struct Seen {
     slices: ByName<EndpointSlice>,
     grants: ByName<ReferenceGrant>,
     namespaces: ByName<Namespace>,
+    tls: BackendTlsPolicies,
 }
 
 /// What came, went or changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
+    /// Those with another BackendTLSPolicy, too.
     pub(super) services: BTreeSet<ObjectName>,
     /// Services with a change among their EndpointSlices.
     pub(super) endpoints: BTreeSet<ObjectName>,
@@ -53,7 +56,7 @@ impl Changes {
 }
 
 impl Seen {
-    pub(super) fn changes(&mut self, resources: &Resources) -> Changes {
+    pub(super) fn changes(&mut self, resources: &Resources, tls: &BackendTlsPolicies) -> Changes {
         let mut changes = Changes::default();
         differences(&self.services, &resources.services, |name, _| {
             changes.services.insert(name.clone());
@@ -82,6 +85,17 @@ impl Seen {
         }
         if !changes.services.is_empty() {
             self.services.clone_from(&resources.services);
+        }
+        let (before, now) = (self.tls.chosen(), tls.chosen());
+        if before != now {
+            let only = |some: &'_ BTreeMap<_, _>, others: &BTreeMap<_, _>| -> Vec<ObjectName> {
+                let differs = |one: &(&(ObjectName, _), &_)| others.get(one.0) != Some(one.1);
+                let targets = some.iter().filter(differs);
+                targets.map(|((service, _), _)| service.clone()).collect()
+            };
+            changes.services.extend(only(before, now));
+            changes.services.extend(only(now, before));
+            self.tls = tls.clone();
         }
         if slices_differ {
             self.slices.clone_from(&resources.endpoint_slices);

@@ -33,9 +33,10 @@ impl Memory {
         gateways: &Gateways,
         policies: &Policies<'_>,
     ) {
-        let changes = self.seen.changes(inputs.resources);
+        let changes = self.seen.changes(inputs.resources, &policies.tls);
         let parents = ParentChanges::between(&self.gateways, gateways);
-        self.routes.update(inputs, gateways, &changes, &parents);
+        self.routes
+            .update(inputs, (gateways, &policies.tls), &changes, &parents);
         self.backends
             .update(inputs, policies, self.routes.used(), &changes);
     }

@@ -10,6 +10,7 @@ use super::parents::ParentChanges;
 use crate::api::http_route::HttpRoute;
 use crate::translate::attach::{self, attach};
 use crate::translate::backend::ServicePortName;
+use crate::translate::backend_tls::BackendTlsPolicies;
 use crate::translate::gateway::Gateways;
 use crate::translate::problem::Finding;
 use crate::translate::verdict::RouteVerdict;
@@ -25,6 +26,14 @@ pub(in crate::translate) struct Route {
     pub(in crate::translate) listeners: Vec<(usize, usize)>,
     pub(in crate::translate) others: Vec<Finding>,
     backends: Vec<ServicePortName>,
+    services: Vec<ObjectName>,
+}
+
+impl Route {
+    /// Services that were looked for, found or not.
+    pub(in crate::translate) fn services(&self) -> &[ObjectName] {
+        &self.services
+    }
 }
 
 #[derive(Debug, Default)]
@@ -40,8 +49,6 @@ pub(super) struct Routes {
 #[derive(Debug)]
 struct Known {
     source: Arc<HttpRoute>,
-    /// Services that were looked for, found or not.
-    services: Vec<ObjectName>,
     result: Route,
 }
 
@@ -49,7 +56,7 @@ impl Routes {
     pub(super) fn update(
         &mut self,
         inputs: &Inputs<'_>,
-        gateways: &Gateways,
+        (gateways, tls): (&Gateways, &BackendTlsPolicies),
         changes: &Changes,
         parents: &ParentChanges,
     ) {
@@ -76,7 +83,7 @@ impl Routes {
                 }
                 release(used, &one);
             }
-            let fresh = Known::of(name, source, inputs, gateways);
+            let fresh = Known::of(name, source, inputs, (gateways, tls));
             self.fresh += 1;
             acquire(used, &fresh);
             known.push((name.clone(), fresh));
@@ -134,10 +141,10 @@ impl Known {
         name: &ObjectName,
         source: &Arc<HttpRoute>,
         inputs: &Inputs<'_>,
-        gateways: &Gateways,
+        (gateways, tls): (&Gateways, &BackendTlsPolicies),
     ) -> Self {
         let attached = attach(name, source, gateways, inputs);
-        let rules = http_route::translate(name, source, inputs);
+        let rules = http_route::translate(name, source, inputs, tls);
         let in_force = !attached.attachments.is_empty() && !rules.rules.is_empty();
         let object = in_force.then(|| {
             let route = ir::HttpRoute {
@@ -150,7 +157,6 @@ impl Known {
         });
         Self {
             source: source.clone(),
-            services: rules.looked_for,
             result: Route {
                 object,
                 verdict: Arc::new(RouteVerdict {
@@ -161,6 +167,7 @@ impl Known {
                 listeners: attached.listeners,
                 others: attached.others,
                 backends: rules.backends,
+                services: rules.looked_for,
             },
         }
     }
@@ -174,7 +181,7 @@ impl Known {
     ) -> bool {
         let is_changed = |parent| parents.changed.contains(&parent);
         Arc::ptr_eq(&self.source, source)
-            && !changes.touch_route(&name.namespace, &self.services)
+            && !changes.touch_route(&name.namespace, &self.result.services)
             && (parents.changed.is_empty() || !attach::parents(name, source).any(is_changed))
     }
 
