@@ -246,6 +246,10 @@ async fn leadership_changed(feedback: &mut Option<Feedback>) -> Leadership {
     std::future::pending().await
 }
 
+fn sooner(planned: Option<Instant>, at: Instant) -> Instant {
+    planned.map_or(at, |planned| planned.min(at))
+}
+
 struct Loop {
     reconciler: Reconciler,
     metrics: Arc<Metrics>,
@@ -307,16 +311,17 @@ impl Loop {
         }
     }
 
-    /// The first change opens the time in which others join it; they don't prolong it.
+    /// The first change opens the time in which others join it: they don't prolong it, and what was to
+    /// happen later anyway (a data plane that lags is looked at again after seconds) doesn't either.
     fn plan(&mut self, next: Next) {
         let now = Instant::now();
         match next {
             Next::Nothing => {}
             Next::Refresh => {
-                self.refresh_at.get_or_insert(now + REFRESH);
+                self.refresh_at = Some(sooner(self.refresh_at, now + REFRESH));
             }
             Next::Reconcile => {
-                self.reconcile_at.get_or_insert(now + GATHER);
+                self.reconcile_at = Some(sooner(self.reconcile_at, now + GATHER));
             }
         }
     }
@@ -410,5 +415,20 @@ async fn at(when: Option<Instant>) {
     match when {
         Some(when) => tokio::time::sleep_until(when.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::ACK_PATIENCE;
+
+    #[test]
+    fn what_is_due_soon_does_not_wait_for_what_is_due_later() {
+        let now = Instant::now();
+        let (soon, late) = (now + REFRESH, now + ACK_PATIENCE);
+        assert_eq!(sooner(None, soon), soon);
+        assert_eq!(sooner(Some(late), soon), soon);
+        assert_eq!(sooner(Some(soon), late), soon);
     }
 }
