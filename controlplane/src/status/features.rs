@@ -3,8 +3,13 @@
 
 /// Ascending, as the API wants the list. A feature stands here once its tests pass, not before.
 pub const SUPPORTED: &[&str] = &[
+    "BackendTLSPolicy",
+    "BackendTLSPolicySANValidation",
     "Gateway",
     "GatewayAddressEmpty",
+    "GatewayBackendClientCertificate",
+    "GatewayFrontendClientCertificateValidation",
+    "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
     "GatewayInfrastructure",
     "GatewayPort8080",
@@ -52,7 +57,6 @@ mod tests {
     #[test]
     fn what_later_versions_carry_out_is_not_claimed_yet() {
         let later = [
-            "BackendTLSPolicy",
             "GRPCRoute",
             "GatewayListenerFilters",
             "HTTPRouteBackendProtocolH2C",
