@@ -6,6 +6,7 @@
     reason = "a test that can't go on shall stop"
 )]
 
+mod backend_tls;
 mod fake;
 mod leading;
 mod provisioning;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::reference::ParentReference;
 use crate::status::condition::Truth;
 use crate::status::objects::RouteStatus;
 
@@ -172,4 +173,38 @@ fn where_nothing_of_ours_is_meant_only_ours_goes() {
     assert_eq!(merge(ObjectKind::HttpRoute, &empty, None), empty);
     let foreign = json!({"conditions": [live_condition("Accepted", "True")]});
     assert_eq!(merge(ObjectKind::Gateway, &foreign, None), foreign);
+}
+
+#[test]
+fn a_policy_has_room_for_sixteen_ancestors_of_all_controllers() {
+    let ancestor = |name: &str| {
+        let gateway = ringgate_core::ir::ObjectName::new("default", name);
+        AncestorStatus {
+            ancestor_ref: ParentReference::gateway(&gateway).unwrap(),
+            conditions: vec![condition("Accepted", Truth::True)],
+        }
+    };
+    let wanted = ObjectStatus::Policy(
+        PolicyStatus {
+            kind: "BackendTLSPolicy".into(),
+            namespace: "default".into(),
+            name: "app".into(),
+            ancestors: vec![ancestor("one"), ancestor("two"), ancestor("three")],
+        }
+        .into(),
+    );
+    let theirs: Vec<Value> = (0..14)
+        .map(|number| {
+            json!({
+                "ancestorRef": {"name": format!("theirs-{number}")},
+                "controllerName": "theirs.example/controller", "conditions": [],
+            })
+        })
+        .collect();
+    let live = json!({"ancestors": theirs});
+    let merged = merge(ObjectKind::BackendTlsPolicy, &live, Some(&wanted));
+    let ancestors = merged["ancestors"].as_array().unwrap();
+    assert_eq!(ancestors.len(), 16);
+    assert_eq!(ancestors[..14], theirs);
+    assert_eq!(ancestors[15]["ancestorRef"]["name"], "two");
 }
