@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Of one file, in bytes: 10,000 routes as `kubectl get -o yaml` prints them need about 20 MiB.
 pub const FILE_BYTES: u64 = 32 << 20;
 
+/// Of a file with certificates or a key: as much as Kubernetes lets a Secret have.
+pub const PEM_FILE_BYTES: u64 = 1 << 20;
+
 /// Of one file: ten times the routes that one gateway is made for.
 pub const DOCUMENTS: usize = 100_000;
 

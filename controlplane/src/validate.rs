@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::problem::{Problem, Severity};
 use crate::store::Resources;
-use crate::watch::file::{Folder, look};
+use crate::watch::file::{Beside, Folder, look, read_pem};
 
 /// What files hold.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ impl Checked {
 #[must_use]
 pub fn files(paths: &[PathBuf]) -> Checked {
     let update = Folder::default().update(look(paths));
+    let update = Beside::default().complete(update, read_pem);
     let mut resources = Resources::default();
     resources.apply(&update.batch);
     Checked {

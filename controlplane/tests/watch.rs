@@ -306,3 +306,38 @@ async fn a_watch_ends_when_it_is_dropped() {
     let end = tokio::time::timeout(PATIENCE, batches.recv()).await;
     assert!(end.expect("the end in time").is_none());
 }
+
+#[tokio::test]
+async fn a_certificate_beside_its_secret_is_taken_up_when_it_is_renewed() {
+    const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: site\n  annotations: {ringgate.io/certificate-file: tls/site.crt, ringgate.io/key-file: tls/site.key}\ntype: kubernetes.io/tls\n";
+    let pem = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/pem");
+        fs::read_to_string(folder.join(name)).unwrap()
+    };
+    let folder = folder(&[("site.yaml", SECRET.to_owned())]);
+    let tls = folder.path().join("tls");
+    fs::create_dir(&tls).unwrap();
+    fs::write(tls.join("site.crt"), pem("ecdsa.crt")).unwrap();
+    fs::write(tls.join("site.key"), pem("ecdsa.key")).unwrap();
+    let certificate = |seen: &Seen| {
+        let name = ringgate_core::ir::ObjectName::new("default", "site");
+        let secret = seen.resources.secrets.get(&name)?;
+        assert!(secret.key_pair().is_ok());
+        Some(String::from_utf8(secret.data["tls.crt"].to_vec()).unwrap())
+    };
+    let mut seen = Seen::start(folder.path()).await;
+    seen.until(|seen| certificate(seen) == Some(pem("ecdsa.crt")))
+        .await;
+
+    save(&tls.join("site.crt"), &pem("rsa.crt"));
+    seen.until(|seen| !seen.problems.is_empty()).await;
+    assert_eq!(
+        certificate(&seen),
+        Some(pem("ecdsa.crt")),
+        "the last good one"
+    );
+    save(&tls.join("site.key"), &pem("rsa.key"));
+    seen.until(|seen| certificate(seen) == Some(pem("rsa.crt")))
+        .await;
+    assert!(seen.problems.is_empty());
+}

@@ -27,6 +27,12 @@ pub const TLS_SECRET: &str = "kubernetes.io/tls";
 pub const CERTIFICATE: &str = "tls.crt";
 pub const PRIVATE_KEY: &str = "tls.key";
 pub const AUTHORITIES: &str = "ca.crt";
+/// Annotations of Secrets that name files beside the YAML, in file mode, and the keys that these fill.
+pub const NAMED_FILES: [(&str, &str); 3] = [
+    ("ringgate.io/certificate-file", CERTIFICATE),
+    ("ringgate.io/key-file", PRIVATE_KEY),
+    ("ringgate.io/ca-file", AUTHORITIES),
+];
 /// The field of a ClusterTrustBundle.
 const TRUST_BUNDLE: &str = "trustBundle";
 
@@ -132,6 +138,21 @@ impl Secret {
     pub fn key_pair(&self) -> Result<&KeyPair, &Flaw> {
         let read = || key_pair(&self.data);
         self.key_pair.0.get_or_init(read).as_ref()
+    }
+
+    /// What is wrong with it, if it is meant to hold a certificate or authorities: by its type, or by the
+    /// files that it names.
+    #[must_use]
+    pub fn flaw(&self) -> Option<Flaw> {
+        let names = |key: &str| {
+            let mut files = NAMED_FILES.iter().filter(|(_, filled)| *filled == key);
+            files.any(|(annotation, _)| self.metadata.annotations.contains_key(*annotation))
+        };
+        let is_pair = self.secret_type.as_deref() == Some(TLS_SECRET);
+        let pair = is_pair || names(CERTIFICATE) || names(PRIVATE_KEY);
+        let of_pair = pair.then(|| self.key_pair().err().cloned()).flatten();
+        let of_authorities = || names(AUTHORITIES).then(|| self.authorities().err().cloned());
+        of_pair.or_else(|| of_authorities().flatten())
     }
 
     /// # Errors

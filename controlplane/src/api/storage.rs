@@ -56,6 +56,23 @@ impl From<SecretText> for Secret {
     }
 }
 
+impl Secret {
+    /// The same with more of its data; what is there by these keys is replaced.
+    #[must_use]
+    pub fn with_data<'k>(&self, more: impl IntoIterator<Item = (&'k str, Vec<u8>)>) -> Self {
+        let more = more
+            .into_iter()
+            .map(|(key, bytes)| (key.into(), bytes.into()));
+        Self {
+            metadata: self.metadata.clone(),
+            secret_type: self.secret_type.clone(),
+            data: self.data.clone().into_iter().chain(more).collect(),
+            key_pair: Derived::default(),
+            authorities: Derived::default(),
+        }
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secret")

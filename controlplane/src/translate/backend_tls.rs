@@ -228,7 +228,7 @@ fn validation(
         }
     }
     for key in policy.spec.options.keys() {
-        report(&format!("options.{key}"), tls::unknown_option(key));
+        report(&format!("options[{key:?}]"), tls::unknown_option(key));
     }
     if first(&findings, Concern::Accepted).is_some() {
         (trust, holders) = (Trust::Authorities(Vec::new()), Vec::new());

@@ -97,7 +97,7 @@ impl TlsDraft {
         report: &mut dyn FnMut(&str, Fault),
     ) {
         for (key, value) in options {
-            let part = format!("tls.options.{key}");
+            let part = format!("tls.options[{key:?}]");
             match (&**key, value.as_str()) {
                 (MINIMUM_VERSION, "1.2") => self.minimum = TlsVersion::V1_2,
                 (MINIMUM_VERSION, "1.3") => self.minimum = TlsVersion::V1_3,

@@ -1,9 +1,12 @@
 //! Rules of the core kinds (as far as a wrong value would do harm) and of our own policies.
 
+use std::path::{Component, Path};
+
 use super::{Check, Checker};
 use crate::api::backend_tls::{
     BackendTlsPolicy, ClusterTrustBundle, SubjectAltName, SubjectAltNameType,
 };
+use crate::api::certificate::NAMED_FILES;
 use crate::api::policy::{BackendPolicy, ListenerPolicy};
 use crate::api::pool::{AddressPool, GatewayParameters};
 use crate::api::reference::PolicyTarget;
@@ -102,7 +105,33 @@ impl Check for EndpointSlice {
 }
 
 impl Check for Secret {
-    fn check(&self, _: &mut Checker<'_>) {}
+    /// What files beside it hold is looked at when they are read.
+    fn check(&self, checker: &mut Checker<'_>) {
+        let within = FieldPath::Root.field("metadata");
+        let at = within.field("annotations");
+        let mut names_files = false;
+        for (annotation, _) in NAMED_FILES {
+            if let Some(path) = self.metadata.annotations.get(annotation) {
+                names_files = true;
+                checker.require(
+                    stays_below(path),
+                    &at.field(annotation),
+                    "must lead to a file beside this one, or in a folder below",
+                    "write something like tls/site.pem, without a leading slash and `..`",
+                );
+            }
+        }
+        if let Some(flaw) = self.flaw().filter(|_| !names_files) {
+            checker.error(&FieldPath::Root, &flaw, flaw.remedy());
+        }
+    }
+}
+
+/// Whether a relative path leads nowhere but down.
+fn stays_below(path: &str) -> bool {
+    let mut parts = Path::new(path).components();
+    let is_name = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    !path.is_empty() && parts.all(is_name)
 }
 
 impl Check for ConfigMap {

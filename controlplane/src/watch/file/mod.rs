@@ -1,14 +1,16 @@
 //! File mode: a folder (or file) of YAML, watched.
 //!
-//! `folder` is the pure core; `read` looks at the files; this module waits for changes (inotify,
+//! `folder` is the pure core; `read` looks at the files, `beside` at those with certificates; this module waits for changes (inotify,
 //! else by looking every second) on a thread of its own and sends what follows as batches.
 
+mod beside;
 mod folder;
 mod notice;
 mod read;
 mod record;
 mod settle;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -23,6 +25,7 @@ use self::settle::{Settle, Touched};
 use super::Batch;
 use crate::problem::{Problem, Severity};
 
+pub(crate) use beside::{Beside, read_pem};
 pub use folder::{Content, Folder, Scan, Update};
 pub use read::{ReadError, look};
 pub use record::FileName;
@@ -93,6 +96,7 @@ impl Drop for FileWatch {
 struct Watching {
     roots: Vec<PathBuf>,
     folder: Folder,
+    beside: Beside,
     reader: read::Reader,
     settle: Settle,
     /// When to look again at what was empty or gone.
@@ -108,6 +112,7 @@ impl Watching {
         let watching = Self {
             roots,
             folder: Folder::default(),
+            beside: Beside::default(),
             reader: read::Reader::default(),
             settle: Settle::default(),
             second_look: None,
@@ -191,7 +196,11 @@ impl Watching {
     }
 
     fn look_at_everything(&mut self) -> Scan {
-        let (scan, interest) = self.reader.scan(&self.roots);
+        let (scan, mut interest) = self.reader.scan(&self.roots);
+        for path in self.beside.paths() {
+            interest.name(&path);
+            interest.link(&path);
+        }
         if self.notices.watch(interest) {
             // Something may have come between the look and the watch.
             self.settle.notice_everything(Instant::now());
@@ -200,7 +209,13 @@ impl Watching {
     }
 
     fn send(&mut self, scan: Scan) -> Result<(), Stopped> {
+        let before: BTreeSet<PathBuf> = self.beside.paths().collect();
         let update = self.folder.update(scan);
+        let update = self.beside.complete(update, read_pem);
+        if !self.beside.paths().all(|path| before.contains(&path)) {
+            // They aren't watched yet.
+            self.settle.notice_everything(Instant::now());
+        }
         log(&update);
         if self.begun && !update.is_news() {
             return Ok(());

@@ -24,6 +24,8 @@ pub enum ReadError {
     Permission,
     #[error("larger than {} MiB", limits::FILE_BYTES >> 20)]
     Large,
+    #[error("larger than {} MiB", limits::PEM_FILE_BYTES >> 20)]
+    LargePem,
     #[error("not UTF-8 text")]
     NotText { position: Position },
     #[error("neither a file nor a folder")]
@@ -39,12 +41,13 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    fn remedy(&self) -> &'static str {
+    pub(super) fn remedy(&self) -> &'static str {
         match self {
             Self::Missing => "create it, or correct the path",
             Self::Permission => "let Ringgate's user read it",
             Self::Large | Self::ManyDocuments => "split it into several files",
             Self::NotText { .. } => "save it as UTF-8",
+            Self::LargePem => "leave out what isn't needed",
             Self::Special => "put a plain file or a folder there",
             Self::ManyFiles => "put several documents into each file",
             Self::Depth => "look for a symlink that leads in a circle",
@@ -263,7 +266,7 @@ impl Interest {
     }
 
     /// A single name, in whatever folder it is; the nearest folder that exists, if that doesn't.
-    fn name(&mut self, path: &Path) {
+    pub(super) fn name(&mut self, path: &Path) {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
         let mut name = absolute.as_path();
         while let Some(parent) = name.parent() {
@@ -276,7 +279,7 @@ impl Interest {
     }
 
     /// Where a symlink leads to, step by step.
-    fn link(&mut self, path: &Path) {
+    pub(super) fn link(&mut self, path: &Path) {
         let mut path = path.to_path_buf();
         for _ in 0..8 {
             let Ok(target) = fs::read_link(&path) else {
