@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use ringgate_core::ir::{
@@ -242,6 +243,70 @@ fn a_client_hello_may_come_byte_by_byte() {
     }
     let answer = ask(tls, "a.example.com").unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+/// What a client reads until the gateway ends the connection.
+fn answer_to(plane: &DataPlane, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", plane.port)).unwrap();
+    stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    // A reset is an end too.
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+#[test]
+fn what_is_no_handshake_is_refused_and_others_are_served() {
+    let authority = Authority::new();
+    let plane = echo(&authority.sign(&["a.example.com"]))
+        .https("all", "", terminate(&["cert"]))
+        .start();
+    let endless = [
+        &[22, 3, 1, 0x40, 0][..],
+        &[1, 0xff, 0xff, 0xff],
+        &[0; 0x3ffc],
+    ]
+    .concat();
+    for bytes in [
+        &b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00"[..],
+        b"\0\0\0\0\0\0\0\0",
+        &endless,
+    ] {
+        let answer = answer_to(&plane, bytes);
+        // A fatal alert.
+        assert_eq!(answer.first(), Some(&21), "{answer:?}");
+        assert_eq!(answer.get(5), Some(&2), "{answer:?}");
+    }
+    let config = Arc::new(client_config(authority.roots()));
+    assert!(ask(connect(&plane, &config, "a.example.com"), "a.example.com").is_ok());
+    let metrics = plane.ask_admin("/metrics");
+    assert!(
+        metrics.contains("ringgate_handshake_failures_total 3\n"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn a_handshake_that_stalls_is_ended_at_the_header_timeout() {
+    let authority = Authority::new();
+    let mut wanted =
+        echo(&authority.sign(&["a.example.com"])).https("all", "", terminate(&["cert"]));
+    for object in wanted.objects.values_mut() {
+        if let Object::Listener(listener) = object {
+            listener.settings.timeouts.header = Duration::from_millis(200);
+        }
+    }
+    let plane = wanted.start();
+    // Nothing at all; the beginning of a ClientHello; a whole one, and then nothing.
+    let config = Arc::new(client_config(authority.roots()));
+    let server_name = ServerName::try_from("a.example.com").unwrap();
+    let mut connection = ClientConnection::new(config, server_name).unwrap();
+    let mut hello = Vec::new();
+    connection.write_tls(&mut hello).unwrap();
+    assert_eq!(answer_to(&plane, b""), b"");
+    assert_eq!(answer_to(&plane, &hello[..20]), b"");
+    assert!(!answer_to(&plane, &hello).is_empty());
 }
 
 #[test]
