@@ -8,6 +8,13 @@ pub const FILE_BYTES: u64 = 32 << 20;
 /// Of a file with certificates or a key: as much as Kubernetes lets a Secret have.
 pub const PEM_FILE_BYTES: u64 = 1 << 20;
 
+/// A certificate that ends in fewer days is warned of: ACME clients renew 30 days before, and a person
+/// needs some for what went wrong.
+pub const CERTIFICATE_DAYS: i64 = 14;
+
+/// How seldom the ends of certificates are looked at while nothing else happens.
+pub const CERTIFICATE_ENDS_LOOK: Duration = Duration::from_secs(60 * 60);
+
 /// Of one file: ten times the routes that one gateway is made for.
 pub const DOCUMENTS: usize = 100_000;
 

@@ -14,6 +14,7 @@ use ringgate_core::ir::{Kind, Version};
 
 use crate::api::ObjectKind;
 use crate::problem::Severity;
+use crate::status::certificates::Ends;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
@@ -31,6 +32,11 @@ struct SeverityLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SecretLabel {
+    secret: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WriteLabels {
     kind: &'static str,
     outcome: &'static str,
@@ -45,6 +51,7 @@ pub struct Metrics {
     acks: Histogram,
     objects: Family<KindLabel, Gauge>,
     problems: Family<SeverityLabel, Gauge>,
+    certificates: Family<SecretLabel, Gauge>,
     data_planes: Gauge,
     pushed: Counter,
     term: Gauge,
@@ -75,6 +82,7 @@ impl Default for Metrics {
             acks: Histogram::new(buckets()),
             objects: Family::default(),
             problems: Family::default(),
+            certificates: Family::default(),
             data_planes: Gauge::default(),
             pushed: Counter::default(),
             term: Gauge::default(),
@@ -119,6 +127,12 @@ impl Metrics {
         );
         registry.register("objects", "Objects in force", self.objects.clone());
         registry.register("problems", "Problems that stand now", self.problems.clone());
+        registry.register_with_unit(
+            "certificate_end_timestamp",
+            "When each certificate in force ends, since 1970",
+            Unit::Seconds,
+            self.certificates.clone(),
+        );
         registry.register(
             "data_planes",
             "Data planes that are connected",
@@ -230,6 +244,17 @@ impl Metrics {
         gauge.set(number(count as u64));
     }
 
+    /// Those in force; others are forgotten.
+    pub fn set_certificates(&self, ends: &Ends) {
+        self.certificates.clear();
+        for (secret, end) in ends {
+            let secret = secret.to_string();
+            self.certificates
+                .get_or_create(&SecretLabel { secret })
+                .set(*end);
+        }
+    }
+
     pub fn set_watched(&self, kind: ObjectKind, count: usize) {
         let kind = kind.as_str();
         let gauge = self.watched.get_or_create(&KindLabel { kind });
@@ -287,6 +312,9 @@ mod tests {
         metrics.pushed(512);
         metrics.set_objects(Kind::HttpRoute, 3);
         metrics.set_problems(Severity::Error, 2);
+        let secret = |name| ringgate_core::ir::ObjectName::new("default", name);
+        metrics.set_certificates(&Ends::from([(secret("old"), 5)]));
+        metrics.set_certificates(&Ends::from([(secret("site"), 1_800_000_000)]));
         metrics.set_version(Version {
             term: 7,
             sequence: 5,
@@ -300,8 +328,10 @@ mod tests {
             "ringgate_controlplane_objects{kind=\"http_route\"} 3",
             "ringgate_controlplane_problems{severity=\"error\"} 2",
             "ringgate_controlplane_config_sequence 5",
+            "ringgate_controlplane_certificate_end_timestamp_seconds{secret=\"default/site\"} 1800000000",
         ] {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");
         }
+        assert!(!text.contains("default/old"));
     }
 }

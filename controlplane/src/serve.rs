@@ -407,7 +407,7 @@ impl Loop {
     fn report(&mut self, ask: AskReport) {
         self.refresh();
         // Whoever asked may have gone.
-        let _ = ask.send(self.reconciler.report(Instant::now()));
+        let _ = ask.send(self.reconciler.report(Instant::now(), SystemTime::now()));
     }
 }
 

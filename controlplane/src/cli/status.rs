@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::status::certificates::CertificateStatus;
 use crate::status::condition::Condition;
 use crate::status::coverage::DataPlaneStatus;
 use crate::status::objects::ListenerStatus;
@@ -24,6 +25,7 @@ fn write_all(out: &mut String, report: &Report) {
     listeners(out, report);
     not_fine(out, report);
     problems(out, &report.problems);
+    certificates(out, &report.certificates);
     if !report.from_cluster {
         data_planes(out, &report.data_planes);
     }
@@ -165,6 +167,26 @@ fn sentence(problem: &ProblemStatus) -> String {
     parts.collect::<Vec<_>>().join(": ")
 }
 
+/// More that end later don't help.
+const CERTIFICATES: usize = 10;
+
+fn certificates(out: &mut String, certificates: &[CertificateStatus]) {
+    if certificates.is_empty() {
+        return;
+    }
+    line(out, "");
+    let mut rows = vec![["CERTIFICATE", "ENDS", "DAYS LEFT"].map(str::to_owned)];
+    let first = certificates.iter().take(CERTIFICATES);
+    rows.extend(first.map(|one| {
+        let days = one.days_left.to_string();
+        [one.secret.clone(), one.ends.clone(), days]
+    }));
+    columns(out, &rows);
+    if let Some(more) = certificates.len().checked_sub(CERTIFICATES + 1) {
+        line(out, &format!("and {} that end later", more + 1));
+    }
+}
+
 fn data_planes(out: &mut String, planes: &[DataPlaneStatus]) {
     if planes.is_empty() {
         line(out, "\nNo data plane is connected.");
@@ -278,6 +300,11 @@ mod tests {
                 message: "bad".to_owned(),
                 remedy: Some("mend it".to_owned()),
             }],
+            certificates: vec![CertificateStatus {
+                secret: "default/site".to_owned(),
+                ends: "2026-12-24T00:00:00Z".to_owned(),
+                days_left: 30,
+            }],
             data_planes: vec![data_plane()],
             ..Report::default()
         };
@@ -298,6 +325,9 @@ Not fine:
 Problems:
   a.yaml:3:5: error: HTTPRoute default/app: spec: bad
       remedy: mend it
+
+CERTIFICATE   ENDS                  DAYS LEFT
+default/site  2026-12-24T00:00:00Z  30
 
 DATA PLANE  SOFTWARE                  DRIVER  WORKERS  VERSION  STATE
 host-1      ringgate-dataplane 0.1.0  epoll   2        7.1      failures: 1

@@ -14,6 +14,7 @@ use std::time::{Instant, SystemTime};
 use ringgate_core::ir::{Kind, Version};
 
 use crate::api::ObjectKey;
+use crate::limits::CERTIFICATE_ENDS_LOOK;
 use crate::metrics::Metrics;
 use crate::problem::Severity;
 use crate::provision::service::{self, Generated};
@@ -21,6 +22,7 @@ use crate::provision::{Claims, claims};
 use crate::push::server::PeerEvent;
 use crate::push::wanted::Wanted;
 use crate::status::board::Board;
+use crate::status::certificates;
 use crate::status::coverage::{Change, DataPlanes};
 use crate::status::notice::{self, Notice};
 use crate::status::report::Report;
@@ -194,6 +196,8 @@ impl Reconciler {
         }
         wanted.version = self.versions.next();
         self.board.sent(wanted.version, objects);
+        self.metrics
+            .set_certificates(&self.translation.certificates);
         self.metrics.set_version(wanted.version);
         let wanted = Arc::new(wanted);
         self.wanted = Some(wanted.clone());
@@ -208,6 +212,9 @@ impl Reconciler {
         self.board.update(verdicts, &coverage, time);
         self.problems
             .set_findings(verdicts.findings(), &self.resources);
+        let ends = &self.translation.certificates;
+        self.problems
+            .set_ending(certificates::problems(ends, &self.resources, time));
         self.count_problems();
         for kind in Kind::ALL {
             let ids = self.translation.objects.keys();
@@ -241,21 +248,29 @@ impl Reconciler {
         &self.translation.external_names
     }
 
-    /// When statuses change without any input: a data plane will have been waited for too long.
+    /// When statuses change without any input: a data plane will have been waited for too long, or a
+    /// certificate may have come near its end.
     #[must_use]
     pub fn next_refresh(&self, now: Instant) -> Option<Instant> {
-        self.planes.next_lag(now)
+        let lag = self.planes.next_lag(now);
+        let has_certificates = !self.translation.certificates.is_empty();
+        let look = has_certificates.then(|| now + CERTIFICATE_ENDS_LOOK);
+        lag.into_iter().chain(look).min()
     }
 
     #[must_use]
-    pub fn report(&self, now: Instant) -> Report {
+    pub fn report(&self, now: Instant, time: SystemTime) -> Report {
         let version = self
             .wanted
             .as_ref()
             .map(|wanted| wanted.version.to_string());
         let problems = self.problems.all(&self.resources);
         let planes = self.planes.statuses(now);
-        Report::new(version, &self.board, &problems, planes)
+        let certificates = certificates::statuses(&self.translation.certificates, time);
+        Report {
+            certificates,
+            ..Report::new(version, &self.board, &problems, planes)
+        }
     }
 
     /// What people shall hear of objects beside their conditions.

@@ -13,6 +13,8 @@ use crate::translate::problem::Finding;
 pub(super) struct Problems {
     of_files: Vec<Problem>,
     findings: BTreeSet<Finding>,
+    /// Of certificates.
+    ending: Vec<Problem>,
 }
 
 impl Problems {
@@ -43,6 +45,13 @@ impl Problems {
         self.findings = findings.into_iter().cloned().collect();
     }
 
+    /// Takes those of all certificates that end soon, and logs the new ones: each once a day.
+    pub(super) fn set_ending(&mut self, problems: Vec<Problem>) {
+        let new = problems.iter().filter(|one| !self.ending.contains(one));
+        new.for_each(log);
+        self.ending = problems;
+    }
+
     /// Those of what was read, by itself.
     pub(super) fn of_files(&self) -> &[Problem] {
         &self.of_files
@@ -57,13 +66,15 @@ impl Problems {
     pub(super) fn all(&self, resources: &Resources) -> Vec<Problem> {
         let mut all = with_places(self.findings.iter().collect(), resources);
         all.extend(self.of_files.iter().cloned());
+        all.extend(self.ending.iter().cloned());
         all.sort();
         all
     }
 
     /// How many there are of each severity.
     pub(super) fn count(&self, severity: Severity) -> usize {
-        let of_files = self.of_files.iter().map(|problem| problem.severity);
+        let of_files = self.of_files.iter().chain(&self.ending);
+        let of_files = of_files.map(|problem| problem.severity);
         let findings = self.findings.iter();
         let findings = findings.map(|one| status::words::severity(&one.fault));
         of_files

@@ -2,11 +2,12 @@
 //! here; who decided what stands in [`crate::translate`].
 //!
 //! [`coverage`] knows what data planes have in force, [`objects`] combines that with verdicts,
-//! [`board`] keeps the result, [`report`] shows it, [`mod@write`] puts it into a cluster,
+//! [`board`] keeps the result, [`certificates`] watches their ends, [`report`] shows it, [`mod@write`] puts it into a cluster,
 //! [`cluster`] reads what stands there. What a
 //! GatewayClass says that we can do is one table, [`features`].
 
 pub mod board;
+pub mod certificates;
 pub mod cluster;
 pub mod condition;
 pub mod coverage;

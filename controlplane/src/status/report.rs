@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::board::Board;
+use super::certificates::CertificateStatus;
 use super::condition::Condition;
 use super::coverage::DataPlaneStatus;
 use super::objects::{
@@ -29,6 +30,9 @@ pub struct Report {
     pub policies: Vec<PolicyStatus>,
     pub problems: Vec<ProblemStatus>,
     pub data_planes: Vec<DataPlaneStatus>,
+    /// In force, the soonest end first.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
 }
 
 /// A problem, where it is and what to do.
@@ -80,6 +84,7 @@ impl Report {
             policies: board.policies.values().map(|one| (**one).clone()).collect(),
             problems: problems.iter().map(ProblemStatus::from).collect(),
             data_planes,
+            certificates: Vec::new(),
         }
     }
 
