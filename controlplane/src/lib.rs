@@ -13,9 +13,9 @@
 //! - [`push`]: versions go to data planes, acks come back
 //! - [`status`]: what became of each object, in the words of the API, and into a cluster
 //!
-//! [`serve`] wires these together ([`origin`] what differs between files and a cluster); [`admin`] and [`metrics`] let people look inside.
+//! [`serve`] wires these together ([`origin`] what differs between files and a cluster, [`distant`] the door for other machines); [`admin`] and [`metrics`] let people look inside.
 //!
-//! Beside the path: [`problem`], what is wrong with what a user wrote; [`validate`], the same from the
+//! Beside the path: [`issue`], certificates for the stream to data planes in a cluster; [`problem`], what is wrong with what a user wrote; [`validate`], the same from the
 //! command line; [`cli`], the command line itself; [`supervise`], which keeps both processes alive
 //! under `ringgate run`; [`limits`], every bound.
 #![forbid(unsafe_code)]
@@ -37,6 +37,8 @@ pub mod translate;
 pub mod admin;
 pub mod announce;
 pub mod cli;
+mod distant;
+pub mod issue;
 pub mod limits;
 pub mod metrics;
 pub mod origin;

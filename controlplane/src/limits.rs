@@ -183,3 +183,31 @@ pub const ANNOUNCE_LIFETIME_S: u32 = 30;
 
 /// An address is renewed so often, so that two failures do no harm.
 pub const ANNOUNCE_RENEW: Duration = Duration::from_secs(10);
+
+/// How long an authority lives that the control plane made for itself: its key lies in a Secret, so
+/// not for ever; long enough that a cluster may be off for months.
+pub const AUTHORITY_LIFE: Duration = Duration::from_hours(365 * 24);
+
+/// How long the next authority is published before it signs: ConfigMaps reach Pods in minutes, this is
+/// for data planes that are cut off for a day.
+pub const AUTHORITY_SPREAD: Duration = Duration::from_hours(24);
+
+/// How long a certificate lives that the control plane issued: a data plane that is removed can come
+/// back with it for so long. A third of that is what an outage of the API server may last at least.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_hours(24);
+
+/// How often the authority's Secret is looked at: a rotation leaves a day, ...
+pub const AUTHORITY_LOOK: Duration = Duration::from_secs(30);
+
+/// ... and how often as long as there is none, or it can't be read.
+pub const AUTHORITY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Data planes that are answered at once when they ask for a certificate, ...
+pub const ISSUES: usize = 64;
+
+/// ... each for at least so long: 64 a second, which the API server doesn't notice, and a large cluster
+/// has its certificates within a minute.
+pub const ISSUE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A question for a certificate: tokens have some kilobytes, requests some hundred bytes.
+pub const ISSUE_BYTES: usize = 32 << 10;

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::api::ObjectKey;
+use crate::issue::keep::Keeper;
 use crate::lead::{self, Candidacy, Leadership, LeaseName, Lines};
 use crate::metrics::Metrics;
 use crate::provision;
@@ -77,6 +78,17 @@ pub(crate) struct Feedback {
     generated: watch::Sender<Arc<Generated>>,
 }
 
+/// What this process is among the control planes of a cluster.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// None is the one called `ringgate`, in the namespace of our credentials.
+    pub(crate) lease: Option<LeaseName>,
+    /// Where data planes of other machines find it.
+    pub(crate) address: Option<HostPort>,
+    /// Keeps the authority of their certificates, where we issue them.
+    pub(crate) keeper: Option<Keeper>,
+}
+
 /// A place among those that may lead.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -115,14 +127,15 @@ impl Opened {
         }
     }
 
-    /// `lease`: none is the one called `ringgate`, in the namespace of our credentials. `address`:
-    /// where data planes of other machines find this process.
-    pub(crate) fn start(
-        self,
-        lease: Option<LeaseName>,
-        address: Option<HostPort>,
-        metrics: &Arc<Metrics>,
-    ) -> Started {
+    /// Of the cluster.
+    pub(crate) fn client(&self) -> Option<&Client> {
+        match self {
+            Self::Files { .. } => None,
+            Self::Cluster(client) => Some(client),
+        }
+    }
+
+    pub(crate) fn start(self, place: Place, metrics: &Arc<Metrics>) -> Started {
         match self {
             Self::Files { watch, batches } => {
                 let input = Input {
@@ -137,11 +150,12 @@ impl Opened {
                 }
             }
             Self::Cluster(client) => {
-                let lease = lease.unwrap_or_else(|| LeaseName {
+                let lease = place.lease.unwrap_or_else(|| LeaseName {
                     namespace: client.default_namespace().to_owned(),
                     name: DEFAULT_LEASE.to_owned(),
                 });
-                start_cluster(&client, Candidacy::new(lease, address), metrics)
+                let candidacy = Candidacy::new(lease, place.address);
+                start_cluster(&client, candidacy, place.keeper, metrics)
             }
         }
     }
@@ -149,7 +163,12 @@ impl Opened {
 
 const DEFAULT_LEASE: &str = "ringgate";
 
-fn start_cluster(client: &Client, candidacy: Candidacy, metrics: &Arc<Metrics>) -> Started {
+fn start_cluster(
+    client: &Client,
+    candidacy: Candidacy,
+    keeper: Option<Keeper>,
+    metrics: &Arc<Metrics>,
+) -> Started {
     let (references, wanted_references) = watch::channel(References::default());
     let (watching, yields) = KubeWatch::start(client, wanted_references, metrics.clone());
     let (statuses, wanted) = mpsc::unbounded_channel();
@@ -178,6 +197,9 @@ fn start_cluster(client: &Client, candidacy: Candidacy, metrics: &Arc<Metrics>) 
     let mut tasks = JoinSet::new();
     tasks.spawn(write::write(client.clone(), inputs, metrics.clone()));
     tasks.spawn(provision::write::write(client.clone(), provisioning));
+    if let Some(keeper) = keeper {
+        tasks.spawn(keeper.keep(leadership.clone()));
+    }
     let input = Input {
         batches: yields.batches,
         _files: None,

@@ -17,13 +17,15 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::admin::{self, AdminError, AskReport};
+use crate::distant::{self, Distant};
+use crate::issue::IssueConfig;
+use crate::issue::keep::Keeper;
 use crate::lead::{Leadership, LeaseName};
 use crate::limits::{FIRST_DATA_PLANE, GATHER, PEER_EVENTS, REFRESH};
 use crate::metrics::Metrics;
-use crate::origin::{Feedback, Input, Opened, Origin, OriginError, Started};
+use crate::origin::{Feedback, Input, Opened, Origin, OriginError, Place, Started};
 use crate::push::certificates::{CertificateError, CertificateFiles};
 use crate::push::conversation::Leader;
-use crate::push::remote::Remote;
 use crate::push::server::{self, Doors, Ends, PeerEvent, ServerError};
 use crate::push::socket::Socket;
 use crate::push::wanted::Wanted;
@@ -51,7 +53,15 @@ pub struct RemoteConfig {
     pub listen: SocketAddr,
     /// HOST:PORT where they find this process; none: the address that is listened on.
     pub advertise: Option<HostPort>,
-    pub certificates: CertificateFiles,
+    pub certificates: Certificates,
+}
+
+/// By whom the certificates are that both sides show.
+#[derive(Clone, Debug)]
+pub enum Certificates {
+    Files(CertificateFiles),
+    /// By the control plane itself, in a cluster.
+    Issued(IssueConfig),
 }
 
 #[derive(Debug, Error)]
@@ -64,6 +74,10 @@ pub enum ServeError {
     Certificates(#[from] CertificateError),
     #[error(transparent)]
     Origin(#[from] OriginError),
+    #[error(
+        "certificates are issued against tokens of a cluster's ServiceAccounts, and there is no cluster: leave --issue-to out, and give --tls-certificate, --tls-key and --tls-authority"
+    )]
+    NoCluster,
     #[error("watching ended unexpectedly")]
     WatchEnded,
 }
@@ -75,6 +89,7 @@ pub struct ControlPlane {
     doors: Doors,
     /// Where data planes of other machines find this process.
     address: Option<HostPort>,
+    keeper: Option<Keeper>,
     options: Options,
     origin: Opened,
     lease: Option<LeaseName>,
@@ -89,19 +104,20 @@ impl ControlPlane {
             Some(path) => Some(Socket::bind(path).await?),
             None => None,
         };
-        let (remote, address) = match config.remote {
-            Some(config) => {
-                let remote = Remote::bind(config.listen, config.certificates.follow()?).await?;
-                let address = config.advertise.or_else(|| reachable(&remote));
-                (Some(remote), address)
-            }
-            None => (None, None),
-        };
         let origin = config.origin.open().await?;
+        let distant = match config.remote {
+            Some(remote) => distant::open(remote, origin.client()).await?,
+            None => Distant::default(),
+        };
         Ok(Self {
             admin,
-            doors: Doors { socket, remote },
-            address,
+            doors: Doors {
+                socket,
+                remote: distant.remote,
+                issuer: distant.issuer,
+            },
+            address: distant.address,
+            keeper: distant.keeper,
             options: config.options,
             origin,
             lease: config.lease,
@@ -151,7 +167,12 @@ impl ControlPlane {
         let push = server::serve(self.doors, ends, left);
         let mut push = tokio::spawn(push);
         let (external, names, resolver) = start_resolver();
-        let Started { input, cluster } = self.origin.start(self.lease, self.address, &metrics);
+        let place = Place {
+            lease: self.lease,
+            address: self.address,
+            keeper: self.keeper,
+        };
+        let Started { input, cluster } = self.origin.start(place, &metrics);
         let (feedback, seat) = cluster.unzip();
         // In a cluster the Lease says it.
         let term = feedback.is_none().then(term);
@@ -185,12 +206,6 @@ impl ControlPlane {
         }
         outcome
     }
-}
-
-/// The address that is listened on, if others can go there.
-fn reachable(remote: &Remote) -> Option<HostPort> {
-    let address = remote.address().ok()?;
-    (!address.ip().is_unspecified()).then(|| address.into())
 }
 
 /// How long data planes' streams may take to end once this process does.

@@ -39,6 +39,7 @@ mod transport;
 mod tunnel;
 mod upstream;
 
+pub use config::Own;
 pub use serve::{ControlPlane, ServeError, Settings, serve};
 pub use sys::driver::Choice;
 pub use telemetry::access_log::Target;

@@ -56,3 +56,9 @@ pub(crate) const CONTROL_PLANE_CONNECT: Duration = Duration::from_secs(3);
 pub(crate) const CONTROL_PLANE_SILENCE: Duration = Duration::from_secs(3);
 /// How often in a row a control plane may send us to another before we wait: two is a change of leader.
 pub(crate) const REDIRECTS: usize = 4;
+/// A ServiceAccount token: those of Kubernetes have 1 to 2 KiB.
+pub(crate) const TOKEN_BYTES: usize = 16 << 10;
+/// How soon a certificate that wasn't issued is asked for again, while the one in use still holds.
+pub(crate) const ISSUE_PAUSE: Duration = Duration::from_secs(30);
+/// How long the answer to that may take: the control plane asks the API server, which has 10 s.
+pub(crate) const ISSUE: Duration = Duration::from_secs(12);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use ringgate_dataplane::{Choice, ControlPlane, Settings, Target, serve};
+use ringgate_dataplane::{Choice, ControlPlane, Own, Settings, Target, serve};
 use ringgate_identity::host_port::HostPort;
 use ringgate_identity::pem::PairFiles;
 use tracing_subscriber::EnvFilter;
@@ -88,6 +88,15 @@ struct Tls {
     /// Its private key in PEM.
     #[arg(long, env = "RINGGATE_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// In place of a certificate: a ServiceAccount token for the audience `ringgate.io`, for which the
+    /// control plane issues one.
+    #[arg(
+        long,
+        env = "RINGGATE_TOKEN_FILE",
+        value_name = "FILE",
+        conflicts_with_all = ["tls_certificate", "tls_key"]
+    )]
+    token_file: Option<PathBuf>,
 }
 
 impl Way {
@@ -95,24 +104,29 @@ impl Way {
         if let Some(socket) = &self.socket {
             return Ok(ControlPlane::Socket(socket.clone()));
         }
-        let Tls {
-            tls_authority: Some(authority),
-            tls_certificate: Some(certificate),
-            tls_key: Some(key),
-        } = &self.tls
-        else {
+        let (Some(authority), Some(own)) = (self.tls.tls_authority.clone(), self.tls.own()) else {
             bail!(
-                "a control plane on another machine is spoken to over mutual TLS: give --tls-authority, --tls-certificate and --tls-key"
+                "a control plane on another machine is spoken to over mutual TLS: give --tls-authority, and --tls-certificate with --tls-key or --token-file"
             );
         };
         Ok(ControlPlane::Remote {
             addresses: self.control_plane.clone(),
-            authority: authority.clone(),
-            own: PairFiles {
+            authority,
+            own,
+        })
+    }
+}
+
+impl Tls {
+    fn own(&self) -> Option<Own> {
+        match (&self.tls_certificate, &self.tls_key, &self.token_file) {
+            (Some(certificate), Some(key), None) => Some(Own::Files(PairFiles {
                 certificate: certificate.clone(),
                 key: key.clone(),
-            },
-        })
+            })),
+            (None, None, Some(path)) => Some(Own::Token(path.clone())),
+            _ => None,
+        }
     }
 }
 

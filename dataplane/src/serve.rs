@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Sender;
 use ringgate_identity::host_port::HostPort;
-use ringgate_identity::pem::PairFiles;
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -17,7 +16,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Inside};
-use crate::config::{self, Applier, Credentials, Ends, InForce, LastGood, Reach};
+use crate::config::{self, Applier, Credentials, Ends, InForce, LastGood, Own, Reach};
 use crate::drain;
 use crate::limits;
 use crate::shard::{self, Buried, Handle, Options};
@@ -52,8 +51,7 @@ pub enum ControlPlane {
         addresses: Vec<HostPort>,
         /// PEM, of the authorities whose certificates are believed.
         authority: PathBuf,
-        /// PEM: this data plane's own.
-        own: PairFiles,
+        own: Own,
     },
 }
 
@@ -193,10 +191,7 @@ fn reach(control_plane: ControlPlane) -> Reach {
             addresses,
             authority,
             own,
-        } => Reach::remote(
-            addresses,
-            Credentials::of_files(authority, own.certificate, own.key),
-        ),
+        } => Reach::remote(addresses, Credentials::new(authority, own)),
     }
 }
 

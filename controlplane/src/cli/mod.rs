@@ -419,6 +419,7 @@ impl DataPlaneArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::Certificates;
     use clap::CommandFactory;
     use std::path::Path;
 
@@ -464,7 +465,33 @@ mod tests {
         let remote = verb.control.remote.config().unwrap().unwrap();
         assert_eq!(remote.listen.port(), 9903);
         assert_eq!(remote.advertise.unwrap().to_string(), "a.example:9903");
-        assert_eq!(remote.certificates.own.key, Path::new("key"));
+        let Certificates::Files(files) = remote.certificates else {
+            panic!("not of files");
+        };
+        assert_eq!(files.own.key, Path::new("key"));
+    }
+
+    #[test]
+    fn what_is_issued_reaches_the_control_plane_too() {
+        let line = "ringgate run --listen=[::]:1 --issue-to=a/b,c/d --tls-name=x --authority=e/f";
+        let Verb::Run(run) = Cli::try_parse_from(line.split(' ')).unwrap().verb else {
+            panic!("not run");
+        };
+        let again = run.control.remote.to_arguments();
+        let again = ["ringgate".into(), "controlplane".into()]
+            .into_iter()
+            .chain(again);
+        let Verb::Controlplane(verb) = Cli::try_parse_from(again).unwrap().verb else {
+            panic!("not controlplane");
+        };
+        let remote = verb.control.remote.config().unwrap().unwrap();
+        let Certificates::Issued(issue) = remote.certificates else {
+            panic!("not issued");
+        };
+        let accounts: Vec<_> = issue.accounts.iter().map(ToString::to_string).collect();
+        assert_eq!(accounts, ["a/b", "c/d"]);
+        assert_eq!(issue.names, ["x"]);
+        assert_eq!(issue.store.unwrap().to_string(), "e/f");
     }
 
     #[test]

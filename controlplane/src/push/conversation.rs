@@ -94,7 +94,7 @@ impl Snapshots {
         match request.extensions().get::<Caller>() {
             Some(caller) if caller.is_certified => Ok(Origin::Remote(caller.clone())),
             _ => Err(Status::unauthenticated(
-                "a data plane has to show a certificate: give it --tls-certificate and --tls-key, or --token",
+                "a data plane has to show a certificate: give it --tls-certificate and --tls-key, or --token-file",
             )),
         }
     }

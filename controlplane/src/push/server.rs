@@ -18,11 +18,13 @@ use tonic::transport::Server;
 
 use super::conversation::{Leader, Room, Snapshots};
 use super::remote::Remote;
+use super::service::certificates_server::CertificatesServer;
 use super::service::snapshots_server::SnapshotsServer;
 use super::session::Heard;
 use super::socket::Socket;
 use super::wanted::Wanted;
-use crate::limits::{HELLO_BYTES, PEER_SILENCE};
+use crate::issue::service::Issuer;
+use crate::limits::{HELLO_BYTES, ISSUE_BYTES, PEER_SILENCE};
 
 /// A data plane's connection; a number that is never used again.
 pub type PeerId = u64;
@@ -65,6 +67,8 @@ pub enum ServerError {
 pub struct Doors {
     pub socket: Option<Socket>,
     pub remote: Option<Remote>,
+    /// Who gives data planes that come by `remote` their certificates, if someone does.
+    pub issuer: Option<Issuer>,
 }
 
 /// What data planes are told, and who hears of them.
@@ -95,7 +99,7 @@ pub async fn serve(
     };
     let distant = async {
         match doors.remote {
-            Some(remote) => serve_remote(remote, room.clone(), stop.clone()).await,
+            Some(remote) => serve_remote(remote, doors.issuer, room.clone(), stop.clone()).await,
             None => Ok(()),
         }
     };
@@ -117,11 +121,15 @@ async fn serve_socket(
 
 async fn serve_remote(
     remote: Remote,
+    issuer: Option<Issuer>,
     room: Arc<Room>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServerError> {
+    let issuer =
+        issuer.map(|issuer| CertificatesServer::new(issuer).max_decoding_message_size(ISSUE_BYTES));
     server()
         .add_service(snapshots(Snapshots::remote(room)))
+        .add_optional_service(issuer)
         .serve_with_incoming_shutdown(remote.connections(), stop)
         .await?;
     Ok(())

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Bytes, Frame};
+use hyper::body::{Body as HttpBody, Bytes, Frame};
 use hyper::{Request, Response};
 use kube::Client;
 use kube::client::Body;
@@ -40,6 +41,8 @@ struct State {
     down: bool,
     forbidden: BTreeSet<String>,
     requests: Vec<String>,
+    /// Whose each token is; valid for the audience `ringgate.io`.
+    tokens: BTreeMap<String, String>,
     /// Status patches that are answered with a conflict after someone else's write.
     conflicts: u32,
 }
@@ -76,6 +79,7 @@ impl Fake {
                 down: false,
                 forbidden: BTreeSet::new(),
                 requests: Vec::new(),
+                tokens: BTreeMap::new(),
                 conflicts: 0,
             })),
             steps: watch::channel(0).0,
@@ -93,6 +97,7 @@ impl Fake {
             (GATEWAY, "ReferenceGrant", "referencegrants"),
             ("coordination.k8s.io/v1", "Lease", "leases"),
             ("events.k8s.io/v1", "Event", "events"),
+            ("authentication.k8s.io/v1", "TokenReview", "tokenreviews"),
             (OURS, "ListenerPolicy", "listenerpolicies"),
             (OURS, "BackendPolicy", "backendpolicies"),
             (GATEWAY, "BackendTLSPolicy", "backendtlspolicies"),
@@ -116,7 +121,7 @@ impl Fake {
     /// One whose requests go nowhere once `cut` is true.
     pub(crate) fn client_until(&self, cut: Arc<AtomicBool>) -> Client {
         let fake = self.clone();
-        let service = tower::service_fn(move |request| {
+        let service = tower::service_fn(move |request: Request<Body>| {
             let (fake, cut) = (fake.clone(), cut.clone());
             async move {
                 if cut.load(Ordering::Relaxed) {
@@ -166,6 +171,12 @@ impl Fake {
         } else {
             state.forbidden.remove(plural);
         }
+    }
+
+    /// From now on `token` is `user`'s.
+    pub(crate) fn give_token(&self, token: &str, user: &str) {
+        let mut state = self.state();
+        state.tokens.insert(token.to_owned(), user.to_owned());
     }
 
     /// Before the next `count` status patches someone else writes the object.
@@ -265,7 +276,10 @@ impl Fake {
         self.steps.send_modify(|steps| *steps += 1);
     }
 
-    async fn answer(&self, request: Request<Body>) -> Result<Answer, std::io::Error> {
+    pub(crate) async fn answer<B>(&self, request: Request<B>) -> Result<Answer, std::io::Error>
+    where
+        B: HttpBody<Error: Debug>,
+    {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let answer = {
@@ -364,6 +378,7 @@ impl State {
                 }
                 None => failure(404, "not found"),
             },
+            ("POST", 1, _) if place.plural == "tokenreviews" => self.review(body),
             ("POST", 1, _) => self.create(place, body),
             ("PUT", 2, _) => self.replace(place, body),
             _ => failure(405, "not here"),
@@ -460,6 +475,21 @@ impl State {
         }
         self.put(place.clone(), object);
         answer(200, &self.objects[&place])
+    }
+
+    fn review(&self, body: &[u8]) -> Answer {
+        let mut review: Value = serde_json::from_slice(body).unwrap();
+        let token = review["spec"]["token"].as_str().unwrap();
+        let audiences = review["spec"]["audiences"].as_array().unwrap();
+        let user = self.tokens.get(token);
+        let user = user.filter(|_| audiences.contains(&"ringgate.io".into()));
+        review["status"] = match user {
+            Some(user) => json!({
+                "authenticated": true, "audiences": ["ringgate.io"], "user": {"username": user},
+            }),
+            None => json!({"authenticated": false, "error": "invalid token"}),
+        };
+        answer(201, &review)
     }
 
     fn create(&mut self, mut place: Place, body: &[u8]) -> Answer {

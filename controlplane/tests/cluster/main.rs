@@ -8,6 +8,7 @@
 
 mod backend_tls;
 mod fake;
+mod issuing;
 mod leading;
 mod provisioning;
 mod running;

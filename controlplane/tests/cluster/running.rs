@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kube::Client;
 use ringgate_controlplane::origin::Origin;
-use ringgate_controlplane::serve::{Config, ControlPlane};
+use ringgate_controlplane::serve::{Config, ControlPlane, RemoteConfig};
 use ringgate_controlplane::translate::Options;
 use ringgate_controlplane::watch::kube::Cluster;
 use tokio::sync::oneshot;
@@ -19,18 +19,25 @@ pub(crate) struct Running {
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
     pub(crate) admin: SocketAddr,
+    pub(crate) remote: Option<SocketAddr>,
     cut: Arc<AtomicBool>,
     _folder: tempfile::TempDir,
 }
 
 impl Running {
     pub(crate) async fn start(fake: &Fake) -> Self {
+        Self::start_with(fake, None).await
+    }
+
+    /// One that serves data planes of other machines.
+    pub(crate) async fn start_with(fake: &Fake, remote: Option<RemoteConfig>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cut = Arc::new(AtomicBool::new(false));
-        let plane = ControlPlane::bind(config(fake.client_until(cut.clone()), folder.path()))
-            .await
-            .unwrap();
+        let mut config = config(fake.client_until(cut.clone()), folder.path());
+        config.remote = remote;
+        let plane = ControlPlane::bind(config).await.unwrap();
         let admin = plane.admin_address().unwrap();
+        let remote = plane.remote_address();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(async move {
             plane.run(async { drop(stopped.await) }).await.unwrap();
@@ -39,6 +46,7 @@ impl Running {
             stop,
             running,
             admin,
+            remote,
             cut,
             _folder: folder,
         }

@@ -11,11 +11,11 @@ use crate::http::{Load, get};
 use crate::stage::{Run, Stage, free_port, until};
 use crate::{route, site};
 
-fn words(words: &[&str]) -> Vec<OsString> {
+pub(crate) fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
-fn tls(authority: &Path, [certificate, key]: &[PathBuf; 2]) -> Vec<OsString> {
+pub(crate) fn tls(authority: &Path, [certificate, key]: &[PathBuf; 2]) -> Vec<OsString> {
     [
         ("--tls-authority", authority),
         ("--tls-certificate", certificate),

@@ -79,7 +79,8 @@ pub(crate) fn get(port: u16, path: &str) -> io::Result<Response> {
     Client::connect(port)?.get(path)
 }
 
-/// Requests without a pause, on one connection and each third on a fresh one, until they shall end.
+/// Requests without a pause, on one connection and now and then on a fresh one, until they shall end.
+/// Not too often: each leaves a port in TIME_WAIT, and other tests want theirs.
 pub(crate) struct Load {
     ended: Arc<AtomicBool>,
     client: JoinHandle<(usize, Vec<String>)>,
@@ -94,7 +95,7 @@ impl Load {
             let (mut count, mut failures) = (0, Vec::new());
             while !until.load(Ordering::Relaxed) {
                 count += 1;
-                let response = match count % 3 {
+                let response = match count % 64 {
                     0 => get(port, "/"),
                     _ => kept.get("/"),
                 };

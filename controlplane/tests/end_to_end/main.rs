@@ -10,7 +10,11 @@
 mod apart;
 mod authority;
 mod console;
+#[allow(dead_code, reason = "tests/cluster uses the rest of it")]
+#[path = "../cluster/fake.rs"]
+mod fake;
 mod http;
+mod replicas;
 mod stage;
 
 use std::fs;

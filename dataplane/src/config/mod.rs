@@ -6,6 +6,19 @@ mod last_good;
 mod reach;
 mod receive;
 
+/// Generated: the clients of the services of `ringgate.proto`.
+mod stubs {
+    #![allow(
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        reason = "generated code"
+    )]
+    tonic::include_proto!("ringgate.v1");
+}
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,6 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use apply::Applier;
 pub(crate) use credentials::Credentials;
+pub use credentials::Own;
 pub(crate) use last_good::LastGood;
 pub(crate) use reach::Reach;
 pub(crate) use receive::receive;

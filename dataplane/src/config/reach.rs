@@ -16,14 +16,15 @@ use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
 use super::credentials::{CredentialError, Credentials};
-use crate::limits::{CONTROL_PLANE_CONNECT, CONTROL_PLANE_SILENCE, REDIRECTS};
+use super::stubs::certificates_client::CertificatesClient;
+use crate::limits::{CONTROL_PLANE_CONNECT, CONTROL_PLANE_SILENCE, ISSUE, ISSUE_PAUSE, REDIRECTS};
 
 /// Where control planes are.
 #[derive(Debug)]
@@ -87,6 +88,8 @@ pub(crate) enum ReachError {
         own: String,
         source: io::Error,
     },
+    #[error("{place} issues no certificate: {why}")]
+    Issue { place: String, why: String },
     #[error(transparent)]
     Credentials(#[from] CredentialError),
     #[error("{place}: {source}")]
@@ -119,6 +122,22 @@ impl Reach {
             }
             Self::Remote(remote) => remote.connect().await,
         }
+    }
+
+    /// Renews a certificate that was issued, by a connection that stands, in time before its end. For
+    /// ever.
+    pub(crate) async fn keep_fresh(&mut self, reached: &Reached) {
+        let Self::Remote(remote) = self else {
+            return std::future::pending().await;
+        };
+        while let Some(at) = remote.credentials.renew_at() {
+            sleep_until(at).await;
+            if let Err(error) = remote.renew(reached).await {
+                tracing::warn!("the certificate isn't renewed yet: {error}");
+                sleep(ISSUE_PAUSE).await;
+            }
+        }
+        std::future::pending().await
     }
 
     /// Whether there is another to try before one waits.
@@ -159,9 +178,35 @@ impl Reach {
 impl Remote {
     async fn connect(&mut self) -> Result<Reached, ReachError> {
         let target = self.next_target().await?;
+        if self.credentials.lacks_certificate() {
+            let config = self.credentials.strangers_config()?;
+            let reached = self.reach(&target, config).await?;
+            self.renew(&reached).await?;
+        }
         let config = self.credentials.config()?;
-        let stream = self.secure(&target, config).await?;
+        self.reach(&target, config).await
+    }
+
+    async fn reach(
+        &self,
+        target: &Target,
+        config: Arc<ClientConfig>,
+    ) -> Result<Reached, ReachError> {
+        let stream = self.secure(target, config).await?;
         Reached::over(format!("{} ({})", target.name, target.address), stream).await
+    }
+
+    /// Asks for a certificate.
+    async fn renew(&mut self, reached: &Reached) -> Result<(), ReachError> {
+        let asked = self.credentials.ask()?;
+        let mut client = CertificatesClient::new(reached.channel.clone());
+        let answer = timeout(ISSUE, client.issue(asked.request.clone())).await;
+        let answer = answer.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer")));
+        let reply = answer.map_err(|status| ReachError::Issue {
+            place: reached.place.clone(),
+            why: chain(&status),
+        })?;
+        Ok(self.credentials.take(asked, reply.into_inner())?)
     }
 
     /// The next of this round, or the first of a new one.
@@ -298,11 +343,12 @@ fn chain(status: &tonic::Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Own;
 
     fn remote(addresses: &[&str]) -> Remote {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
-        let files = Credentials::of_files("ca".into(), "crt".into(), "key".into());
-        let Reach::Remote(remote) = Reach::remote(addresses, files) else {
+        let credentials = Credentials::new("ca".into(), Own::Token("token".into()));
+        let Reach::Remote(remote) = Reach::remote(addresses, credentials) else {
             panic!("not remote");
         };
         *remote

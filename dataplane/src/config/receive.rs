@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
-use super::{Applier, Ends, InForce, LastGood, Question, Reach};
+use super::{Applier, Ends, InForce, LastGood, Question, Reach, stubs};
 
 /// Messages that wait to be sent to the control plane.
 const OUTBOX: usize = 16;
@@ -25,18 +25,6 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const REBIND: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 /// Changes that come within this time are one write of the copy on disk.
 const SAVE_AFTER: Duration = Duration::from_millis(500);
-
-mod stubs {
-    #![allow(
-        clippy::all,
-        clippy::allow_attributes_without_reason,
-        missing_docs,
-        unreachable_pub,
-        unused_qualifications,
-        reason = "generated code"
-    )]
-    tonic::include_proto!("ringgate.v1");
-}
 
 /// Everything that the configuration thread works on.
 pub(crate) struct Receiver {
@@ -83,7 +71,10 @@ pub(crate) async fn receive(applier: Applier, last_good: LastGood, mut reach: Re
         match receiver.meanwhile(Box::pin(reach.connect())).await {
             Ok(reached) => {
                 let began = Instant::now();
-                let ended = receiver.follow(reached.channel.clone()).await;
+                let ended = tokio::select! {
+                    ended = receiver.follow(reached.channel.clone()) => ended,
+                    () = reach.keep_fresh(&reached) => Ok(()),
+                };
                 receiver.publish(false);
                 if began.elapsed() > RETRY.1 {
                     wait = RETRY.0;
