@@ -178,7 +178,7 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
 async fn announce(args: AnnounceArgs) -> Result<ExitCode> {
     let config = announce::Config {
         interface: args.interface,
-        admin: args.controller_admin,
+        admin: args.admin.unwrap_or(args.controller_admin),
     };
     announce::announce(config, stop(args.exit_with_stdin)?).await?;
     Ok(ExitCode::SUCCESS)

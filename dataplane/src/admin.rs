@@ -1,5 +1,7 @@
-//! The admin endpoint: `/livez`, `/readyz`, `/metrics`, `/config`. Read-only.
+//! The admin endpoint: `/livez`, `/readyz`, `/metrics`, `/config`, `/addresses`. Read-only.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ pub(crate) fn router(inside: Inside) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/config", get(config))
+        .route("/addresses", get(addresses))
         .with_state(inside)
 }
 
@@ -92,5 +95,16 @@ async fn config(State(inside): State<Inside>) -> Response {
     match answer.await {
         Ok(dump) => ([(header::CONTENT_TYPE, "application/json")], dump).into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// The addresses that listeners ask for by name, for `ringgate announce`.
+async fn addresses(State(inside): State<Inside>) -> Response {
+    let table = inside.in_force.borrow().table.clone();
+    let ports = table.ports.iter();
+    let addresses: BTreeSet<IpAddr> = ports.filter_map(|port| port.bind.address).collect();
+    match serde_json::to_vec(&addresses) {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

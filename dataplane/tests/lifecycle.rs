@@ -33,6 +33,7 @@ fn metrics_config_and_the_access_log_tell_of_requests() {
             .ask_admin("/config")
             .contains("\"httproute/default/route\"")
     );
+    assert!(gateway.ask_admin("/addresses").ends_with("[\"127.0.0.1\"]"));
     assert!(gateway.ask_admin("/livez").contains("200 OK"));
     let line = loop {
         let text = std::fs::read_to_string(&path).unwrap_or_default();

@@ -8,7 +8,7 @@ while text:
     objects += value.get("items", [value])
     text = text[end:].strip()
 for one in sorted(objects, key=lambda one: (one["kind"], one["metadata"]["name"])):
-    if one["kind"] == "Deployment":  # kustomize puts a component's container first
+    if one["kind"] in ("Deployment", "DaemonSet"):  # kustomize puts a component's container first
         one["spec"]["template"]["spec"]["containers"].sort(key=lambda container: container["name"])
     if one["kind"] != "Namespace":
         print(json.dumps(one, indent=1, sort_keys=True))

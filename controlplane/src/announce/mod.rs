@@ -1,8 +1,8 @@
 //! `ringgate announce`: puts Gateways' addresses on an interface, where they aren't local already.
 //!
-//! The only process that needs network-admin rights. It asks the control plane which addresses
-//! there are, and gives each a short lifetime that it renews: the kernel takes them away when this
-//! process dies. While the control plane is away, what was known last stays. `rounds` decides (pure),
+//! The only process that needs network-admin rights. It asks the control plane, or the data plane of
+//! its machine, which addresses there are, and gives each a short lifetime that it renews: the kernel
+//! takes them away when this process dies. While nobody answers, what was known last stays. `rounds` decides (pure),
 //! `interface` speaks with the kernel.
 
 mod interface;
@@ -25,7 +25,7 @@ use crate::limits::ANNOUNCE_ROUND;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub interface: String,
-    /// The control plane's admin server.
+    /// The admin server of the control plane, or of a data plane.
     pub admin: SocketAddr,
 }
 

@@ -119,6 +119,9 @@ pub struct AnnounceArgs {
         default_value = DEFAULT_CONTROLLER_ADMIN
     )]
     pub controller_admin: SocketAddr,
+    /// Ask the data plane of this machine instead: the control plane is on another
+    #[arg(long, value_name = "ADDR", env = "RINGGATE_ADMIN")]
+    pub admin: Option<SocketAddr>,
     /// End when standard input closes (how `run` makes sure that nobody outlives it)
     #[arg(long, hide = true)]
     pub exit_with_stdin: bool,

@@ -1,11 +1,13 @@
 //! The flags of a control plane that serves data planes of other machines.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
-use ringgate_identity::host_port::HostPort;
+use ringgate_identity::host_port::{HostPort, NotHostPort};
 use ringgate_identity::pem::PairFiles;
 use thiserror::Error;
 
@@ -19,15 +21,15 @@ pub struct RemoteArgs {
     /// Serve data planes of other machines here, over mutual TLS
     #[arg(long, value_name = "ADDR", env = "RINGGATE_LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// Where data planes find this control plane: the others name it to them while it leads
-    /// [default: the address of --listen, unless that is all of them]
+    /// Where data planes find this control plane: the others name it to them while it leads. An IP
+    /// alone: at the port of --listen [default: the address of --listen, unless that is all of them]
     #[arg(
         long,
-        value_name = "HOST:PORT",
+        value_name = "HOST:PORT|IP",
         env = "RINGGATE_ADVERTISE",
         requires = "listen"
     )]
-    pub advertise: Option<HostPort>,
+    pub advertise: Option<Advertise>,
     /// This control plane's certificate in PEM, with those between it and the authority; read again
     /// when it changes
     #[arg(
@@ -86,6 +88,43 @@ pub struct RemoteArgs {
     pub authority: Option<NamespacedName>,
 }
 
+/// Where data planes find a control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advertise {
+    /// At the port that is listened on: a Pod is told its address only.
+    Ip(IpAddr),
+    Place(HostPort),
+}
+
+impl Advertise {
+    fn at(&self, port: u16) -> HostPort {
+        match self {
+            Self::Ip(address) => SocketAddr::new(*address, port).into(),
+            Self::Place(place) => place.clone(),
+        }
+    }
+}
+
+impl FromStr for Advertise {
+    type Err = NotHostPort;
+
+    fn from_str(text: &str) -> Result<Self, NotHostPort> {
+        match text.parse() {
+            Ok(address) => Ok(Self::Ip(address)),
+            Err(_) => text.parse().map(Self::Place),
+        }
+    }
+}
+
+impl fmt::Display for Advertise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Place(place) => place.fmt(f),
+        }
+    }
+}
+
 /// What is missing for data planes of other machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
@@ -104,7 +143,7 @@ impl RemoteArgs {
         };
         Ok(Some(RemoteConfig {
             listen,
-            advertise: self.advertise.clone(),
+            advertise: self.advertise.as_ref().map(|one| one.at(listen.port())),
             certificates: self.certificates()?,
         }))
     }
@@ -157,5 +196,25 @@ impl RemoteArgs {
             .filter_map(|(flag, value)| Some([OsString::from(flag), value?]))
             .flatten()
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_alone_is_at_the_port_that_is_listened_on() {
+        for (text, place) in [
+            ("10.0.0.1", "10.0.0.1:9903"),
+            ("2001:db8::1", "[2001:db8::1]:9903"),
+            ("[2001:db8::1]:1", "[2001:db8::1]:1"),
+            ("a.example:1", "a.example:1"),
+        ] {
+            let advertise: Advertise = text.parse().unwrap();
+            assert_eq!(advertise.at(9903).to_string(), place);
+            assert_eq!(advertise.to_string(), text);
+        }
+        assert!("a.example".parse::<Advertise>().is_err());
     }
 }

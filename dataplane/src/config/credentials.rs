@@ -99,6 +99,11 @@ impl Credentials {
         matches!(self.own, Own::Token(_)) && !has
     }
 
+    /// What was issued isn't believed any more, by another authority for instance: the next is asked for.
+    pub(crate) fn forget(&mut self) {
+        self.issued = None;
+    }
+
     /// When the next certificate has to be asked for; None: nobody is asked.
     pub(crate) fn renew_at(&self) -> Option<Instant> {
         self.issued.as_ref().map(|issued| issued.renew_at)

@@ -184,7 +184,11 @@ impl Remote {
             self.renew(&reached).await?;
         }
         let config = self.credentials.config()?;
-        self.reach(&target, config).await
+        let reached = self.reach(&target, config).await;
+        if matches!(reached, Err(ReachError::Refused { .. })) {
+            self.credentials.forget();
+        }
+        reached
     }
 
     async fn reach(

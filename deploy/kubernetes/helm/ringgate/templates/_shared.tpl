@@ -4,3 +4,7 @@
 - {name: RINGGATE_LOG_LEVEL, value: {{ .Values.log.level | quote }}}
 {{- end }}
 {{- end }}
+
+{{- define "ringgate.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
