@@ -2,6 +2,7 @@
 
     name           what the table calls it
     listens        the set of Config.listen values that it can do
+    lacks          scenarios that it can't do all the same
     version(bin)   -> str
     command(cfg)   -> argv, or (argv, env): writes what it needs with cfg.write(), and says how to run it
                    in the foreground, serving cfg.listen on cfg.port
@@ -20,6 +21,7 @@ class Peer:
     """Base with the defaults; a subclass sets name, listens and command()."""
     name = ""
     listens = frozenset()
+    lacks = frozenset()
     routes = True        # can do cfg.routes
     max_routes = 10**9
     needs = ()           # names in cfg.bin that must be there

@@ -1,4 +1,5 @@
 """Ringgate itself: `ringgate run` on a folder, as users start it."""
+import base64
 import subprocess
 
 from . import Peer, register
@@ -10,7 +11,15 @@ metadata: {{name: bench}}
 spec:
   gatewayClassName: ringgate
   listeners:
-  - {{name: http, protocol: HTTP, port: {port}}}
+  - {{name: bench, port: {port}, {protocol}}}
+"""
+HTTPS = "protocol: HTTPS, tls: {certificateRefs: [{name: bench}]}"
+SECRET = """\
+apiVersion: v1
+kind: Secret
+metadata: {{name: bench}}
+type: kubernetes.io/tls
+data: {{tls.crt: {crt}, tls.key: {key}}}
 """
 SERVICE = """\
 apiVersion: v1
@@ -47,7 +56,8 @@ def routes(rules):
 
 
 class Ringgate(Peer):
-    listens = frozenset({"http"})
+    listens = frozenset({"http", "https"})
+    lacks = frozenset({"h2-tls"})
     needs = ("ringgate",)
     data_plane = "ringgate-dataplane"
 
@@ -61,7 +71,11 @@ class Ringgate(Peer):
     def command(self, c):
         site = c.dir / "site"
         site.mkdir()
-        (site / "gateway.yaml").write_text(GATEWAY.format(port=c.port))
+        protocol = HTTPS if c.tls else "protocol: HTTP"
+        (site / "gateway.yaml").write_text(GATEWAY.format(port=c.port, protocol=protocol))
+        if c.tls:
+            crt, key = (base64.b64encode(path.read_bytes()).decode() for path in (c.cert, c.key))
+            (site / "secret.yaml").write_text(SECRET.format(crt=crt, key=key))
         (site / "backend.yaml").write_text(SERVICE.format(port=c.backend))
         (site / "routes.yaml").write_text(routes(c.routes))
         return [c.bin["ringgate"], "run", site, "--workers", c.threads, "--driver", self.driver, "--state-dir", c.dir / "state",
