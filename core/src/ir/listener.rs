@@ -18,7 +18,7 @@ pub enum Protocol {
 /// [`Hostname`] takes the request (Gateway API, listener isolation).
 ///
 /// Settings that matter before a host is known (timeouts, PROXY protocol) are those of the first
-/// listener of that address and port by [`Id`](super::Id).
+/// listener of that address and port by [`Id`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Listener {
     pub gateway: ObjectName,
