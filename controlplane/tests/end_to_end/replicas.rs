@@ -24,7 +24,7 @@ use crate::apart::{tls, words};
 use crate::authority::{Authority, replace};
 use crate::fake::Fake;
 use crate::http::{Load, backend, get};
-use crate::stage::{Run, Stage, free_port, until};
+use crate::stage::{PATIENCE, Run, Stage, free_port, until};
 
 /// Answers as `fake` does, on a port of 127.0.0.1, until the test ends.
 fn listen(fake: Fake) -> u16 {
@@ -283,8 +283,8 @@ fn leader_of(one: Run, other: Run) -> (Run, Run) {
     }
 }
 
-/// A control plane in this process, whose certificates live for 3 seconds. It ends with the runtime.
-fn short_lived(cluster: &Cluster, port: u16) -> Runtime {
+/// A control plane in this process, whose certificates live for so long. It ends with the runtime.
+fn in_process(cluster: &Cluster, port: u16, life: Duration) -> Runtime {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -307,7 +307,7 @@ fn short_lived(cluster: &Cluster, port: u16) -> Runtime {
                 names: Vec::new(),
                 store: None,
                 periods: Periods {
-                    certificate: Duration::from_secs(3),
+                    certificate: life,
                     ..Periods::default()
                 },
             }),
@@ -325,7 +325,8 @@ fn a_certificate_is_renewed_before_its_end_without_a_new_stream() {
     let cluster = Cluster::new();
     cluster.lead_to("blue");
     let port = free_port();
-    let control = short_lived(&cluster, port);
+    let life = Duration::from_secs(3);
+    let control = in_process(&cluster, port, life);
     let mut arguments = project(&cluster);
     arguments.extend(words(&["--control-plane", &format!("127.0.0.1:{port}")]));
     let data = cluster.stage.distant_data_plane(&arguments);
@@ -343,11 +344,42 @@ fn a_certificate_is_renewed_before_its_end_without_a_new_stream() {
     assert_eq!(said("connected"), 0, "{between:?}");
 
     // The first certificate has ended; with the one in hand it comes back.
-    control.shutdown_background();
+    control.shutdown_timeout(PATIENCE);
     data.wait_for_line("the control plane is gone");
-    let control = short_lived(&cluster, port);
+    let control = in_process(&cluster, port, life);
     data.wait_for_line("connected to the control plane");
     cluster.lead_to("green");
     cluster.serves("green");
-    control.shutdown_background();
+    control.shutdown_timeout(PATIENCE);
+}
+
+#[test]
+fn a_data_plane_comes_in_again_when_the_authority_was_made_anew() {
+    let cluster = Cluster::new();
+    cluster.lead_to("blue");
+    let (port, life) = (free_port(), Duration::from_hours(1));
+    let control = in_process(&cluster, port, life);
+    let mut arguments = project(&cluster);
+    arguments.extend(words(&["--control-plane", &format!("127.0.0.1:{port}")]));
+    let data = cluster.stage.distant_data_plane(&arguments);
+    data.wait_for_line("connected to the control plane");
+    cluster.serves("blue");
+
+    control.shutdown_timeout(PATIENCE);
+    for kind in ["Secret", "ConfigMap"] {
+        cluster.fake.delete(&json!({
+            "apiVersion": "v1", "kind": kind,
+            "metadata": {"name": "ringgate-authority", "namespace": "default"},
+        }));
+    }
+    let control = in_process(&cluster, port, life);
+    // It believes nobody but whom its file names.
+    data.wait_for_line("isn't believed");
+    project(&cluster);
+    data.wait_for_line("refuses this data plane");
+    data.wait_for_line("the control plane issued a certificate");
+    data.wait_for_line("connected to the control plane");
+    cluster.lead_to("green");
+    cluster.serves("green");
+    control.shutdown_timeout(PATIENCE);
 }
