@@ -167,8 +167,12 @@ fn greet(what: &str, admin: SocketAddr, report: &Report) -> String {
                     "*" => String::new(),
                     hostname => format!(" for {hostname}"),
                 };
+                let scheme = match listener.protocol.as_str() {
+                    "HTTPS" => "https",
+                    _ => "http",
+                };
                 lines.push(format!(
-                    "  http://{address}:{}{hosts}, listener {} of Gateway {}/{}, routes: {}",
+                    "  {scheme}://{address}:{}{hosts}, listener {} of Gateway {}/{}, routes: {}",
                     listener.port,
                     listener.name,
                     gateway.namespace,

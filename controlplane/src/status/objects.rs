@@ -362,13 +362,27 @@ fn listener(verdict: &ListenerVerdict, programmed: Condition) -> ListenerStatus 
         hostname: verdict.hostname.to_string(),
         supported_kinds: verdict.supported_kinds.clone(),
         attached_routes: verdict.attached_routes,
-        conditions: vec![
+        conditions: [
             Condition::unless("Accepted", "Accepted", refused),
             conflicted,
             Condition::unless("ResolvedRefs", "ResolvedRefs", of(Concern::ResolvedRefs)),
             programmed,
-        ],
+        ]
+        .into_iter()
+        .chain(verdict.overlaps.then(overlapping))
+        .collect(),
     }
+}
+
+/// There only while it is so; no fault by itself.
+fn overlapping() -> Condition {
+    let message = "another listener of the port has hostnames in common with it: a client that keeps a connection for both is answered 421 and asks anew";
+    Condition::new(
+        "OverlappingTLSConfig",
+        Truth::True,
+        "OverlappingHostnames",
+        message.to_owned(),
+    )
 }
 
 /// `refusal` is a data plane's, where one can't put the route in force.

@@ -13,7 +13,7 @@ use super::listener::{self, ListenerDraft};
 use super::listener_set::Sets;
 use super::problem::{Concern, Fault, Finding, Purpose};
 use super::verdict::{GatewayVerdict, first};
-use super::{Inputs, conflict, created, generation};
+use super::{Inputs, conflict, created, generation, overlap};
 use crate::api::gateway::{AddressType, DefaultScope, Gateway, GatewayAddress, GatewayTls};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::provision::Claim;
@@ -107,6 +107,7 @@ impl Gateways {
         gateways.sets = sets;
         gateways.others.extend(others);
         conflict::find(&mut gateways.drafts, &mut gateways.sets);
+        overlap::find(&mut gateways.drafts, &mut gateways.sets);
         gateways
     }
 

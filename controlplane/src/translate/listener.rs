@@ -30,6 +30,8 @@ pub(super) struct ListenerDraft {
     pub(super) hostname: Hostname,
     /// Of those that terminate it.
     pub(super) tls: Option<TlsDraft>,
+    /// Another one that terminates TLS has hostnames in common with it.
+    pub(super) overlaps: bool,
     pub(super) allowed: AllowedRoutes,
     pub(super) supported_kinds: Vec<RouteGroupKind>,
     pub(super) findings: Vec<Finding>,
@@ -123,6 +125,7 @@ pub(super) fn verdicts(
             attached_routes: *attached,
             in_force: gateway.is_valid(listener),
             lacks_certificate: listener.lacks_certificate(),
+            overlaps: listener.overlaps,
             findings: listener.findings.clone(),
         })
         .collect()
@@ -178,6 +181,7 @@ fn draft(
         protocol: listener.protocol.clone(),
         hostname: hostname.unwrap_or(Hostname::Any),
         tls,
+        overlaps: false,
         allowed: listener.allowed_routes.clone(),
         supported_kinds: carried
             .into_iter()

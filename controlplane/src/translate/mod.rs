@@ -2,7 +2,7 @@
 //! each object. Pure: the same input gives the same result, in whatever order objects came.
 //!
 //! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
-//! `listener` (with `tls`, `frontend`, `certificate`) and `conflict` which listeners stand, `attach` where a route goes, `http_route` (with `http_match`, `filter`,
+//! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes, `http_route` (with `http_match`, `filter`,
 //! `backend`, `grant`) what it does there, `policy` with which settings, `backend_tls` how backends are
 //! spoken to by TLS, `material` which certificates and authorities all of that needs. What is wrong becomes a
 //! [`problem::Finding`], without words; [`crate::status`] has those.
@@ -23,6 +23,7 @@ mod listener;
 mod listener_set;
 mod material;
 mod memory;
+mod overlap;
 mod policy;
 pub mod problem;
 mod tls;

@@ -79,6 +79,8 @@ pub struct ListenerVerdict {
     pub in_force: bool,
     /// It terminates TLS, and no certificate of it can be used.
     pub lacks_certificate: bool,
+    /// It terminates TLS for hostnames that another listener of its port has too.
+    pub overlaps: bool,
     pub findings: Vec<Finding>,
 }
 

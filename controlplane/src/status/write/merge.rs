@@ -22,6 +22,7 @@ const OURS: &[&str] = &[
     "PartiallyInvalid",
     "SupportedVersion",
     "InsecureFrontendValidationMode",
+    "OverlappingTLSConfig",
 ];
 
 /// What the status becomes; `wanted` None: nothing of ours is meant any more.
