@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use ringgate_core::wire::content_hash;
+
 /// RFC 1035 labels, as names of Services and values of labels have to be.
 const LABEL: usize = 63;
 
@@ -36,19 +38,14 @@ pub fn label(gateway: &str) -> Arc<str> {
     }
 }
 
-/// The beginning of `text`, and a hash of the whole: two Gateways don't meet in one name.
+/// The beginning of `text`, and a hash of the whole: two Gateways don't meet in one name. The hash is
+/// one that stays the same over versions of this software, for names must.
 fn shortened(text: &str, whole: &str, most: usize) -> String {
-    let hash = format!("{:016x}", fnv(whole.as_bytes()));
+    let hash = format!("{:016x}", content_hash(whole.as_bytes()));
     let room = most - hash.len() - 1;
     let kept = text.get(..room.min(text.len())).unwrap_or_default();
     let kept = kept.trim_end_matches(['-', '.']);
     format!("{kept}-{hash}")
-}
-
-/// FNV-1a, 64 bits: names must not change with the hasher of a library.
-fn fnv(bytes: &[u8]) -> u64 {
-    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix)
 }
 
 #[cfg(test)]
@@ -67,6 +64,7 @@ mod tests {
         assert_eq!(one.len(), SERVICE);
         assert_ne!(one, two);
         assert_eq!(one, service(&long, "x"));
+        assert_eq!(&*dotted, "a-b-ringgate-a031a01ad204c912", "as it was ever");
         assert_eq!(label(&long).len(), LABEL);
         assert_eq!(&*label("web"), "web");
     }
