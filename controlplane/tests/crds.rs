@@ -219,7 +219,8 @@ fn at_the_bounds(schema: &Value, example: &Value) -> Vec<(Value, bool)> {
     }
     cases.extend(number("minimum").map(|one| (json!(one - 1), false)));
     cases.extend(number("maximum").map(|one| (json!(one + 1), false)));
-    if schema.get("enum").is_some() {
+    if let Some(values) = schema["enum"].as_array() {
+        cases.extend(values.iter().map(|one| (one.clone(), true)));
         cases.push((json!("Unheard"), false));
     }
     if schema.get("pattern").is_some() {
@@ -265,6 +266,43 @@ fn sizes_are_those_of_kubernetes() {
         ("body", json!("1.5Mi"), false),
     ] {
         let spec = with(&whole, &format!("/limits/{field}"), value);
+        match fits {
+            true => crd.taken(&spec),
+            false => crd.refused(&spec, field),
+        }
+    }
+}
+
+#[test]
+fn forms_are_those_of_the_rules_in_a_crd() {
+    let crds = crds();
+    for (kind, field, value, fits) in [
+        ("AddressPool", "/addresses/0", "192.0.2.20-192.0.2.10", true),
+        (
+            "AddressPool",
+            "/addresses/0",
+            "192.0.2.1-2001:db8::1",
+            false,
+        ),
+        ("AddressPool", "/addresses/0", "192.0.2.1/24", false),
+        ("GatewayParameters", "/loadBalancerClass", "", true),
+        ("GatewayParameters", "/loadBalancerClass", "internal", true),
+        (
+            "GatewayParameters",
+            "/loadBalancerClass",
+            "example.com/lb",
+            true,
+        ),
+        (
+            "GatewayParameters",
+            "/loadBalancerClass",
+            "example.com/l b",
+            false,
+        ),
+        ("GatewayParameters", "/loadBalancerClass", "a/b/c", false),
+    ] {
+        let crd = crds.iter().find(|one| one.kind == kind).unwrap();
+        let spec = with(&sample(&crd.spec, true), field, json!(value));
         match fits {
             true => crd.taken(&spec),
             false => crd.refused(&spec, field),

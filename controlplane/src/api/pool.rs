@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::meta::ObjectMeta;
-use super::text::{AnnotationValue, PreciseHostname, RefName};
+use super::text::{AnnotationValue, LoadBalancerClass, PreciseHostname, RefName};
 use crate::provision::pool::AddressRange;
 
 /// Addresses that are ours to give; cluster-scoped.
@@ -44,7 +44,7 @@ pub struct GatewayParameters {
 #[serde(rename_all = "camelCase", default)]
 pub struct GatewayParametersSpec {
     /// Who brings the traffic; default: `ringgate.io/lb`, which is Ringgate itself.
-    pub load_balancer_class: Option<Arc<str>>,
+    pub load_balancer_class: Option<LoadBalancerClass>,
     /// The AddressPool to take addresses from.
     pub address_pool: Option<RefName>,
     /// For the Service, beside those of `spec.infrastructure`.

@@ -179,6 +179,11 @@ text_type!(
     /// Scheme and what belongs to it, `//` between (BackendTLSPolicy).
     AbsoluteUri, 1..=253, is_absolute_uri, "an absolute URI", "spiffe://cluster.local/ns/shop/sa/app"
 );
+text_type!(
+    /// Who brings a Service's traffic; empty is the cluster's default.
+    LoadBalancerClass, 0..=316, |text| text.is_empty() || is_label_key(text),
+    "`name` or `domain/name`", "ringgate.io/lb"
+);
 text_type!(AnnotationValue, 0..=4096, |_| true, "a value", "yes");
 text_type!(
     LabelValue,

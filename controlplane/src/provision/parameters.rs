@@ -120,7 +120,7 @@ impl Parameters {
             self.class = match &**class {
                 LOAD_BALANCER_CLASS => LoadBalancer::Ringgate,
                 "" => LoadBalancer::Other(None),
-                _ => LoadBalancer::Other(Some(class.clone())),
+                _ => LoadBalancer::Other(Some(class.shared())),
             };
         }
         let annotations = spec.service_annotations.iter();

@@ -34,8 +34,6 @@ pub enum RangeError {
     },
     #[error("{first} and {last} are of different families")]
     Families { first: IpAddr, last: IpAddr },
-    #[error("{first} comes after {last}; write the lower one first")]
-    Order { first: IpAddr, last: IpAddr },
 }
 
 impl AddressRange {
@@ -84,7 +82,7 @@ impl AddressRange {
     }
 }
 
-/// A range, a block in CIDR notation, or one address.
+/// A range (whichever end comes first), a block in CIDR notation, or one address.
 impl FromStr for AddressRange {
     type Err = RangeError;
 
@@ -97,10 +95,11 @@ impl FromStr for AddressRange {
         if first.is_ipv4() != last.is_ipv4() {
             return Err(RangeError::Families { first, last });
         }
-        if first > last {
-            return Err(RangeError::Order { first, last });
-        }
-        Ok(Self { first, last })
+        // Not refused the wrong way round, for the CRD's rules can't put addresses in order.
+        Ok(Self {
+            first: first.min(last),
+            last: first.max(last),
+        })
     }
 }
 
@@ -157,6 +156,7 @@ mod tests {
         for (text, shown) in [
             ("192.0.2.1-192.0.2.3", "192.0.2.1-192.0.2.3"),
             ("192.0.2.0 - 192.0.2.0", "192.0.2.0"),
+            ("192.0.2.9-192.0.2.8", "192.0.2.8-192.0.2.9"),
             ("192.0.2.7", "192.0.2.7"),
             ("192.0.2.8/30", "192.0.2.8-192.0.2.11"),
             ("0.0.0.0/0", "0.0.0.0-255.255.255.255"),
@@ -173,7 +173,6 @@ mod tests {
             ),
             ("192.0.2.1/24", "write 192.0.2.0/24"),
             ("192.0.2.1-fd00::1", "different families"),
-            ("192.0.2.2-192.0.2.1", "write the lower one first"),
         ] {
             let told = text.parse::<AddressRange>().unwrap_err().to_string();
             assert!(told.contains(error), "{told}");

@@ -9,7 +9,7 @@ use crate::api::backend_tls::{
 use crate::api::certificate::NAMED_FILES;
 use crate::api::policy::{BackendPolicy, ListenerPolicy};
 use crate::api::pool::{AddressPool, GatewayParameters};
-use crate::api::reference::PolicyTarget;
+use crate::api::reference::{GATEWAY_GROUP, PolicyTarget};
 use crate::api::service::{AddressFamily, EndpointSlice, Service, ServiceType};
 use crate::api::storage::{ConfigMap, Namespace, Secret};
 use crate::api::text::{Bytes, is_subdomain};
@@ -144,12 +144,8 @@ impl Check for Namespace {
 
 impl Check for ListenerPolicy {
     fn check(&self, checker: &mut Checker<'_>) {
-        targets(
-            &self.spec.target_refs,
-            "gateway.networking.k8s.io",
-            "Gateway",
-            checker,
-        );
+        let kinds = ["Gateway", "ListenerSet"];
+        targets(&self.spec.target_refs, GATEWAY_GROUP, &kinds, checker);
         checker.items(
             &SPEC.field("trustedProxies"),
             &self.spec.trusted_proxies,
@@ -175,13 +171,13 @@ impl Check for ListenerPolicy {
 
 impl Check for BackendPolicy {
     fn check(&self, checker: &mut Checker<'_>) {
-        targets(&self.spec.target_refs, "", "Service", checker);
+        targets(&self.spec.target_refs, "", &["Service"], checker);
     }
 }
 
 impl Check for BackendTlsPolicy {
     fn check(&self, checker: &mut Checker<'_>) {
-        targets(&self.spec.target_refs, "", "Service", checker);
+        targets(&self.spec.target_refs, "", &["Service"], checker);
         let within = SPEC.field("validation");
         let at = within.field("caCertificateRefs");
         let validation = &self.spec.validation;
@@ -240,16 +236,17 @@ impl Check for ClusterTrustBundle {
     fn check(&self, _: &mut Checker<'_>) {}
 }
 
-fn targets(targets: &[PolicyTarget], group: &str, kind: &str, checker: &mut Checker<'_>) {
+fn targets(targets: &[PolicyTarget], group: &str, kinds: &[&str], checker: &mut Checker<'_>) {
     let at = SPEC.field("targetRefs");
     checker.items(&at, targets, 1, 16);
     checker.unique(&at, targets, "a target", Some);
     for (index, target) in targets.iter().enumerate() {
-        if target.group != group || target.kind != kind {
+        if target.group != group || !kinds.iter().any(|kind| target.kind == *kind) {
+            let named = kinds.join(" or ");
             checker.error(
                 &at.index(index),
-                format_args!("this policy is for a {kind} of group {group:?}"),
-                format_args!("write `group: {group:?}` and `kind: {kind}`"),
+                format_args!("this policy is for a {named} of group {group:?}"),
+                format_args!("write `group: {group:?}` and `kind: {named}`"),
             );
         }
     }
