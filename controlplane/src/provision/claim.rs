@@ -1,7 +1,7 @@
 //! Which addresses each Gateway has and shall have: what is stored stays, then what is asked for by
 //! name, then the lowest that is free. Older Gateways come first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -13,9 +13,10 @@ use super::parameters::{self, Parameters};
 use super::pool::AddressRange;
 use super::stored::{self, Stored};
 use crate::api::ObjectKind;
-use crate::api::gateway::{AddressType, Gateway, GatewayAddress};
+use crate::api::gateway::Gateway;
 use crate::store::Resources;
 use crate::translate::Options;
+use crate::translate::gateway::Asked;
 use crate::translate::gateway_class::our_gateways;
 use crate::translate::problem::{Concern, Fault, Finding};
 
@@ -112,12 +113,12 @@ struct Candidate<'r> {
     service: ObjectName,
     stored: Stored,
     parameters: Parameters,
-    pools: Pools,
+    pools: &'r Pools,
     findings: Vec<Finding>,
 }
 
 /// Where addresses come from.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Pools {
     /// For those who name no address.
     dynamic: Vec<AddressRange>,
@@ -153,15 +154,11 @@ impl<'r> Candidate<'r> {
         name: &'r ObjectName,
         gateway: &'r Arc<Gateway>,
         resources: &Resources,
-        pools: &Pools,
+        pools: &'r Pools,
     ) -> Option<Self> {
         let (parameters, findings) = parameters::of(name, gateway, resources);
-        let mut pools = pools.clone();
         if pools.all.is_empty() && parameters.class.is_ours() {
             return None;
-        }
-        if let Some(pool) = &parameters.pool {
-            pools.dynamic.clone_from(pool);
         }
         let class = &gateway.spec.gateway_class_name;
         let service = ObjectName {
@@ -185,76 +182,86 @@ impl<'r> Candidate<'r> {
         if !self.parameters.class.is_ours() {
             return Vec::new();
         }
-        let Wanted { addresses, .. } = self.wanted();
+        let asked = self.requests().addresses;
         let stored = self.stored.addresses.iter().copied();
-        match addresses.is_empty() {
+        match asked.is_empty() {
             true => stored.collect(),
-            false => stored.filter(|one| addresses.contains_key(one)).collect(),
+            false => stored.filter(|one| asked.contains_key(one)).collect(),
         }
     }
 
-    fn claim(mut self, allocation: &mut Allocation) -> Claim {
+    fn claim(self, allocation: &mut Allocation) -> Claim {
         if self.stored.is_strangers {
-            let fault = Fault::ForeignService(self.service.clone());
-            self.report("metadata.name", fault);
-            return self.into_claim(Vec::new(), Vec::new(), false);
+            self.refused()
+        } else if self.parameters.class.is_ours() {
+            self.with_pools(allocation)
+        } else {
+            self.with_anothers_balancer()
         }
-        if !self.parameters.class.is_ours() {
-            self.refuse_requests();
-            let addresses = self.stored.status.clone();
-            if addresses.is_empty() {
-                self.report("", Fault::AddressPending);
+    }
+
+    fn refused(mut self) -> Claim {
+        let fault = Fault::ForeignService(self.service.clone());
+        self.report("metadata.name", fault);
+        self.into_claim(Vec::new(), Vec::new(), false)
+    }
+
+    /// Another's load balancer gives what it gives.
+    fn with_anothers_balancer(mut self) -> Claim {
+        for (place, address) in self.gateway.spec.addresses.iter().enumerate() {
+            if let Some(value) = &address.value {
+                let value = value.clone();
+                self.report_address(place, Fault::Address { value });
             }
-            let is_ready = self.stored.exists;
-            return self.into_claim(Vec::new(), addresses, is_ready);
         }
-        let Wanted {
+        let addresses = self.stored.status.clone();
+        if addresses.is_empty() {
+            self.report("", Fault::AddressPending);
+        }
+        let is_ready = self.stored.exists;
+        self.into_claim(Vec::new(), addresses, is_ready)
+    }
+
+    fn with_pools(mut self, allocation: &mut Allocation) -> Claim {
+        let Requests {
             addresses,
             hostnames,
-        } = self.judge();
-        let asked = !self.gateway.spec.addresses.is_empty();
-        let dynamic = !asked || self.asks_for_any();
+            any,
+            faults,
+        } = self.requests();
+        for (place, fault) in faults {
+            self.report_address(place, fault);
+        }
         let mut wanted = Vec::new();
-        for (address, place) in &addresses {
-            match allocation.take(*address, &self.service) {
-                Ok(()) => wanted.push(*address),
-                Err(by) => {
-                    let (address, by) = (*address, by.clone());
-                    self.report_address(*place, Fault::AddressTaken { address, by });
-                }
+        for (address, place) in addresses {
+            match allocation.take(address, &self.service) {
+                Ok(()) => wanted.push(address),
+                Err(by) => self.report_address(place, Fault::AddressTaken { address, by }),
             }
         }
         for (hostname, place) in &hostnames {
-            let ranges = self.pools.by_hostname.get(hostname).cloned();
-            self.add_dynamic(
-                &ranges.unwrap_or_default(),
-                allocation,
-                &mut wanted,
-                Some(*place),
-            );
+            let ranges = self.pools.by_hostname.get(hostname);
+            let ranges = ranges.map(Vec::as_slice).unwrap_or_default();
+            if !self.add_dynamic(ranges, allocation, &mut wanted, Some(*place)) {
+                self.report_address(*place, Fault::NoFreeAddress);
+            }
         }
-        if dynamic {
-            let ranges = self.pools.dynamic.clone();
-            self.add_dynamic(&ranges, allocation, &mut wanted, None);
+        let choose = any || self.gateway.spec.addresses.is_empty();
+        if choose && !self.add_dynamic(self.dynamic(), allocation, &mut wanted, None) {
+            self.report("", Fault::NoFreeAddress);
         }
         wanted.sort_unstable();
         wanted.dedup();
         let stored = &self.stored.addresses;
-        let binds: Vec<IpAddr> = wanted
-            .iter()
-            .copied()
-            .filter(|one| stored.contains(one))
-            .collect();
+        let binds = wanted.iter().copied().filter(|one| stored.contains(one));
+        let binds: Vec<IpAddr> = binds.collect();
         if binds.len() < wanted.len() {
             self.report("", Fault::AddressPending);
         }
-        let shown = binds.iter().map(ToString::to_string);
-        let hostnames = hostnames
-            .keys()
-            .filter(|_| !binds.is_empty())
-            .map(|one| one.to_string());
-        let shown = shown.chain(hostnames).collect();
         let is_ready = !binds.is_empty();
+        let shown = binds.iter().map(ToString::to_string);
+        let hostnames = hostnames.keys().filter(|_| is_ready);
+        let shown = shown.chain(hostnames.map(|one| one.to_string())).collect();
         let mut claim = self.into_claim(wanted, shown, is_ready);
         claim.binds = binds;
         claim
@@ -273,14 +280,20 @@ impl<'r> Candidate<'r> {
         }
     }
 
-    /// One of each family that `ranges` have, unless it has one of these already.
+    /// Where its addresses come from, when it names none.
+    fn dynamic(&self) -> &[AddressRange] {
+        let own = self.parameters.pool.as_ref();
+        own.unwrap_or(&self.pools.dynamic)
+    }
+
+    /// One of each family that `ranges` have, unless it has one of these already. False: there was none.
     fn add_dynamic(
-        &mut self,
+        &self,
         ranges: &[AddressRange],
         allocation: &mut Allocation,
         wanted: &mut Vec<IpAddr>,
         place: Option<usize>,
-    ) {
+    ) -> bool {
         let mut found = false;
         for is_ipv4 in [true, false] {
             let ranges: Vec<_> = ranges
@@ -304,72 +317,32 @@ impl<'r> Candidate<'r> {
             found |= address.is_some();
             wanted.extend(address);
         }
-        if !found {
-            let field = place.map_or_else(String::new, |place| format!("spec.addresses[{place}]"));
-            self.report(&field, Fault::NoFreeAddress);
-        }
+        found
     }
 
-    fn asks_for_any(&self) -> bool {
-        let mut addresses = self.gateway.spec.addresses.iter();
-        addresses.any(|one| one.address_type == AddressType::IpAddress && one.value.is_none())
-    }
-
-    /// What it asks for by name, without judging it.
-    fn wanted(&self) -> Wanted {
-        let mut wanted = Wanted::default();
+    fn requests(&self) -> Requests {
+        let mut requests = Requests::default();
         for (place, address) in self.gateway.spec.addresses.iter().enumerate() {
-            if let Ok(Some(one)) = self.read(address) {
-                wanted.add(one, place);
+            let asked = Asked::of(address);
+            match asked.and_then(|asked| self.check(&asked).map(|()| asked)) {
+                Ok(asked) => requests.add(asked, place),
+                Err(fault) => requests.faults.push((place, fault)),
             }
         }
-        wanted
+        requests
     }
 
-    fn judge(&mut self) -> Wanted {
-        let mut wanted = Wanted::default();
-        let gateway = self.gateway.clone();
-        for (place, address) in gateway.spec.addresses.iter().enumerate() {
-            match self.read(address) {
-                Ok(one) => one.into_iter().for_each(|one| wanted.add(one, place)),
-                Err(fault) => self.report_address(place, fault),
+    fn check(&self, asked: &Asked) -> Result<(), Fault> {
+        let pools = &self.pools;
+        match asked {
+            Asked::Address(one) if !pools.all.iter().any(|range| range.contains(*one)) => {
+                Err(Fault::AddressNotInPool(*one))
             }
-        }
-        wanted
-    }
-
-    fn read(&self, address: &GatewayAddress) -> Result<Option<Request>, Fault> {
-        let text = address.value.clone().unwrap_or_else(|| "".into());
-        let unsupported = Err(Fault::Address {
-            value: text.clone(),
-        });
-        if let Some(routability) = address.routability.as_ref().filter(|one| !one.is_empty()) {
-            return Err(Fault::Routability(routability.clone()));
-        }
-        match address.address_type {
-            AddressType::IpAddress if address.value.is_none() => Ok(None),
-            AddressType::IpAddress => match text.parse::<IpAddr>() {
-                Ok(one) if self.pools.all.iter().any(|range| range.contains(one)) => {
-                    Ok(Some(Request::Address(one)))
-                }
-                Ok(one) => Err(Fault::AddressNotInPool(one)),
-                Err(_) => unsupported,
-            },
-            AddressType::Hostname if self.pools.by_hostname.contains_key(&text) => {
-                Ok(Some(Request::Hostname(text)))
-            }
-            _ => unsupported,
-        }
-    }
-
-    /// Another's load balancer gives what it gives.
-    fn refuse_requests(&mut self) {
-        let gateway = self.gateway.clone();
-        for (place, address) in gateway.spec.addresses.iter().enumerate() {
-            if let Some(value) = &address.value {
+            Asked::Hostname(value) if !pools.by_hostname.contains_key(value) => {
                 let value = value.clone();
-                self.report_address(place, Fault::Address { value });
+                Err(Fault::Address { value })
             }
+            _ => Ok(()),
         }
     }
 
@@ -383,25 +356,24 @@ impl<'r> Candidate<'r> {
     }
 }
 
-enum Request {
-    Address(IpAddr),
-    Hostname(Arc<str>),
-}
-
-/// What is asked for by name, with its place in `spec.addresses`.
+/// What is asked for by name, and what is wrong with that, with its place in `spec.addresses`.
 #[derive(Default)]
-struct Wanted {
+struct Requests {
     addresses: BTreeMap<IpAddr, usize>,
     hostnames: BTreeMap<Arc<str>, usize>,
+    /// Whether one of them may be any.
+    any: bool,
+    faults: Vec<(usize, Fault)>,
 }
 
-impl Wanted {
-    fn add(&mut self, request: Request, place: usize) {
-        match request {
-            Request::Address(address) => {
+impl Requests {
+    fn add(&mut self, asked: Asked, place: usize) {
+        match asked {
+            Asked::Any => self.any = true,
+            Asked::Address(address) => {
                 self.addresses.entry(address).or_insert(place);
             }
-            Request::Hostname(hostname) => {
+            Asked::Hostname(hostname) => {
                 self.hostnames.entry(hostname).or_insert(place);
             }
         }
@@ -423,8 +395,7 @@ impl Allocation {
     }
 
     fn take_free(&mut self, ranges: &[&AddressRange], service: &ObjectName) -> Option<IpAddr> {
-        let taken: BTreeSet<IpAddr> = self.taken.keys().copied().collect();
-        let is_taken = |one| taken.contains(&one);
+        let is_taken = |one| self.taken.contains_key(&one);
         let free = ranges.iter().find_map(|range| range.free(is_taken))?;
         self.taken.insert(free, service.clone());
         Some(free)

@@ -70,7 +70,7 @@ pub fn generate(
     settings: &Settings,
 ) -> Generated {
     let mut generated = Generated::default();
-    let mut bound = BTreeSet::new();
+    let mut bound = BoundPorts::of(resources);
     for (name, claim) in claims {
         let Some(gateway) = resources.gateways.get(name) else {
             continue;
@@ -82,7 +82,7 @@ pub fn generate(
         if claim.is_refused() {
             continue;
         }
-        let targets = targets(resources, claim, name, ports, settings, &mut bound);
+        let targets = bound.targets(claim, ports, settings);
         let one = One {
             name,
             gateway,
@@ -92,32 +92,31 @@ pub fn generate(
         one.generate(settings, &mut generated);
     }
     generated.gone = gone(resources, claims);
+    let by_service = claims.values().map(|claim| (&claim.service, claim));
+    let by_service: BTreeMap<&ObjectName, &Claim> = by_service.collect();
     let keys = generated.objects.keys();
-    let unstored = keys.filter(|key| !is_stored(key, resources, &generated.statuses, claims));
+    let is_stored = |key: &ObjectKey| match key.kind {
+        ObjectKind::Service => {
+            let has_status = generated.statuses.contains_key(&key.name);
+            let claim = by_service.get(&key.name);
+            claim.is_some_and(|claim| is_stored(claim, has_status, resources))
+        }
+        _ => resources.endpoint_slices.contains_key(&key.name),
+    };
+    let unstored = keys.filter(|key| !is_stored(key));
     generated.unstored = unstored.cloned().collect();
     generated
 }
 
-fn is_stored(
-    key: &ObjectKey,
-    resources: &Resources,
-    statuses: &BTreeMap<ObjectName, Value>,
-    claims: &Claims,
-) -> bool {
-    if key.kind != ObjectKind::Service {
-        return resources.endpoint_slices.contains_key(&key.name);
-    }
-    let Some(service) = resources.services.get(&key.name) else {
+/// Whether the Service stores what was decided; `has_status`: and shows it, for its status is ours.
+fn is_stored(claim: &Claim, has_status: bool, resources: &Resources) -> bool {
+    let Some(service) = resources.services.get(&claim.service) else {
         return false;
     };
-    let claim = claims.values().find(|claim| claim.service == key.name);
     let ingress = service.status.load_balancer.ingress.iter();
     let shown: BTreeSet<&str> = ingress.filter_map(|one| one.ip.as_deref()).collect();
-    claim.is_some_and(|claim| {
-        let wanted: Vec<String> = claim.wanted.iter().map(IpAddr::to_string).collect();
-        let is_shown = wanted.iter().all(|one| shown.contains(&**one));
-        claim.binds == claim.wanted && (is_shown || !statuses.contains_key(&key.name))
-    })
+    let mut wanted = claim.wanted.iter().map(IpAddr::to_string);
+    claim.binds == claim.wanted && (!has_status || wanted.all(|one| shown.contains(&*one)))
 }
 
 /// Generated Services whose Gateway is gone or no longer provisioned. Their EndpointSlices go with
@@ -153,35 +152,49 @@ fn gone(resources: &Resources, claims: &Claims) -> BTreeSet<ObjectKey> {
         .collect()
 }
 
-/// Which port listeners are bound to, by the Service's. Our own load balancer leads to the same;
-/// behind another's each has one that no other Gateway has, which is stored in the Service.
-fn targets(
-    resources: &Resources,
-    claim: &Claim,
-    gateway: &ObjectName,
-    ports: &BTreeSet<u16>,
-    settings: &Settings,
-    bound: &mut BTreeSet<u16>,
-) -> BTreeMap<u16, u16> {
-    if claim.parameters.class.is_ours() {
-        return ports.iter().map(|port| (*port, *port)).collect();
-    }
-    let stored = stored::of(resources, &claim.service, gateway).ports;
-    let others = stored::ports_of_others(resources, &claim.service);
-    let kept: BTreeSet<u16> = stored.values().copied().collect();
-    let mut targets = BTreeMap::new();
-    for port in ports {
-        let stored = stored.get(port).copied();
-        let stored = stored.filter(|one| settings.ports.contains(one) && bound.insert(*one));
-        let free = || {
-            let mut all = settings.ports.clone();
-            all.find(|one| !others.contains(one) && !kept.contains(one) && bound.insert(*one))
-        };
-        if let Some(target) = stored.or_else(free) {
-            targets.insert(*port, target);
+/// The ports that listeners are bound to behind foreign load balancers.
+struct BoundPorts {
+    /// By any Service of that kind.
+    stored: BTreeSet<u16>,
+    /// Given or confirmed so far.
+    given: BTreeSet<u16>,
+}
+
+impl BoundPorts {
+    fn of(resources: &Resources) -> Self {
+        Self {
+            stored: stored::bound_ports(resources),
+            given: BTreeSet::new(),
         }
     }
-    targets
+
+    /// Which port listeners are bound to, by the Service's. Our own load balancer leads to the same;
+    /// behind another's each has one that no other Gateway has, which is stored in the Service.
+    fn targets(
+        &mut self,
+        claim: &Claim,
+        ports: &BTreeSet<u16>,
+        settings: &Settings,
+    ) -> BTreeMap<u16, u16> {
+        let Some(own) = &claim.bound_ports else {
+            return ports.iter().map(|port| (*port, *port)).collect();
+        };
+        let kept: BTreeSet<u16> = own.values().copied().collect();
+        let mut targets = BTreeMap::new();
+        for port in ports {
+            let own = own.get(port).copied();
+            let own = own.filter(|one| settings.ports.contains(one) && self.given.insert(*one));
+            let target = own.or_else(|| self.free(&kept, settings));
+            targets.extend(target.map(|target| (*port, target)));
+        }
+        targets
+    }
+
+    fn free(&mut self, kept: &BTreeSet<u16>, settings: &Settings) -> Option<u16> {
+        settings.ports.clone().find(|one| {
+            !self.stored.contains(one) && !kept.contains(one) && self.given.insert(*one)
+        })
+    }
 }
 
 /// One Gateway's.

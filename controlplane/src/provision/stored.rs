@@ -33,11 +33,6 @@ pub(super) fn of(resources: &Resources, service: &ObjectName, gateway: &ObjectNa
             ..Stored::default()
         };
     }
-    let ports = service.spec.ports.iter();
-    let ports = ports.filter_map(|one| match &one.target_port {
-        Some(PortRef::Number(target)) => Some((one.port.get(), target.get())),
-        _ => None,
-    });
     let ingress = service.status.load_balancer.ingress.iter();
     Stored {
         exists: true,
@@ -47,7 +42,7 @@ pub(super) fn of(resources: &Resources, service: &ObjectName, gateway: &ObjectNa
             .filter_map(|one| one.ip.as_ref().or(one.hostname.as_ref()))
             .map(ToString::to_string)
             .collect(),
-        ports: ports.collect(),
+        ports: ports(service).collect(),
     }
 }
 
@@ -87,18 +82,21 @@ pub(super) fn of_others<'s>(
     taken
 }
 
-/// Every port that listeners of other Gateways are bound to behind foreign load balancers.
-pub(super) fn ports_of_others(resources: &Resources, own: &ObjectName) -> BTreeSet<u16> {
-    let generated = resources.services.iter().filter(|(name, service)| {
-        *name != own
-            && service.metadata.annotations.contains_key(GATEWAY)
+/// Every port that listeners are bound to behind foreign load balancers.
+pub(super) fn bound_ports(resources: &Resources) -> BTreeSet<u16> {
+    let generated = resources.services.values().filter(|service| {
+        service.metadata.annotations.contains_key(GATEWAY)
             && service.spec.load_balancer_class.as_deref() != Some(LOAD_BALANCER_CLASS)
     });
-    let ports = generated.flat_map(|(_, service)| &service.spec.ports);
-    ports
-        .filter_map(|one| match &one.target_port {
-            Some(PortRef::Number(target)) => Some(target.get()),
-            _ => None,
-        })
-        .collect()
+    let ports = generated.flat_map(|service| ports(service));
+    ports.map(|(_, target)| target).collect()
+}
+
+/// The Service's ports, with those that its traffic comes to.
+fn ports(service: &Service) -> impl Iterator<Item = (u16, u16)> {
+    let ports = service.spec.ports.iter();
+    ports.filter_map(|one| match &one.target_port {
+        Some(PortRef::Number(target)) => Some((one.port.get(), target.get())),
+        _ => None,
+    })
 }

@@ -355,16 +355,40 @@ impl Place {
 
 /// An address to listen on; `None` where the choice is ours, which is every address of the host.
 fn usable(address: &GatewayAddress) -> Result<Option<IpAddr>, Fault> {
-    let value = address.value.as_ref();
-    if let Some(text) = address.routability.as_ref().filter(|text| !text.is_empty()) {
-        return Err(Fault::Routability(text.clone()));
+    match Asked::of(address)? {
+        Asked::Any => Ok(None),
+        Asked::Address(address) => Ok(Some(address)),
+        Asked::Hostname(value) => Err(Fault::Address { value }),
     }
-    let refuse = || Fault::Address {
-        value: value.cloned().unwrap_or_else(|| "".into()),
-    };
-    match (&address.address_type, value) {
-        (AddressType::IpAddress, None) => Ok(None),
-        (AddressType::IpAddress, Some(text)) => text.parse().map(Some).map_err(|_| refuse()),
-        _ => Err(refuse()),
+}
+
+/// What one of a Gateway's `spec.addresses` asks for.
+pub(crate) enum Asked {
+    /// The choice is ours.
+    Any,
+    Address(IpAddr),
+    Hostname(Arc<str>),
+}
+
+impl Asked {
+    /// # Errors
+    /// For what nobody here gives.
+    pub(crate) fn of(address: &GatewayAddress) -> Result<Self, Fault> {
+        if let Some(text) = address.routability.as_ref().filter(|text| !text.is_empty()) {
+            return Err(Fault::Routability(text.clone()));
+        }
+        let value = address.value.clone();
+        let refuse = |value: Option<Arc<str>>| Fault::Address {
+            value: value.unwrap_or_else(|| "".into()),
+        };
+        match (&address.address_type, value) {
+            (AddressType::IpAddress, None) => Ok(Self::Any),
+            (AddressType::IpAddress, Some(text)) => match text.parse() {
+                Ok(address) => Ok(Self::Address(address)),
+                Err(_) => Err(refuse(Some(text))),
+            },
+            (AddressType::Hostname, Some(text)) => Ok(Self::Hostname(text)),
+            (_, value) => Err(refuse(value)),
+        }
     }
 }

@@ -14,7 +14,7 @@ mod certificate;
 mod conflict;
 mod filter;
 mod frontend;
-mod gateway;
+pub(crate) mod gateway;
 pub mod gateway_class;
 mod grant;
 mod http_match;
