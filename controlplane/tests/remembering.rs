@@ -178,6 +178,17 @@ fn what_is_remembered_never_shows() {
     assert!(attached > 300, "routes attach to sets: {attached}");
 }
 
+/// Takes an event, and says how many routes it made a translator that remembers translate anew.
+fn remembering() -> impl FnMut(Event) -> usize {
+    let mut translator = Translator::default();
+    let mut resources = Resources::default();
+    move |event| {
+        apply(&mut resources, event);
+        with(&resources, |inputs| translator.translate(inputs));
+        translator.fresh_routes()
+    }
+}
+
 fn set(number: u32, hostname: &str) -> Object {
     of::<ListenerSet>(json!({
         "metadata": {"namespace": "blue", "name": format!("s{number:03}")},
@@ -216,13 +227,7 @@ const ROUTES_PER_SET: u32 = 4;
 
 #[test]
 fn an_edit_translates_the_routes_that_it_concerns_and_no_others() {
-    let mut translator = Translator::default();
-    let mut resources = Resources::default();
-    let mut fresh = |event| {
-        apply(&mut resources, event);
-        with(&resources, |inputs| translator.translate(inputs));
-        translator.fresh_routes()
-    };
+    let mut fresh = remembering();
     fresh(applied(edge(1, "own.example.com", "All")));
     for number in 0..SETS {
         let hostname = format!("s{number}.example.com");
@@ -252,13 +257,7 @@ fn an_edit_translates_the_routes_that_it_concerns_and_no_others() {
 
 #[test]
 fn grants_and_namespaces_concern_those_who_look_at_them() {
-    let mut translator = Translator::default();
-    let mut resources = Resources::default();
-    let mut fresh = |event| {
-        apply(&mut resources, event);
-        with(&resources, |inputs| translator.translate(inputs));
-        translator.fresh_routes()
-    };
+    let mut fresh = remembering();
     let route = |namespace: &str, service: &str| {
         of::<HttpRoute>(json!({
             "metadata": {"namespace": namespace, "name": "r"},

@@ -7,7 +7,7 @@
 pub(crate) mod problems;
 mod versions;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -216,11 +216,7 @@ impl Reconciler {
         self.problems
             .set_ending(certificates::problems(ends, &self.resources, time));
         self.count_problems();
-        for kind in Kind::ALL {
-            let ids = self.translation.objects.keys();
-            let count = ids.filter(|id| id.kind == kind).count();
-            self.metrics.set_objects(kind, count);
-        }
+        self.count_objects();
         self.has_translated.then(|| self.board.take_changes())
     }
 
@@ -279,6 +275,17 @@ impl Reconciler {
         let planes = self.planes.statuses(now);
         let gateways = self.board.gateways.keys();
         notice::notices(self.problems.of_files(), &planes, gateways)
+    }
+
+    fn count_objects(&self) {
+        let mut counts = BTreeMap::new();
+        for id in self.translation.objects.keys() {
+            *counts.entry(id.kind).or_default() += 1;
+        }
+        for kind in Kind::ALL {
+            let count = counts.get(&kind).copied().unwrap_or_default();
+            self.metrics.set_objects(kind, count);
+        }
     }
 
     fn count_problems(&self) {

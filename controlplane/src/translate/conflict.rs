@@ -155,14 +155,17 @@ impl ListenerDraft {
     }
 
     fn mark(&mut self, fault: Option<Fault>) {
+        let Some(fault) = fault else {
+            return;
+        };
         let part = match &fault {
-            Some(Fault::HostnameConflict { .. }) if self.hostname != Hostname::Any => "hostname",
+            Fault::HostnameConflict { .. } if self.hostname != Hostname::Any => "hostname",
             _ => "port",
         };
         let field = format!("{}.{part}", self.field);
         let owner = &self.owner;
-        let finding = fault.map(|fault| Finding::new(owner.kind, &owner.name, field, fault));
-        self.findings.extend(finding);
+        let finding = Finding::new(owner.kind, &owner.name, field, fault);
+        self.findings.push(finding);
     }
 }
 
