@@ -17,7 +17,8 @@
 //!
 //! Beside the path: [`issue`], certificates for the stream to data planes in a cluster; [`problem`], what is wrong with what a user wrote; [`validate`], the same from the
 //! command line; [`cli`], the command line itself; [`supervise`], which keeps both processes alive
-//! under `ringgate run`; [`limits`], every bound.
+//! under `ringgate run`; [`limits`], every bound; `wake`, what tasks wait for; `error`, an error in one
+//! line.
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -38,6 +39,7 @@ pub mod admin;
 pub mod announce;
 pub mod cli;
 mod distant;
+mod error;
 pub mod issue;
 pub mod limits;
 pub mod metrics;
@@ -45,3 +47,4 @@ pub mod origin;
 pub mod problem;
 pub mod supervise;
 pub mod validate;
+mod wake;

@@ -20,6 +20,7 @@ use crate::provision::service::Generated;
 use crate::push::conversation::Leader;
 use crate::status::notice::Notice;
 use crate::status::write::{self, StatusChange};
+use crate::wake::tell;
 use crate::watch::Batch;
 use crate::watch::file::{FileWatch, WatchError};
 use crate::watch::kube::{self, ClientError, Cluster, KubeWatch, References};
@@ -232,17 +233,13 @@ impl Seat {
 
 impl Feedback {
     pub(crate) fn let_write(&self, may_write: bool) {
-        self.may_write
-            .send_if_modified(|known| std::mem::replace(known, may_write) != may_write);
+        tell(&self.may_write, may_write);
     }
 
     /// Asks for a term that isn't below this.
     pub(crate) fn need_term(&self, term: u64) {
-        self.at_least.send_if_modified(|known| {
-            let higher = term > *known;
-            *known = term.max(*known);
-            higher
-        });
+        let known = *self.at_least.borrow();
+        tell(&self.at_least, term.max(known));
     }
 
     pub(crate) fn post(&self, changes: Vec<StatusChange>) {
@@ -251,30 +248,14 @@ impl Feedback {
     }
 
     pub(crate) fn notice(&self, notices: BTreeSet<Notice>) {
-        self.notices.send_if_modified(|known| {
-            let differs = *known != notices;
-            *known = notices;
-            differs
-        });
+        tell(&self.notices, notices);
     }
 
     pub(crate) fn generate(&self, generated: &Arc<Generated>) {
-        self.generated.send_if_modified(|known| {
-            let differs = *known != *generated;
-            if differs {
-                *known = generated.clone();
-            }
-            differs
-        });
+        tell(&self.generated, generated.clone());
     }
 
     pub(crate) fn refer_to(&self, references: BTreeSet<ObjectKey>) {
-        self.references.send_if_modified(|known| {
-            let differs = **known != references;
-            if differs {
-                *known = Arc::new(references);
-            }
-            differs
-        });
+        tell(&self.references, Arc::new(references));
     }
 }

@@ -32,6 +32,7 @@ use crate::push::wanted::Wanted;
 use crate::reconcile::{Next, Reconciler};
 use crate::resolve;
 use crate::translate::{Options, ResolvedNames};
+use crate::wake::{at, tell};
 
 /// What a control plane is started with.
 #[derive(Clone, Debug)]
@@ -354,14 +355,8 @@ impl Loop {
             feedback.refer_to(self.reconciler.references());
             feedback.generate(self.reconciler.generated());
         }
-        let names = self.reconciler.external_names();
-        self.channels.external.send_if_modified(|external| {
-            let differs = **external != *names;
-            if differs {
-                *external = Arc::new(names.clone());
-            }
-            differs
-        });
+        let names = self.reconciler.external_names().clone();
+        tell(&self.channels.external, Arc::new(names));
         self.plan(Next::Refresh);
     }
 
@@ -423,13 +418,6 @@ impl Loop {
         self.refresh();
         // Whoever asked may have gone.
         let _ = ask.send(self.reconciler.report(Instant::now(), SystemTime::now()));
-    }
-}
-
-async fn at(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::net::TcpStream;
 
+use crate::error::chain;
 use crate::limits::ADMIN_BYTES;
 
 /// Admin servers are on this machine, as a rule.
@@ -17,10 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Error)]
 pub enum ClientError {
-    #[error("nobody answers on {address}: {source}")]
+    #[error("nobody answers on {address}: {error}")]
     Connect {
         address: SocketAddr,
-        source: std::io::Error,
+        error: std::io::Error,
     },
     #[error("{address} didn't answer {path} within {PATIENCE:?}")]
     Timeout {
@@ -34,10 +35,10 @@ pub enum ClientError {
         status: StatusCode,
         text: String,
     },
-    #[error("{address} doesn't speak HTTP as it should: {source}")]
+    #[error("{address} doesn't speak HTTP as it should: {}", chain(&**error))]
     Http {
         address: SocketAddr,
-        source: Box<dyn std::error::Error + Send + Sync>,
+        error: AnyError,
     },
 }
 
@@ -54,10 +55,10 @@ pub async fn get(address: SocketAddr, path: &'static str) -> Result<Bytes, Clien
 async fn ask(address: SocketAddr, path: &'static str) -> Result<Bytes, ClientError> {
     let stream = TcpStream::connect(address)
         .await
-        .map_err(|source| ClientError::Connect { address, source })?;
+        .map_err(|error| ClientError::Connect { address, error })?;
     let (status, body) = exchange(stream, address, path)
         .await
-        .map_err(|source| ClientError::Http { address, source })?;
+        .map_err(|error| ClientError::Http { address, error })?;
     if status == StatusCode::OK {
         return Ok(body);
     }

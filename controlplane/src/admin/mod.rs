@@ -19,11 +19,11 @@ use crate::status::report::Report;
 
 #[derive(Debug, Error)]
 #[error(
-    "can't listen on {address} for --controller-admin: {source}; give another address, or stop who uses it"
+    "can't listen on {address} for --controller-admin: {error}; give another address, or stop who uses it"
 )]
 pub struct AdminError {
     address: SocketAddr,
-    source: std::io::Error,
+    error: std::io::Error,
 }
 
 /// A request for a report of this moment.
@@ -42,7 +42,7 @@ pub struct Sources {
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| AdminError { address, source })
+        .map_err(|error| AdminError { address, error })
 }
 
 /// Serves until it is dropped.

@@ -14,19 +14,17 @@ use crate::limits::ANNOUNCE_LIFETIME_S;
 
 #[derive(Debug, Error)]
 pub enum InterfaceError {
-    #[error("can't speak with the kernel: {0}")]
-    Socket(#[from] std::io::Error),
-    #[error("there is no interface {name}: {source}")]
-    NotFound { name: String, source: NetlinkError },
-    #[error("can't read the addresses of this host: {0}")]
-    Read(NetlinkError),
-    #[error(
-        "can't change address {address} of {name}: {source}; it needs the capability NET_ADMIN"
-    )]
+    #[error("can't speak with the kernel: {error}")]
+    Socket { error: std::io::Error },
+    #[error("there is no interface {name}: {error}")]
+    NotFound { name: String, error: NetlinkError },
+    #[error("can't read the addresses of this host: {error}")]
+    Read { error: NetlinkError },
+    #[error("can't change address {address} of {name}: {error}; it needs the capability NET_ADMIN")]
     Change {
         name: String,
         address: IpAddr,
-        source: NetlinkError,
+        error: NetlinkError,
     },
 }
 
@@ -40,11 +38,12 @@ pub(super) struct Interface {
 
 impl Interface {
     pub(super) async fn find(name: &str) -> Result<Self, InterfaceError> {
-        let (connection, handle, _) = rtnetlink::new_connection()?;
+        let (connection, handle, _) =
+            rtnetlink::new_connection().map_err(|error| InterfaceError::Socket { error })?;
         tokio::spawn(connection);
-        let not_found = |source| InterfaceError::NotFound {
+        let not_found = |error| InterfaceError::NotFound {
             name: name.to_owned(),
-            source,
+            error,
         };
         let mut links = handle.link().get().match_name(name).execute();
         let link = links.try_next().await.map_err(not_found)?;
@@ -62,7 +61,7 @@ impl Interface {
         let messages: Vec<AddressMessage> = addresses
             .try_collect()
             .await
-            .map_err(InterfaceError::Read)?;
+            .map_err(|error| InterfaceError::Read { error })?;
         let others = messages
             .iter()
             .filter(|message| message.header.index != self.index || lifetime(message) == FOREVER);
@@ -83,7 +82,7 @@ impl Interface {
         let lifetime = AddressAttribute::CacheInfo(lifetime);
         message.attributes.push(lifetime);
         let added = request.replace().execute().await;
-        added.map_err(|source| self.change(address, source))
+        added.map_err(|error| self.change(address, error))
     }
 
     /// Takes the address off; one that is off already is no error.
@@ -91,7 +90,7 @@ impl Interface {
         let message = self.request(address).message_mut().clone();
         match self.handle.address().del(message).execute().await {
             Err(NetlinkError::NetlinkError(error)) if error.raw_code() == -EADDRNOTAVAIL => Ok(()),
-            taken => taken.map_err(|source| self.change(address, source)),
+            taken => taken.map_err(|error| self.change(address, error)),
         }
     }
 
@@ -100,11 +99,11 @@ impl Interface {
         self.handle.address().add(self.index, address, prefix)
     }
 
-    fn change(&self, address: IpAddr, source: NetlinkError) -> InterfaceError {
+    fn change(&self, address: IpAddr, error: NetlinkError) -> InterfaceError {
         InterfaceError::Change {
             name: self.name.clone(),
             address,
-            source,
+            error,
         }
     }
 }

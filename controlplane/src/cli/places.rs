@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use ringgate_core::wire::content_hash;
 use thiserror::Error;
 
 /// What of the process's surroundings decides about places.
@@ -24,14 +25,14 @@ pub struct Surroundings {
 
 #[derive(Debug, Error)]
 pub enum PlaceError {
-    #[error("can't make the folder {path}: {source}; name another with --socket or --state-dir")]
-    Create { path: PathBuf, source: io::Error },
+    #[error("can't make the folder {path}: {error}; name another with --socket or --state-dir")]
+    Create { path: PathBuf, error: io::Error },
     #[error(
         "{path} is not a folder that only its owner, user {user_id}, can enter; remove it, or name another place with --socket or --state-dir"
     )]
     NotPrivate { path: PathBuf, user_id: u32 },
-    #[error("can't find {path}: {source}")]
-    Find { path: PathBuf, source: io::Error },
+    #[error("can't find {path}: {error}")]
+    Find { path: PathBuf, error: io::Error },
 }
 
 impl Surroundings {
@@ -92,22 +93,16 @@ impl Surroundings {
 }
 
 /// A name for what `run DIR` keeps for itself, so that several on one machine don't collide and the
-/// same DIR finds its state again: FNV-1a of DIR's canonical path, 16 hexadecimal digits.
+/// same DIR finds its state again: a hash of DIR's canonical path, 16 hexadecimal digits.
 ///
 /// # Errors
 /// When DIR doesn't exist.
 pub fn private_name(dir: &Path) -> Result<String, PlaceError> {
-    let path = fs::canonicalize(dir).map_err(|source| PlaceError::Find {
+    let path = fs::canonicalize(dir).map_err(|error| PlaceError::Find {
         path: dir.to_owned(),
-        source,
+        error,
     })?;
-    let hash = path
-        .as_os_str()
-        .as_encoded_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-        });
+    let hash = content_hash(path.as_os_str().as_encoded_bytes());
     Ok(format!("run-{hash:016x}"))
 }
 
@@ -121,9 +116,9 @@ pub fn make_private(path: &Path, surroundings: &Surroundings) -> Result<(), Plac
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| PlaceError::Create {
+        .map_err(|error| PlaceError::Create {
             path: path.to_owned(),
-            source,
+            error,
         })?;
     let below_temp = surroundings.private_temp();
     if path.starts_with(&below_temp) {

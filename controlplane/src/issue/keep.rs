@@ -18,9 +18,10 @@ use tracing::{info, warn};
 
 use super::authority::{Authorities, AuthorityError};
 use super::{NamespacedName, Periods};
+use crate::error::chain;
 use crate::lead::Leadership;
 use crate::limits::{API_CALL, AUTHORITY_LOOK, AUTHORITY_PAUSE};
-use crate::watch::kube::{chain, spread};
+use crate::watch::kube::spread;
 
 /// The ConfigMap's key.
 const BUNDLE: &str = "ca.crt";

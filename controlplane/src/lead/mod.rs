@@ -18,8 +18,10 @@ use tracing::{info, warn};
 pub use election::Leadership;
 
 use self::election::{Election, Seen, Step, duration_seconds};
+use crate::error::chain;
 use crate::limits::{LEASE_CALL, LEASE_PAUSE};
-use crate::watch::kube::{chain, spread};
+use crate::wake::tell;
+use crate::watch::kube::spread;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseName {
@@ -197,14 +199,9 @@ impl Candidate {
 
     fn publish(&self) {
         let leadership = self.election.leadership(Instant::now());
-        self.lines.leadership.send_if_modified(|known| {
-            let differs = *known != leadership;
-            if differs {
-                tell_leadership(&leadership);
-                *known = leadership;
-            }
-            differs
-        });
+        if tell(&self.lines.leadership, leadership.clone()) {
+            log(&leadership);
+        }
     }
 
     fn tell(&mut self, text: String) {
@@ -244,7 +241,7 @@ impl Candidate {
 /// How long a process that ends waits for its Lease to be given back.
 const RELEASE: Duration = Duration::from_secs(1);
 
-fn tell_leadership(leadership: &Leadership) {
+fn log(leadership: &Leadership) {
     match leadership {
         Leadership::Unknown => {}
         Leadership::Ours { term } => info!(term, "this control plane leads"),

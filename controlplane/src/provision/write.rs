@@ -10,15 +10,15 @@ use std::time::Instant;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::discovery::ApiResource;
 use kube::{Client, Error as ClientError};
-use thiserror::Error;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::backlog::{Backlog, Step};
 use super::service::Generated;
 use crate::api::{ObjectKey, ObjectKind};
-use crate::limits::{API_CALL, GENERATE_AGAIN, GENERATE_AGAIN_MOST};
-use crate::watch::kube::{Pause, Raw, chain, find};
+use crate::limits::{GENERATE_AGAIN, GENERATE_AGAIN_MOST};
+use crate::wake::at;
+use crate::watch::kube::{CallError, Pause, Raw, api_of, in_time, served};
 
 /// Where a writer's knowledge comes from.
 #[derive(Debug)]
@@ -30,16 +30,6 @@ pub struct Inputs {
 
 /// Who we are in `managedFields`: another than for statuses, since apply takes away what it doesn't say.
 const FIELD_MANAGER: &str = "ringgate-provision";
-
-#[derive(Debug, Error)]
-enum WriteError {
-    #[error("the cluster doesn't serve this kind")]
-    NoKind,
-    #[error("no answer within {API_CALL:?}")]
-    Late,
-    #[error("{}", chain(.0))]
-    Client(#[from] ClientError),
-}
 
 /// Writes until nobody says any more what is wanted.
 pub async fn write(client: Client, mut inputs: Inputs) {
@@ -89,15 +79,11 @@ impl Writer {
     async fn write(&mut self, generated: &Generated) -> bool {
         let mut failed = false;
         for step in self.backlog.steps(generated) {
-            match tokio::time::timeout(API_CALL, self.take(&step)).await {
-                Ok(Ok(())) => self.backlog.done(step),
-                Ok(Err(error)) => {
+            match in_time(self.take(&step)).await {
+                Ok(()) => self.backlog.done(step),
+                Err(error) => {
                     failed = true;
                     self.tell(&step, &error);
-                }
-                Err(_) => {
-                    failed = true;
-                    self.tell(&step, &WriteError::Late);
                 }
             }
         }
@@ -107,7 +93,7 @@ impl Writer {
         !failed
     }
 
-    async fn take(&mut self, step: &Step) -> Result<(), WriteError> {
+    async fn take(&mut self, step: &Step) -> Result<(), CallError> {
         let key = step.key();
         let api = self.api(&key).await?;
         let name = &*key.name.name;
@@ -134,44 +120,32 @@ impl Writer {
         Ok(())
     }
 
-    async fn api(&mut self, key: &ObjectKey) -> Result<Api<Raw>, WriteError> {
+    async fn api(&mut self, key: &ObjectKey) -> Result<Api<Raw>, CallError> {
         let kind = key.kind;
         if !self.resources.contains_key(&kind) {
-            let found = find(&self.client, kind).await?.ok_or(WriteError::NoKind)?;
+            let found = served(&self.client, kind).await?;
             self.resources.insert(kind, found);
         }
-        let resource = self.resources.get(&kind).ok_or(WriteError::NoKind)?;
-        let namespace = &key.name.namespace;
-        Ok(Api::namespaced_with(
-            self.client.clone(),
-            namespace,
-            resource,
-        ))
+        let resource = self.resources.get(&kind).ok_or(CallError::NoKind)?;
+        Ok(api_of(&self.client, key, resource))
     }
 
-    fn tell(&mut self, step: &Step, error: &WriteError) {
+    fn tell(&mut self, step: &Step, error: &CallError) {
         let text = error.to_string();
         if self.told.as_ref() == Some(&text) {
             return;
         }
-        let remedy = match error {
-            WriteError::Client(ClientError::Api(status)) if status.code == 403 => {
+        let remedy = match error.is_forbidden() {
+            true => {
                 "\n    remedy: allow create, patch and delete of services and endpointslices, and \
                  patch of services/status, in the role"
             }
-            _ => "",
+            false => "",
         };
         warn!(
             "{} can't be written, it is tried again: {text}{remedy}",
             step.key()
         );
         self.told = Some(text);
-    }
-}
-
-async fn at(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -17,12 +17,13 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::translate::ResolvedNames;
+use crate::wake::at;
 use schedule::{Answer, Schedule};
 
 #[derive(Debug, Error)]
-#[error("can't read the system's resolver configuration (/etc/resolv.conf): {source}")]
+#[error("can't read the system's resolver configuration (/etc/resolv.conf): {error}")]
 pub struct ResolveError {
-    source: Box<dyn std::error::Error + Send + Sync>,
+    error: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// A resolver that asks the servers of the system's configuration.
@@ -35,8 +36,8 @@ pub fn system() -> Result<TokioResolver, ResolveError> {
         set_options(builder.options_mut());
         builder.build()
     };
-    build().map_err(|source| ResolveError {
-        source: source.into(),
+    build().map_err(|error| ResolveError {
+        error: error.into(),
     })
 }
 
@@ -72,18 +73,11 @@ pub async fn resolve(
             Some(Ok((name, answer))) = lookups.join_next() => {
                 schedule.answer(&name, answer, Instant::now())
             }
-            () = due(next) => false,
+            () = at(next) => false,
         };
         if changed && known.send(schedule.known().into()).is_err() {
             return;
         }
-    }
-}
-
-async fn due(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -12,15 +12,16 @@ use super::objects::{
 };
 use super::report::Report;
 use crate::api::{CONTROLLER_NAME, ObjectKind};
+use crate::error::chain;
 use crate::limits::LIST_PAGE;
-use crate::watch::kube::{Raw, chain, find};
+use crate::watch::kube::{Raw, find};
 
 #[derive(Debug, Error)]
 pub enum ReadError {
-    #[error("can't ask the API server: {}", chain(.0))]
-    Client(#[from] ClientError),
-    #[error("the cluster has no {0}: install the CRDs of Gateway API")]
-    NoKind(ObjectKind),
+    #[error("can't ask the API server: {}", chain(error))]
+    Client { error: ClientError },
+    #[error("the cluster has no {kind}: install the CRDs of Gateway API")]
+    NoKind { kind: ObjectKind },
 }
 
 /// What is ours, with the statuses that stand.
@@ -38,7 +39,7 @@ pub async fn report(client: &Client) -> Result<Report, ReadError> {
     let gateways = list(client, ObjectKind::Gateway).await?;
     let gateways: Vec<GatewayStatus> = gateways.iter().filter(is_ours).map(gateway).collect();
     let sets = match list(client, ObjectKind::ListenerSet).await {
-        Err(ReadError::NoKind(_)) => Vec::new(),
+        Err(ReadError::NoKind { .. }) => Vec::new(),
         sets => sets?,
     };
     let sets = sets.iter().filter_map(|set| listener_set(set, &gateways));
@@ -55,12 +56,14 @@ pub async fn report(client: &Client) -> Result<Report, ReadError> {
 }
 
 async fn list(client: &Client, kind: ObjectKind) -> Result<Vec<Value>, ReadError> {
-    let resource = find(client, kind).await?.ok_or(ReadError::NoKind(kind))?;
+    let failed = |error| ReadError::Client { error };
+    let resource = find(client, kind).await.map_err(failed)?;
+    let resource = resource.ok_or(ReadError::NoKind { kind })?;
     let api: Api<Raw> = Api::all_with(client.clone(), &resource);
     let mut page = ListParams::default().limit(LIST_PAGE);
     let mut all = Vec::new();
     loop {
-        let list = api.list(&page).await?;
+        let list = api.list(&page).await.map_err(failed)?;
         all.extend(list.items.into_iter().map(Raw::into_value));
         match list.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::wake::at;
 use restarts::{Ending, Restarts, Verdict};
 
 /// A process to keep alive.
@@ -36,24 +37,24 @@ pub struct Program {
 
 #[derive(Debug, Error)]
 pub enum SuperviseError {
-    #[error("can't start the {name} ({path}): {source}")]
+    #[error("can't start the {name} ({path}): {error}")]
     Start {
         name: &'static str,
         path: PathBuf,
-        source: io::Error,
+        error: io::Error,
     },
     #[error("the {name} ended with {status}; its message stands above")]
     Ended {
         name: &'static str,
         status: ExitStatus,
     },
-    #[error("lost sight of the {name}: {source}")]
+    #[error("lost sight of the {name}: {error}")]
     Wait {
         name: &'static str,
-        source: io::Error,
+        error: io::Error,
     },
-    #[error("can't listen to signals: {0}")]
-    Signals(#[source] io::Error),
+    #[error("can't listen to signals: {error}")]
+    Signals { error: io::Error },
 }
 
 impl SuperviseError {
@@ -127,7 +128,7 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self, SuperviseError> {
-        let listen = |kind| signal(kind).map_err(SuperviseError::Signals);
+        let listen = |kind| signal(kind).map_err(|error| SuperviseError::Signals { error });
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
@@ -180,10 +181,10 @@ impl Program {
             // A terminal sends Ctrl-C to the whole group: the supervisor alone shall decide who gets it.
             .process_group(0)
             .spawn()
-            .map_err(|source| SuperviseError::Start {
+            .map_err(|error| SuperviseError::Start {
                 name: self.name,
                 path: self.path.clone(),
-                source,
+                error,
             })
     }
 }
@@ -201,7 +202,7 @@ async fn attend(
     loop {
         tokio::select! {
             status = child.wait() => {
-                let status = status.map_err(|source| SuperviseError::Wait { name, source })?;
+                let status = status.map_err(|error| SuperviseError::Wait { name, error })?;
                 return Ok((status, deadline.is_some()));
             }
             Some(order) = orders.recv() => {
@@ -216,13 +217,6 @@ async fn attend(
                 deadline = Some(Instant::now() + program.patience);
             }
         }
-    }
-}
-
-async fn at(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => std::future::pending().await,
     }
 }
 

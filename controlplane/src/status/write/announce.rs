@@ -8,9 +8,9 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tracing::debug;
 
 use crate::api::{CONTROLLER_NAME, ObjectKey};
+use crate::error::chain;
 use crate::limits::API_CALL;
 use crate::status::notice::Notice;
-use crate::watch::kube::chain;
 
 pub(super) struct Announcer {
     recorder: Recorder,

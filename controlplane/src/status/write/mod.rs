@@ -13,10 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::discovery::ApiResource;
 use kube::{Client, Error as ClientError};
-use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -28,9 +27,9 @@ use self::queue::{Outcome, Queue, Write};
 use super::notice::Notice;
 use super::objects::{ClassStatus, GatewayStatus, ListenerSetStatus, PolicyStatus, RouteStatus};
 use crate::api::{ObjectKey, ObjectKind};
-use crate::limits::API_CALL;
 use crate::metrics::Metrics;
-use crate::watch::kube::{LiveChange, Raw, chain, find};
+use crate::wake::at;
+use crate::watch::kube::{CallError, LiveChange, api_of, in_time, served};
 
 /// What an object's status shall say.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,17 +91,7 @@ struct Writer {
 struct Done {
     key: ObjectKey,
     resource: Option<Arc<ApiResource>>,
-    outcome: Result<Outcome, WriteError>,
-}
-
-#[derive(Debug, Error)]
-enum WriteError {
-    #[error("the cluster doesn't serve this kind any more")]
-    NoKind,
-    #[error("no answer within {API_CALL:?}")]
-    Late,
-    #[error("{}", chain(.0))]
-    Client(#[from] ClientError),
+    outcome: Result<Outcome, CallError>,
 }
 
 impl Writer {
@@ -152,11 +141,10 @@ impl Writer {
         let client = self.client.clone();
         self.writes.spawn(async move {
             let key = write.key.clone();
-            let put = tokio::time::timeout(API_CALL, put(&client, resource, write));
+            let put = in_time(put(&client, resource, write));
             let (resource, outcome) = match put.await {
-                Ok(Ok((resource, outcome))) => (Some(resource), Ok(outcome)),
-                Ok(Err(error)) => (None, Err(error)),
-                Err(_) => (None, Err(WriteError::Late)),
+                Ok((resource, outcome)) => (Some(resource), Ok(outcome)),
+                Err(error) => (None, Err(error)),
             };
             Done {
                 key,
@@ -189,16 +177,14 @@ impl Writer {
         self.queue.finish(done.key, outcome, Instant::now());
     }
 
-    fn tell(&mut self, key: &ObjectKey, error: &WriteError) {
+    fn tell(&mut self, key: &ObjectKey, error: &CallError) {
         let text = error.to_string();
         if self.told.get(&key.kind) == Some(&text) {
             return;
         }
-        let remedy = match error {
-            WriteError::Client(ClientError::Api(status)) if status.code == 403 => {
-                "\n    remedy: allow patch of its subresource status in the role"
-            }
-            _ => "",
+        let remedy = match error.is_forbidden() {
+            true => "\n    remedy: allow patch of its subresource status in the role",
+            false => "",
         };
         warn!("the status of {key} can't be written, it is tried again: {text}{remedy}");
         self.told.insert(key.kind, text);
@@ -220,27 +206,23 @@ async fn put(
     client: &Client,
     resource: Option<Arc<ApiResource>>,
     write: Write,
-) -> Result<(Arc<ApiResource>, Outcome), WriteError> {
+) -> Result<(Arc<ApiResource>, Outcome), CallError> {
     let kind = write.key.kind;
     let resource = match resource {
         Some(resource) => resource,
-        None => Arc::new(find(client, kind).await?.ok_or(WriteError::NoKind)?),
+        None => Arc::new(served(client, kind).await?),
     };
-    let name = &write.key.name;
-    let api: Api<Raw> = if kind.is_namespaced() {
-        Api::namespaced_with(client.clone(), &name.namespace, &*resource)
-    } else {
-        Api::all_with(client.clone(), &*resource)
-    };
+    let name = &*write.key.name.name;
+    let api = api_of(client, &write.key, &resource);
     let how = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
     let patch = Patch::Merge(write.patch);
-    let outcome = match api.patch_status(&name.name, &how, &patch).await {
+    let outcome = match api.patch_status(name, &how, &patch).await {
         Ok(raw) => raw.into_live(kind).map_or(Outcome::Gone, Outcome::Written),
         Err(ClientError::Api(status)) if status.code == 409 => {
-            let fresh = api.get_opt(&name.name).await?;
+            let fresh = api.get_opt(name).await?;
             let live = fresh.and_then(|raw| raw.into_live(kind));
             live.map_or(Outcome::Gone, Outcome::Conflict)
         }
@@ -248,11 +230,4 @@ async fn put(
         Err(error) => return Err(error.into()),
     };
     Ok((resource, outcome))
-}
-
-async fn at(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => std::future::pending().await,
-    }
 }

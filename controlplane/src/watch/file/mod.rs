@@ -45,8 +45,8 @@ const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// Why watching can't begin.
 #[derive(Debug, Error)]
 pub enum WatchError {
-    #[error("no thread to watch files: {source}")]
-    Thread { source: std::io::Error },
+    #[error("no thread to watch files: {error}")]
+    Thread { error: std::io::Error },
 }
 
 /// A watch that runs; it ends when this is dropped.
@@ -75,7 +75,7 @@ impl FileWatch {
         let thread = std::thread::Builder::new()
             .name("watch-files".into())
             .spawn(move || watching.run(&signals))
-            .map_err(|source| WatchError::Thread { source })?;
+            .map_err(|error| WatchError::Thread { error })?;
         let watch = Self {
             stop,
             thread: Some(thread),

@@ -8,6 +8,7 @@ use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigErro
 use kube::{Client, Config};
 use thiserror::Error;
 
+use crate::error::chain;
 use crate::limits::{API_CONNECT, WATCH_SECONDS};
 
 /// Where the API server is told.
@@ -32,15 +33,18 @@ impl fmt::Debug for Cluster {
 
 #[derive(Debug, Error)]
 pub enum ClientError {
-    #[error("can't use the kubeconfig {path}: {source}")]
+    #[error("can't use the kubeconfig {path}: {}", chain(error))]
     Kubeconfig {
         path: PathBuf,
-        source: KubeconfigError,
+        error: KubeconfigError,
     },
-    #[error("can't use this Pod's ServiceAccount: {0}; is its token mounted?")]
-    Pod(#[from] InClusterError),
-    #[error("can't make a client for the API server: {0}")]
-    Client(#[from] kube::Error),
+    #[error(
+        "can't use this Pod's ServiceAccount: {}; is its token mounted?",
+        chain(error)
+    )]
+    Pod { error: InClusterError },
+    #[error("can't make a client for the API server: {}", chain(error))]
+    Client { error: kube::Error },
 }
 
 impl Cluster {
@@ -57,19 +61,17 @@ impl Cluster {
 /// When the kubeconfig or the ServiceAccount can't be read.
 pub async fn connect(cluster: &Cluster) -> Result<Client, ClientError> {
     let mut config = match cluster {
-        Cluster::Kubeconfig(path) => {
-            read(path).await.map_err(|source| ClientError::Kubeconfig {
-                path: path.clone(),
-                source,
-            })?
-        }
-        Cluster::Pod => Config::incluster()?,
+        Cluster::Kubeconfig(path) => read(path).await.map_err(|error| ClientError::Kubeconfig {
+            path: path.clone(),
+            error,
+        })?,
+        Cluster::Pod => Config::incluster().map_err(|error| ClientError::Pod { error })?,
         Cluster::Client(client) => return Ok(client.clone()),
     };
     config.connect_timeout = Some(API_CONNECT);
     // A watch that says nothing for longer than it lasts has lost its server.
     config.read_timeout = Some(Duration::from_secs(u64::from(WATCH_SECONDS)) + API_CONNECT);
-    Ok(Client::try_from(config)?)
+    Client::try_from(config).map_err(|error| ClientError::Client { error })
 }
 
 async fn read(path: &Path) -> Result<Config, KubeconfigError> {

@@ -15,6 +15,7 @@ use super::gather::{Message, Scope, Trouble};
 use super::pause::Pause;
 use super::raw::Raw;
 use crate::api::{ObjectKey, ObjectKind};
+use crate::error::chain;
 use crate::limits::{ABSENCE_PATIENCE, WATCH_PAUSE_AT_LEAST, WATCH_PAUSE_AT_MOST, WATCH_SECONDS};
 
 /// Secrets of this type alone are watched as a kind.
@@ -228,19 +229,4 @@ fn is_not_found(error: &watcher::Error) -> bool {
         | watcher::Error::WatchStartFailed(ClientError::Api(status)) => status.code == 404,
         _ => false,
     }
-}
-
-/// An error with its causes, which the client's own text leaves out.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }

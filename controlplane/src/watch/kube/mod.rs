@@ -2,8 +2,9 @@
 //!
 //! `follow` is one watch, `gather` the pure core that makes one stream of batches of them all (the
 //! first when every kind has been listed), `raw` takes objects apart on arrival. Statuses that the
-//! objects have in the cluster go to who writes them, not into the batches.
+//! objects have in the cluster go to who writes them, not into the batches; `call` is how those write.
 
+mod call;
 mod client;
 mod follow;
 mod gather;
@@ -26,8 +27,9 @@ use crate::limits::{REFERENCED_WATCHES, WATCH_MESSAGES};
 use crate::metrics::Metrics;
 use crate::status::write::Live;
 
+pub(crate) use call::{CallError, api_of, in_time, served};
 pub use client::{ClientError, Cluster, connect};
-pub(crate) use follow::{chain, find};
+pub(crate) use follow::find;
 pub(crate) use pause::{Pause, spread};
 pub(crate) use raw::Raw;
 
