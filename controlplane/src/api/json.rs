@@ -4,7 +4,7 @@
 //! The way of files is in [`super::document`], with places and the CRDs' rules.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
@@ -32,26 +32,45 @@ pub struct JsonError {
 ///
 /// # Errors
 /// [`JsonError`] names the first field that doesn't fit.
-pub fn read(kind: ObjectKind, mut value: Value) -> Result<Object, JsonError> {
-    drop_nulls(&mut value);
+pub fn read(kind: ObjectKind, value: &mut Value) -> Result<Object, JsonError> {
+    drop_nulls(value);
     Ok(match kind {
-        ObjectKind::GatewayClass => typed::<GatewayClass>(value)?.into(),
-        ObjectKind::Gateway => typed::<Gateway>(value)?.into(),
-        ObjectKind::ListenerSet => typed::<ListenerSet>(value)?.into(),
-        ObjectKind::HttpRoute => typed::<HttpRoute>(value)?.into(),
-        ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(value)?.into(),
-        ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(value)?.into(),
-        ObjectKind::BackendPolicy => typed::<BackendPolicy>(value)?.into(),
-        ObjectKind::BackendTlsPolicy => typed::<BackendTlsPolicy>(value)?.into(),
-        ObjectKind::GatewayParameters => typed::<GatewayParameters>(value)?.into(),
-        ObjectKind::AddressPool => typed::<AddressPool>(value)?.into(),
-        ObjectKind::Namespace => typed::<Namespace>(value)?.into(),
-        ObjectKind::Service => typed::<Service>(value)?.into(),
-        ObjectKind::EndpointSlice => typed::<EndpointSlice>(value)?.into(),
-        ObjectKind::Secret => typed::<Secret>(value)?.into(),
-        ObjectKind::ConfigMap => typed::<ConfigMap>(value)?.into(),
-        ObjectKind::ClusterTrustBundle => typed::<ClusterTrustBundle>(value)?.into(),
+        ObjectKind::GatewayClass => typed::<GatewayClass>(&*value)?.into(),
+        ObjectKind::Gateway => typed::<Gateway>(&*value)?.into(),
+        ObjectKind::ListenerSet => typed::<ListenerSet>(&*value)?.into(),
+        ObjectKind::HttpRoute => typed::<HttpRoute>(&*value)?.into(),
+        ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(&*value)?.into(),
+        ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(&*value)?.into(),
+        ObjectKind::BackendPolicy => typed::<BackendPolicy>(&*value)?.into(),
+        ObjectKind::BackendTlsPolicy => typed::<BackendTlsPolicy>(&*value)?.into(),
+        ObjectKind::GatewayParameters => typed::<GatewayParameters>(&*value)?.into(),
+        ObjectKind::AddressPool => typed::<AddressPool>(&*value)?.into(),
+        ObjectKind::Namespace => typed::<Namespace>(&*value)?.into(),
+        ObjectKind::Service => typed::<Service>(&*value)?.into(),
+        ObjectKind::EndpointSlice => typed::<EndpointSlice>(&*value)?.into(),
+        ObjectKind::Secret => typed::<Secret>(&*value)?.into(),
+        ObjectKind::ConfigMap => typed::<ConfigMap>(&*value)?.into(),
+        ObjectKind::ClusterTrustBundle => typed::<ClusterTrustBundle>(&*value)?.into(),
     })
+}
+
+/// What an object that isn't understood still says of whose it is: as much as it takes to tell people of
+/// it in its status. It does nothing. None where that isn't understood either.
+#[must_use]
+pub fn outline(kind: ObjectKind, value: &Value) -> Option<Object> {
+    let spec = &value["spec"];
+    let spec = match kind {
+        ObjectKind::GatewayClass => json!({"controllerName": spec["controllerName"]}),
+        ObjectKind::Gateway => {
+            json!({"gatewayClassName": spec["gatewayClassName"], "listeners": []})
+        }
+        ObjectKind::ListenerSet => json!({"parentRef": spec["parentRef"], "listeners": []}),
+        ObjectKind::HttpRoute => json!({"parentRefs": spec["parentRefs"], "rules": []}),
+        // A policy without its settings would stand in the way of others.
+        _ => return None,
+    };
+    let mut outline = json!({"metadata": value["metadata"], "spec": spec});
+    read(kind, &mut outline).ok()
 }
 
 /// Null is Go's way to leave a list or a map out: a Service without Pods has `endpoints: null`.
@@ -66,7 +85,7 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-fn typed<T: DeserializeOwned + Slim>(value: Value) -> Result<T, JsonError> {
+fn typed<T: DeserializeOwned + Slim>(value: &Value) -> Result<T, JsonError> {
     let mut object: T = serde_path_to_error::deserialize(value).map_err(|error| JsonError {
         field: error.path().to_string(),
         message: error.inner().to_string(),
@@ -140,7 +159,6 @@ fn slim(metadata: &mut ObjectMeta) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn route(metadata: Value) -> Value {
         json!({
@@ -160,7 +178,7 @@ mod tests {
                 "annotations": {LAST_APPLIED: "{}", "kept": "yes"},
             })
         };
-        let read = |version| read(ObjectKind::HttpRoute, route(metadata(version))).unwrap();
+        let read = |version| read(ObjectKind::HttpRoute, &mut route(metadata(version))).unwrap();
         assert_eq!(read("5"), read("6"));
         let object = read("5");
         assert_eq!(object.metadata().generation, Some(3));
@@ -169,12 +187,13 @@ mod tests {
 
     #[test]
     fn null_is_left_out() {
-        let slice = json!({
+        let mut slice = json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
             "metadata": {"name": "app", "namespace": "default", "labels": null},
             "addressType": "IPv4", "endpoints": null, "ports": null,
         });
-        let Object::EndpointSlice(slice) = read(ObjectKind::EndpointSlice, slice).unwrap() else {
+        let Object::EndpointSlice(slice) = read(ObjectKind::EndpointSlice, &mut slice).unwrap()
+        else {
             panic!("another kind");
         };
         assert!(slice.endpoints.is_empty() && slice.ports.is_empty());
@@ -184,7 +203,12 @@ mod tests {
     fn what_does_not_fit_is_named() {
         let mut value = route(json!({"name": "app", "namespace": "default"}));
         value["spec"]["rules"] = json!([{"timeouts": {"request": "ten"}}]);
-        let error = read(ObjectKind::HttpRoute, value).unwrap_err();
+        let error = read(ObjectKind::HttpRoute, &mut value).unwrap_err();
         assert_eq!(error.field, "spec.rules[0].timeouts.request");
+        let Some(Object::HttpRoute(outline)) = outline(ObjectKind::HttpRoute, &value) else {
+            panic!("whose it is can be told");
+        };
+        assert_eq!(&*outline.spec.parent_refs[0].name, "edge");
+        assert!(outline.spec.rules.is_empty());
     }
 }

@@ -20,6 +20,7 @@ use super::service::snapshots_server;
 use super::session::Session;
 use super::wanted::Wanted;
 use crate::limits::{DATA_PLANES, UNDECIDED};
+use crate::wake::at;
 
 /// The control plane that data planes have to go to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -261,12 +262,5 @@ impl Conversation {
 
     async fn report(&self, event: PeerEvent) -> Result<(), End> {
         self.ends.events.send(event).await.map_err(|_| End::Closed)
-    }
-}
-
-async fn at(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => std::future::pending().await,
     }
 }

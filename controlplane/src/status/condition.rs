@@ -77,20 +77,27 @@ impl Condition {
 /// How many messages one condition has room for: Kubernetes allows 32 KiB.
 const MESSAGES: usize = 8;
 
-/// The findings' messages, each with its field.
+/// The findings' messages: each with its field, its cause and what to do about it.
 #[must_use]
 pub fn messages(findings: &[&Finding]) -> String {
-    let texts = findings.iter().take(MESSAGES).map(|finding| {
-        let message = words::message(&finding.fault);
-        if finding.field.is_empty() {
-            message
-        } else {
-            format!("{}: {message}", finding.field)
-        }
-    });
-    let mut text = texts.collect::<Vec<_>>().join("; ");
+    let mut texts: Vec<String> = findings.iter().take(MESSAGES).map(message).collect();
     if findings.len() > MESSAGES {
-        text.push_str(&format!("; and {} more", findings.len() - MESSAGES));
+        texts.push(format!("And {} more.", findings.len() - MESSAGES));
+    }
+    texts.join(" ")
+}
+
+fn message(finding: &&Finding) -> String {
+    let mut text = words::message(&finding.fault);
+    if !finding.field.is_empty() {
+        text = format!("{}: {text}", finding.field);
+    }
+    let remedy = words::remedy(&finding.fault).unwrap_or_default();
+    text.push('.');
+    let mut letters = remedy.chars();
+    if let Some(first) = letters.next() {
+        text.extend([' ', first.to_ascii_uppercase()].into_iter().chain(letters));
+        text.push('.');
     }
     text
 }

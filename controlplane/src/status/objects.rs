@@ -215,7 +215,10 @@ fn listeners_accepted(listeners: &[ListenerVerdict]) -> Option<Condition> {
         true => Truth::True,
         false => Truth::False,
     };
-    let message = format!("not in force: listener {}", bad.join(", "));
+    let message = format!(
+        "not in force: listener {}. See the conditions of each.",
+        bad.join(", ")
+    );
     Some(Condition::new(
         "Accepted",
         truth,
@@ -244,7 +247,7 @@ fn gateway_programmed(
 ) -> Condition {
     let programmed = |truth, reason, message| Condition::new("Programmed", truth, reason, message);
     if accepted.status != Truth::True {
-        let message = "the Gateway isn't accepted".to_owned();
+        let message = "the Gateway isn't accepted. See its condition Accepted.".to_owned();
         return programmed(Truth::False, "Invalid", message);
     }
     let mut missing = of(&verdict.findings, Concern::Programmed).peekable();
@@ -273,7 +276,10 @@ fn gateway_resolved(verdict: &GatewayVerdict) -> Condition {
     if own.peek().is_some() || bad.is_empty() {
         return Condition::unless("ResolvedRefs", "ResolvedRefs", own);
     }
-    let message = format!("see the conditions of listener {}", bad.join(", "));
+    let message = format!(
+        "references of listener {} can't be used. See the conditions of each.",
+        bad.join(", ")
+    );
     Condition::new(
         "ResolvedRefs",
         Truth::False,
@@ -316,7 +322,8 @@ fn listener_programmed(
     match coverage.reached(&listener.id, *version) {
         Reached::Everywhere => programmed(Truth::True, "Programmed", String::new()),
         Reached::Nobody => {
-            let message = "no data plane is connected".to_owned();
+            let message = "no data plane is connected. Start one, or look why it can't reach this control plane."
+                .to_owned();
             programmed(Truth::False, "Pending", message)
         }
         Reached::Waiting(count) => {
@@ -332,12 +339,14 @@ fn invalid(listener: &ListenerVerdict) -> Option<&'static str> {
     match (listener.lacks_certificate, listener.in_force) {
         (false, true) => None,
         (true, true) => Some(
-            "no certificate can be used; a data plane that has the one from before goes on with it",
+            "no certificate can be used; a data plane that has the one from before goes on with it. See the condition ResolvedRefs.",
         ),
         (true, false) if listener.first(Concern::Accepted).is_none() => {
-            Some("no certificate can be used")
+            Some("no certificate can be used. See the condition ResolvedRefs.")
         }
-        _ => Some("the listener or its Gateway isn't accepted"),
+        _ => {
+            Some("the listener or its Gateway isn't accepted. See the condition Accepted of both.")
+        }
     }
 }
 
@@ -414,7 +423,7 @@ fn route_conditions(
             Condition::unless("Accepted", "Accepted", of(Concern::Accepted))
         }
         (None, Some(reason)) => {
-            let message = format!("a data plane refused it: {reason}");
+            let message = format!("a data plane refused it: {reason}. Correct what it names.");
             Condition::new("Accepted", Truth::False, "UnsupportedValue", message)
         }
         (None, None) => Condition::unless("Accepted", "Accepted", []),

@@ -2,6 +2,7 @@
 
 use ringgate_core::ir::Hostname;
 
+use crate::api::ObjectKind;
 use crate::problem::Severity;
 use crate::translate::backend;
 use crate::translate::gateway_class::IMPLIED_CLASS;
@@ -13,6 +14,11 @@ pub fn reason(fault: &Fault) -> &'static str {
     match fault {
         Fault::UnknownClass(_) | Fault::ForeignClass(_) => "Pending",
         Fault::RefusedClass(_) => "Invalid",
+        Fault::Misread { kind, .. } => match kind {
+            ObjectKind::GatewayClass => "Unsupported",
+            ObjectKind::HttpRoute => "UnsupportedValue",
+            _ => "Invalid",
+        },
         Fault::Parameters { .. } | Fault::NoParameters(_) | Fault::NoPool(_) => "InvalidParameters",
         Fault::AddressNotInPool(_) | Fault::AddressTaken { .. } => "AddressNotUsable",
         Fault::NoFreeAddress | Fault::ForeignService(_) | Fault::AddressPending => {
@@ -75,6 +81,7 @@ pub fn message(fault: &Fault) -> String {
             )
         }
         Fault::RefusedClass(class) => format!("GatewayClass {class} isn't accepted"),
+        Fault::Misread { message, .. } => format!("this isn't understood: {message}"),
         Fault::Parameters { kind } => format!("no parameters are read from a {kind}"),
         Fault::Address { value } => format!("{value:?} is no IP address that could be listened on"),
         Fault::Routability(text) => format!("addresses can't be made {text:?} here yet"),
@@ -188,8 +195,15 @@ pub fn remedy(fault: &Fault) -> Option<String> {
             "say gatewayClassName: {IMPLIED_CLASS}, or claim it with --gateway-class {class}"
         ),
         Fault::ForeignClass(class) => format!("claim it with --gateway-class {class}"),
-        Fault::RefusedClass(_) | Fault::Parameters { .. } => "remove parametersRef".to_owned(),
-        Fault::Address { .. } => "give an address of this host with type IPAddress".to_owned(),
+        Fault::RefusedClass(class) => format!("see the conditions of GatewayClass {class}"),
+        Fault::Misread { .. } => {
+            "correct it; until then its last good version counts, if there was one".to_owned()
+        }
+        Fault::Parameters { .. } => {
+            "remove parametersRef, or in a cluster refer to a GatewayParameters of ringgate.io"
+                .to_owned()
+        }
+        Fault::Address { .. } => "give an address of this host, in a cluster one of a pool, with type IPAddress".to_owned(),
         Fault::Routability(_) => "leave routability out".to_owned(),
         Fault::NoParameters(_) => {
             "write the GatewayParameters, or correct parametersRef".to_owned()

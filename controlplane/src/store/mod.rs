@@ -21,7 +21,7 @@ use crate::api::pool::{AddressPool, GatewayParameters};
 use crate::api::service::{EndpointSlice, Service};
 use crate::api::storage::{ConfigMap, Namespace, Secret};
 use crate::api::{Object, ObjectKey};
-use crate::watch::{Batch, Event};
+use crate::watch::{Batch, Event, Misread};
 
 pub(crate) use source::shifted;
 pub use source::{Source, SourceReader, document_hash};
@@ -54,6 +54,8 @@ pub struct Resources {
     pub config_maps: ByName<ConfigMap>,
     /// By name with an empty namespace.
     pub cluster_trust_bundles: ByName<ClusterTrustBundle>,
+    /// Those whose newest version isn't understood: what else is known of them is older, or an outline.
+    pub misread: BTreeMap<ObjectKey, Misread>,
     slices_by_service: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     sources: BTreeMap<ObjectKey, Source>,
 }
@@ -69,11 +71,17 @@ impl Resources {
                         Some(source) => self.sources.insert(object.key(), source.clone()),
                         None => self.sources.remove(&object.key()),
                     };
-                    self.insert(object.clone())
+                    let was_misread = self.misread.remove(&object.key()).is_some();
+                    self.insert(object.clone()) || was_misread
                 }
                 Event::Removed(key) => {
                     self.sources.remove(key);
+                    self.misread.remove(key);
                     self.remove(key)
+                }
+                Event::Misread(key, misread) => {
+                    let before = self.misread.insert(key.clone(), misread.clone());
+                    before.as_ref() != Some(misread)
                 }
             };
         }

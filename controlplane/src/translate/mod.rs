@@ -4,7 +4,7 @@
 //! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
 //! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes, `http_route` (with `http_match`, `filter`,
 //! `backend`, `grant`) what it does there, `policy` with which settings, `backend_tls` how backends are
-//! spoken to by TLS, `material` which certificates and authorities all of that needs. What is wrong becomes a
+//! spoken to by TLS, `material` which certificates and authorities all of that needs. `misread` tells of what nobody understood. What is wrong becomes a
 //! [`problem::Finding`], without words; [`crate::status`] has those.
 
 mod attach;
@@ -23,6 +23,7 @@ mod listener;
 mod listener_set;
 mod material;
 mod memory;
+mod misread;
 mod overlap;
 mod policy;
 pub mod problem;
@@ -130,7 +131,7 @@ impl Translator {
         let told = !inputs.options.cluster;
         let (tls_policies, of_nobody) = policies.tls.verdicts(attaching, &gateways, told);
         others.extend(of_nobody);
-        let verdicts = Verdicts {
+        let mut verdicts = Verdicts {
             gateway_classes: classes.verdicts(),
             gateways: attached.gateways(&gateways, &listener_sets),
             listener_sets,
@@ -138,6 +139,7 @@ impl Translator {
             policies: policies.verdicts.into_iter().chain(tls_policies).collect(),
             others,
         };
+        misread::tell(inputs.resources, &mut verdicts);
         self.memory.keep(gateways);
         Translation {
             // Sorted but for a few, so that this is one pass.

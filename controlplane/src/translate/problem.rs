@@ -52,6 +52,12 @@ pub enum Fault {
         kind: Arc<str>,
     },
 
+    /// A cluster's object, of which the newest version isn't understood.
+    Misread {
+        kind: ObjectKind,
+        message: String,
+    },
+
     // Gateways and listeners.
     /// An address of a type that isn't served, or that is no address.
     Address {
@@ -245,6 +251,7 @@ impl Fault {
             | Self::ForeignTlsOption(_)
             | Self::NoSlicePort { .. } => Concern::Advice,
             Self::UnknownClass(_)
+            | Self::Misread { .. }
             | Self::RefusedClass(_)
             | Self::Parameters { .. }
             | Self::Address { .. }

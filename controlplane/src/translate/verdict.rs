@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringgate_core::ir::{Hostname, Id, ObjectName};
 
-use super::problem::{Concern, Finding};
+use super::problem::{Concern, Fault, Finding};
 use crate::api::ObjectKey;
 use crate::api::gateway::RouteGroupKind;
 use crate::api::reference::ParentReference;
@@ -178,12 +178,15 @@ impl Verdicts {
         });
         let ancestors = self.policies.values().flat_map(|one| &one.ancestors);
         let policies = ancestors.flat_map(|one| &one.findings);
+        // Who read the object has told of it.
+        let is_untold = |one: &&Finding| !matches!(one.fault, Fault::Misread { .. });
         let mut all: Vec<_> = classes
             .chain(gateways)
             .chain(sets)
             .chain(routes)
             .chain(policies)
             .chain(&self.others)
+            .filter(is_untold)
             .collect();
         all.sort();
         all.dedup();

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod kube;
 
+use crate::api::json::JsonError;
 use crate::api::{Object, ObjectKey};
 use crate::problem::Problem;
 use crate::store::Source;
@@ -27,6 +28,13 @@ impl Batch {
     }
 }
 
+/// A version of an object that isn't understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misread {
+    pub generation: i64,
+    pub error: JsonError,
+}
+
 /// What happened to one object.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -37,4 +45,6 @@ pub enum Event {
         source: Option<Source>,
     },
     Removed(ObjectKey),
+    /// The API server has taken a version that we don't understand; the one before stays.
+    Misread(ObjectKey, Misread),
 }

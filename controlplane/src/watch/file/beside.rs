@@ -102,7 +102,7 @@ impl Beside {
                 self.secrets.insert(key, named);
                 false
             }
-            Event::Applied { .. } => true,
+            Event::Applied { .. } | Event::Misread(..) => true,
             Event::Removed(key) => match self.secrets.remove(key) {
                 Some(named) => named.in_force.is_some(),
                 None => true,

@@ -56,6 +56,7 @@ impl Seen {
                     self.routes.insert(route.metadata.name.to_string(), path);
                 }
                 Event::Applied { object, .. } => panic!("unexpected {object:?}"),
+                Event::Misread(key, _) => panic!("files are read with places: {key}"),
                 Event::Removed(key) => {
                     self.routes
                         .remove(&*key.name.name)

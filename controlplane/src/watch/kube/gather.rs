@@ -9,7 +9,7 @@ use ringgate_core::ir::ObjectName;
 use tracing::{info, warn};
 
 use super::LiveChange;
-use super::raw::Seen;
+use super::raw::{Seen, Unread};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::problem::{Problem, Severity};
 use crate::watch::{Batch, Event};
@@ -66,6 +66,8 @@ pub(super) struct Gather {
     events: Vec<Event>,
     live: Vec<LiveChange>,
     not_understood: BTreeMap<ObjectKey, Problem>,
+    /// Those of them that were never understood: an outline stands for each.
+    outlined: BTreeSet<ObjectKey>,
     of_kinds: BTreeMap<ObjectKind, Problem>,
     problems_changed: bool,
     failing: BTreeMap<Scope, Trouble>,
@@ -81,6 +83,7 @@ impl Gather {
             events: Vec::new(),
             live: Vec::new(),
             not_understood: BTreeMap::new(),
+            outlined: BTreeSet::new(),
             of_kinds: BTreeMap::new(),
             problems_changed: false,
             failing: BTreeMap::new(),
@@ -144,7 +147,8 @@ impl Gather {
             self.forget(&ObjectKey { kind, name });
         }
         for seen in all {
-            self.take(seen);
+            let is_new = !known.contains(&seen.key.name);
+            self.take(seen, is_new);
         }
         self.known.insert(scope.clone(), listed);
         self.awaited.remove(&scope);
@@ -153,8 +157,8 @@ impl Gather {
 
     fn apply(&mut self, scope: &Scope, seen: Seen) {
         let known = self.known.entry(scope.clone()).or_default();
-        known.insert(seen.key.name.clone());
-        self.take(seen);
+        let is_new = known.insert(seen.key.name.clone());
+        self.take(seen, is_new);
     }
 
     fn delete(&mut self, scope: &Scope, key: &ObjectKey) {
@@ -173,21 +177,37 @@ impl Gather {
         }
     }
 
-    fn take(&mut self, seen: Seen) {
+    fn take(&mut self, seen: Seen, is_new: bool) {
         if let Some(live) = seen.live {
             self.live.push((seen.key.clone(), Some(live)));
         }
         match seen.object {
             Ok(object) => {
                 self.problems_changed |= self.not_understood.remove(&seen.key).is_some();
+                self.outlined.remove(&seen.key);
                 let source = None;
                 self.events.push(Event::Applied { object, source });
             }
-            Err(problem) => {
-                self.not_understood.insert(seen.key, *problem);
+            Err(unread) => {
+                self.not_understood
+                    .insert(seen.key.clone(), unread.problem(&seen.key));
                 self.problems_changed = true;
+                self.tell_unread(seen.key, *unread, is_new);
             }
         }
+    }
+
+    /// An outline must not take the place of a version that is good.
+    fn tell_unread(&mut self, key: ObjectKey, unread: Unread, is_new: bool) {
+        let Some(object) = unread.outline else {
+            return;
+        };
+        if is_new || self.outlined.contains(&key) {
+            self.outlined.insert(key.clone());
+            let source = None;
+            self.events.push(Event::Applied { object, source });
+        }
+        self.events.push(Event::Misread(key, unread.misread));
     }
 
     /// Nothing is told of an object that another watch still has.
@@ -198,6 +218,7 @@ impl Gather {
         }
         self.live.push((key.clone(), None));
         self.problems_changed |= self.not_understood.remove(key).is_some();
+        self.outlined.remove(key);
         self.events.push(Event::Removed(key.clone()));
     }
 

@@ -10,9 +10,10 @@ use kube::discovery::ApiResource;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::api::{ObjectKey, ObjectKind, json};
+use crate::api::{Object, ObjectKey, ObjectKind, json};
 use crate::problem::{Problem, Severity};
 use crate::status::write::Live;
+use crate::watch::Misread;
 
 /// Any object. Only name, namespace and resource version are in `metadata`.
 #[derive(Clone, Debug)]
@@ -73,9 +74,31 @@ impl Resource for Raw {
 pub(super) struct Seen {
     pub(super) key: ObjectKey,
     /// Or what isn't understood of it.
-    pub(super) object: Result<crate::api::Object, Box<Problem>>,
+    pub(super) object: Result<Object, Box<Unread>>,
     /// None: of a kind that gets no status from us.
     pub(super) live: Option<Live>,
+}
+
+/// What is known of an object that isn't understood.
+#[derive(Clone, Debug)]
+pub(super) struct Unread {
+    pub(super) misread: Misread,
+    /// To tell people of it, if we write statuses of its kind.
+    pub(super) outline: Option<Object>,
+}
+
+impl Unread {
+    pub(super) fn problem(&self, key: &ObjectKey) -> Problem {
+        let error = &self.misread.error;
+        Problem {
+            place: None,
+            severity: Severity::Error,
+            object: Some(key.clone()),
+            field: error.field.clone(),
+            message: error.message.clone(),
+            remedy: Some("correct it; until then its last good version counts".to_owned()),
+        }
+    }
 }
 
 impl Raw {
@@ -102,14 +125,15 @@ impl Raw {
     pub(super) fn into_seen(mut self, kind: ObjectKind) -> Seen {
         let key = self.key(kind);
         let live = Live::take_from(kind, &mut self.value);
-        let object = json::read(kind, self.value).map_err(|error| {
-            Box::new(Problem {
-                place: None,
-                severity: Severity::Error,
-                object: Some(key.clone()),
-                field: error.field,
-                message: error.message,
-                remedy: Some("correct it; until then its last good version counts".to_owned()),
+        let object = json::read(kind, &mut self.value);
+        let object = object.map_err(|error| {
+            let generation = &self.value["metadata"]["generation"];
+            Box::new(Unread {
+                outline: json::outline(kind, &self.value),
+                misread: Misread {
+                    generation: generation.as_i64().unwrap_or_default(),
+                    error,
+                },
             })
         });
         Seen { key, object, live }
