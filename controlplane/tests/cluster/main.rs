@@ -10,6 +10,7 @@ mod backend_tls;
 mod fake;
 mod issuing;
 mod leading;
+mod pains;
 mod provisioning;
 mod running;
 mod statuses;

@@ -24,7 +24,7 @@ fn conditions(holder: &Value) -> Vec<String> {
 }
 
 /// Waits until nothing is written for longer than one object's writes keep a distance.
-async fn settle(fake: &Fake) -> usize {
+pub(crate) async fn settle(fake: &Fake) -> usize {
     loop {
         let before = fake.writes();
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -14,7 +14,9 @@ mod console;
 #[path = "../cluster/fake.rs"]
 mod fake;
 mod http;
+mod pains;
 mod replicas;
+mod rotation;
 mod stage;
 
 use std::fs;
@@ -44,10 +46,14 @@ spec:
     );
     for name in ["blue", "green"] {
         let port = backend(name);
-        stage.write(
-            &format!("{name}.yaml"),
-            &format!(
-                "\
+        stage.write(&format!("{name}.yaml"), &service(name, port));
+    }
+}
+
+/// A Service, and its backend on this machine.
+fn service(name: &str, port: u16) -> String {
+    format!(
+        "\
 apiVersion: v1
 kind: Service
 metadata: {{name: {name}}}
@@ -62,9 +68,7 @@ addressType: IPv4
 ports: [{{port: {port}}}]
 endpoints: [{{addresses: [127.0.0.1]}}]
 "
-            ),
-        );
-    }
+    )
 }
 
 fn route(to: &str) -> String {
