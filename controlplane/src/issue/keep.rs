@@ -21,6 +21,7 @@ use super::{NamespacedName, Periods};
 use crate::error::chain;
 use crate::lead::Leadership;
 use crate::limits::{API_CALL, AUTHORITY_LOOK, AUTHORITY_PAUSE};
+use crate::wake::tell;
 use crate::watch::kube::spread;
 
 /// The ConfigMap's key.
@@ -128,13 +129,7 @@ impl Keeper {
                 self.publish(authorities).await?;
             }
         }
-        self.known.send_if_modified(|known| {
-            let differs = known.as_deref() != authorities.as_ref();
-            if differs {
-                *known = authorities.map(Arc::new);
-            }
-            differs
-        });
+        tell(&self.known, authorities.map(Arc::new));
         Ok(())
     }
 

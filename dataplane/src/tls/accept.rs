@@ -88,7 +88,7 @@ async fn read_hello(
             let error = rustls::Error::General("it is larger than allowed".to_owned());
             return (input, Err(Refused::Hello(error)));
         }
-        input.reserve(limits::CLIENT_HELLO_BYTES.min(limits::BUFFER_BYTES) / 2);
+        input.reserve(limits::BUFFER_BYTES / 2);
         let (read, back) = downstream.stream.read(input).await;
         input = back;
         if !matches!(read, Ok(1..)) {
@@ -103,7 +103,7 @@ async fn handshake(
     name: &str,
 ) -> Result<Slot, Refused> {
     let (listener, config) = termination(downstream, name)?;
-    let session = Session::server(config).map_err(|error| Refused::Handshake(error_of(error)))?;
+    let session = Session::server(config).map_err(Refused::Handshake)?;
     let shard = downstream.shard;
     let begun = input.pending_mut();
     let encrypted = downstream.stream.encrypt(session, &shard.buffers, begun);
@@ -122,10 +122,6 @@ fn termination(downstream: &Downstream, name: &str) -> Result<(Slot, Arc<ServerC
     let config = table.credentials().termination(listener.slot);
     let config = config.cloned().ok_or(Refused::NoCertificate)?;
     Ok((listener.slot, config))
-}
-
-fn error_of(error: rustls::Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 /// Says why, as far as TLS has a word for it; a failed handshake has said so itself.

@@ -56,14 +56,19 @@ impl ToBackend {
     }
 }
 
+/// By the object that each is of.
+type Made<T> = BTreeMap<Id, (Slot, Arc<T>)>;
+
 /// Makes credentials of the snapshot's objects, and remembers what it made.
 pub(crate) struct Keeper {
     provider: Arc<CryptoProvider>,
     /// One for all listeners and shards: a session goes on whichever shard it comes to.
     ticketer: Option<Arc<dyn ProducesTickets>>,
     certificates: HashMap<Id, Arc<CertifiedKey>>,
-    listeners: BTreeMap<Id, (Slot, Arc<ServerConfig>)>,
-    backends: BTreeMap<Id, (Slot, Arc<ToBackend>)>,
+    listeners: Made<ServerConfig>,
+    backends: Made<ToBackend>,
+    /// The certificates that backends may be shown.
+    shown: BTreeSet<Id>,
     failures: BTreeMap<Id, String>,
     system: Option<RootCertStore>,
     made: Arc<Credentials>,
@@ -82,6 +87,7 @@ impl Keeper {
             certificates: HashMap::new(),
             listeners: BTreeMap::new(),
             backends: BTreeMap::new(),
+            shown: BTreeSet::new(),
             failures: BTreeMap::new(),
             system: None,
             made: Arc::default(),
@@ -156,17 +162,8 @@ impl Keeper {
             let Some(slot) = compiler.slot_of(id) else {
                 continue;
             };
-            match self.server_config(id, termination, objects) {
-                Ok(config) => {
-                    self.failures.remove(id);
-                    self.listeners.insert(id.clone(), (slot, Arc::new(config)));
-                }
-                Err(reason) => {
-                    tracing::error!(%id, "{reason}");
-                    self.listeners.remove(id);
-                    self.failures.insert(id.clone(), reason);
-                }
-            }
+            let config = self.server_config(id, termination, objects);
+            put(&mut self.listeners, &mut self.failures, id, slot, config);
         }
     }
 
@@ -224,9 +221,8 @@ impl Keeper {
     fn update_backends(&mut self, compiler: &Compiler, changed: &BTreeSet<Id>) {
         let objects = compiler.objects();
         let ours = client_certificates(objects);
-        let is_shown = changed
-            .iter()
-            .any(|id| id.kind == Kind::Listener || ours.contains(id));
+        // Another listener alone is no reason: sessions with backends could not be resumed.
+        let is_shown = ours != self.shown || changed.iter().any(|id| ours.contains(id));
         self.backends.retain(
             |id, _| matches!(objects.get(id), Some(Object::Backend(one)) if one.tls.is_some()),
         );
@@ -244,18 +240,10 @@ impl Keeper {
             let (true, Some(slot)) = (is_touched, compiler.slot_of(id)) else {
                 continue;
             };
-            match self.make_backend(tls, &ours, objects) {
-                Ok(made) => {
-                    self.failures.remove(id);
-                    self.backends.insert(id.clone(), (slot, Arc::new(made)));
-                }
-                Err(reason) => {
-                    tracing::error!(%id, "{reason}");
-                    self.backends.remove(id);
-                    self.failures.insert(id.clone(), reason);
-                }
-            }
+            let made = self.make_backend(tls, &ours, objects);
+            put(&mut self.backends, &mut self.failures, id, slot, made);
         }
+        self.shown = ours;
     }
 
     fn make_backend(
@@ -315,12 +303,33 @@ impl Keeper {
     }
 
     fn forget_unused(&mut self, objects: &BTreeMap<Id, Object>) {
-        let mut used = client_certificates(objects);
+        let mut used = self.shown.clone();
         for (_, termination) in terminations(objects) {
             used.extend(termination.certificates.iter().cloned());
         }
         self.certificates.retain(|id, _| used.contains(id));
         self.failures.retain(|id, _| objects.contains_key(id));
+    }
+}
+
+/// What was made, or why it could not be.
+fn put<T>(
+    made: &mut Made<T>,
+    failures: &mut BTreeMap<Id, String>,
+    id: &Id,
+    slot: Slot,
+    result: Result<T, String>,
+) {
+    match result {
+        Ok(one) => {
+            failures.remove(id);
+            made.insert(id.clone(), (slot, Arc::new(one)));
+        }
+        Err(reason) => {
+            tracing::error!(%id, "{reason}");
+            made.remove(id);
+            failures.insert(id.clone(), reason);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Poll, Waker};
 
-use super::session::Session;
+use super::session::{Session, broken};
 use crate::limits;
 use crate::sys::buffer::{Buffer, Pool};
 use crate::sys::io::{CancelHandle, Stream};
@@ -220,8 +220,4 @@ impl Layer {
         }
         !session.has_plain() && !session.is_ended()
     }
-}
-
-fn broken(error: rustls::Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
 }

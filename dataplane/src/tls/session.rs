@@ -3,6 +3,7 @@
 //! Built on rustls' unbuffered interface, so that an idle connection holds no buffer. It asks for what it
 //! left over the last time to be given again, in front of what is new: those bytes are kept here.
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
@@ -39,16 +40,13 @@ enum Side {
 }
 
 impl Session {
-    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, Error> {
-        let connection = UnbufferedServerConnection::new(config)?;
+    pub(crate) fn server(config: Arc<ServerConfig>) -> io::Result<Self> {
+        let connection = UnbufferedServerConnection::new(config).map_err(broken)?;
         Ok(Self::new(Side::Server(Box::new(connection))))
     }
 
-    pub(crate) fn client(
-        config: Arc<ClientConfig>,
-        name: ServerName<'static>,
-    ) -> Result<Self, Error> {
-        let connection = UnbufferedClientConnection::new(config, name)?;
+    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
+        let connection = UnbufferedClientConnection::new(config, name).map_err(broken)?;
         Ok(Self::new(Side::Client(Box::new(connection))))
     }
 
@@ -131,16 +129,13 @@ impl Session {
     }
 
     fn write(&mut self, write: Write<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        let mut records = Vec::new();
-        std::mem::swap(&mut records, out);
-        let before = records.len();
-        let result = self.process_kept(None, Some((write, &mut records)));
+        let before = out.len();
+        let result = self.process_kept(None, Some((write, &mut *out)));
         // What the session queued was numbered before what was encrypted just now.
         if self.has_outgoing() {
             let queued = std::mem::take(&mut self.outgoing);
-            records.splice(before..before, queued);
+            out.splice(before..before, queued);
         }
-        *out = records;
         result
     }
 
@@ -179,6 +174,11 @@ impl Session {
         };
         (taken, taking.error.map_or(Ok(()), Err))
     }
+}
+
+/// The session's error as its stream's.
+pub(super) fn broken(error: Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 /// What is encrypted, once that is possible.

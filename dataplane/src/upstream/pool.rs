@@ -315,8 +315,7 @@ async fn encrypt(
         return Err(io::Error::other("its TLS settings can't be used"));
     };
     drop(table);
-    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    let session = Session::client(to.config(identity).clone(), to.name.clone()).map_err(invalid)?;
+    let session = Session::client(to.config(identity).clone(), to.name.clone())?;
     stream.encrypt(session, &shard.buffers, &mut []).await
 }
 
