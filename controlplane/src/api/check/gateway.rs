@@ -144,32 +144,16 @@ fn listener(one: &Listener, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
 
 fn listener_filter(filter: &ListenerFilter, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
     use ListenerFilterType as Type;
-    for (wanted, there, field) in [
-        (
-            filter.filter_type == Type::ExternalAuth,
-            filter.external_auth.is_some(),
-            "externalAuth",
-        ),
-        (
-            filter.filter_type == Type::ExtensionRef,
-            filter.extension_ref.is_some(),
-            "extensionRef",
-        ),
-    ] {
-        if wanted && !there {
-            checker.error(
-                at,
-                format_args!("type {} needs the field `{field}`", filter.filter_type),
-                format_args!("add `{field}:`"),
-            );
-        } else if there && !wanted {
-            checker.error(
-                &at.field(field),
-                format_args!("doesn't go with type {}", filter.filter_type),
-                "remove it, or change the type",
-            );
-        }
-    }
+    let (kind, auth, other) = (
+        &filter.filter_type,
+        filter.external_auth.is_some(),
+        filter.extension_ref.is_some(),
+    );
+    let fields = [
+        (*kind == Type::ExternalAuth, auth, "externalAuth"),
+        (*kind == Type::ExtensionRef, other, "extensionRef"),
+    ];
+    checker.union(at, ("type", kind), ":", &fields);
     if let Some(auth) = &filter.external_auth {
         external_auth(auth, &at.field("externalAuth"), checker);
     }
@@ -178,24 +162,12 @@ fn listener_filter(filter: &ListenerFilter, at: &FieldPath<'_>, checker: &mut Ch
 /// Also for routes.
 pub(super) fn external_auth(auth: &ExternalAuth, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
     use ExternalAuthProtocol as Protocol;
-    for (wanted, there, field) in [
-        (auth.protocol == Protocol::Grpc, auth.grpc.is_some(), "grpc"),
-        (auth.protocol == Protocol::Http, auth.http.is_some(), "http"),
-    ] {
-        if wanted && !there {
-            checker.error(
-                at,
-                format_args!("protocol {} needs the field `{field}`", auth.protocol),
-                format_args!("add `{field}: {{}}`"),
-            );
-        } else if there && !wanted {
-            checker.error(
-                &at.field(field),
-                format_args!("doesn't go with protocol {}", auth.protocol),
-                "remove it, or change the protocol",
-            );
-        }
-    }
+    let protocol = &auth.protocol;
+    let fields = [
+        (*protocol == Protocol::Grpc, auth.grpc.is_some(), "grpc"),
+        (*protocol == Protocol::Http, auth.http.is_some(), "http"),
+    ];
+    checker.union(at, ("protocol", protocol), ": {}", &fields);
     backend_ref(&auth.backend_ref, &at.field("backendRef"), checker);
 }
 

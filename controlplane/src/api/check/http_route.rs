@@ -349,32 +349,12 @@ fn timeouts(one: HttpRouteTimeouts, at: &FieldPath<'_>, checker: &mut Checker<'_
 
 fn session(one: &SessionPersistence, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
     use SessionPersistenceType as Type;
-    for (wanted, there, field) in [
-        (
-            one.persistence_type == Type::Cookie,
-            one.cookie.is_some(),
-            "cookie",
-        ),
-        (
-            one.persistence_type == Type::Header,
-            one.header.is_some(),
-            "header",
-        ),
-    ] {
-        if wanted && !there {
-            checker.error(
-                at,
-                format_args!("type {} needs the field `{field}`", one.persistence_type),
-                format_args!("add `{field}:`"),
-            );
-        } else if there && !wanted {
-            checker.error(
-                &at.field(field),
-                format_args!("doesn't go with type {}", one.persistence_type),
-                "remove it, or change the type",
-            );
-        }
-    }
+    let kind = &one.persistence_type;
+    let fields = [
+        (*kind == Type::Cookie, one.cookie.is_some(), "cookie"),
+        (*kind == Type::Header, one.header.is_some(), "header"),
+    ];
+    checker.union(at, ("type", kind), ":", &fields);
     let permanent = one
         .cookie
         .as_ref()

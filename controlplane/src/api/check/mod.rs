@@ -75,6 +75,34 @@ impl<'n> Checker<'n> {
         }
     }
 
+    /// Of a union's fields the one that its discriminator asks for is there, and no other: `fields` are
+    /// (wanted, there, name). `by` is the discriminator's name and value, `add` what follows a field's
+    /// name in the remedy.
+    fn union(
+        &mut self,
+        at: &FieldPath<'_>,
+        by: (&str, &dyn fmt::Display),
+        add: &str,
+        fields: &[(bool, bool, &str)],
+    ) {
+        let (name, value) = by;
+        for (wanted, there, field) in fields.iter().copied() {
+            if wanted && !there {
+                self.error(
+                    at,
+                    format_args!("{name} {value} needs the field `{field}`"),
+                    format_args!("add `{field}{add}`"),
+                );
+            } else if there && !wanted {
+                self.error(
+                    &at.field(field),
+                    format_args!("doesn't go with {name} {value}"),
+                    format_args!("remove it, or change the {name}"),
+                );
+            }
+        }
+    }
+
     /// No two items have the same key (items without one don't count); told at the later one.
     fn unique<'t, T: 't, K: Eq + Hash + Ord>(
         &mut self,

@@ -204,32 +204,13 @@ impl Check for BackendTlsPolicy {
 }
 
 fn subject_alt_name(name: &SubjectAltName, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
-    for (wanted, there, field) in [
-        (
-            name.name_type == SubjectAltNameType::Hostname,
-            name.hostname.is_some(),
-            "hostname",
-        ),
-        (
-            name.name_type == SubjectAltNameType::Uri,
-            name.uri.is_some(),
-            "uri",
-        ),
-    ] {
-        if wanted && !there {
-            checker.error(
-                at,
-                format_args!("type {} needs the field `{field}`", name.name_type),
-                format_args!("add `{field}:`"),
-            );
-        } else if there && !wanted {
-            checker.error(
-                &at.field(field),
-                format_args!("doesn't go with type {}", name.name_type),
-                "remove it, or change the type",
-            );
-        }
-    }
+    use SubjectAltNameType as Type;
+    let kind = &name.name_type;
+    let fields = [
+        (*kind == Type::Hostname, name.hostname.is_some(), "hostname"),
+        (*kind == Type::Uri, name.uri.is_some(), "uri"),
+    ];
+    checker.union(at, ("type", kind), ":", &fields);
 }
 
 impl Check for ClusterTrustBundle {
