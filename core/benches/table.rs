@@ -9,9 +9,9 @@ use std::borrow::Cow;
 
 use divan::{Bencher, black_box};
 use ringgate_core::ir::{
-    AttachedHost, Attachment, Backend, BackendSettings, BackendTarget, Endpoints, Hostname,
-    HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName, PathMatch, Protocol,
-    Rule, Snapshot, Timeouts, Version, WeightedBackend,
+    AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoints,
+    Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName, PathMatch,
+    Protocol, Rule, Snapshot, Timeouts, Version, WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
 use ringgate_core::table::{Bind, Compiler, Table};
@@ -51,10 +51,14 @@ fn backend() -> (Id, Object) {
         service: name("svc"),
         port: 80,
         endpoints: Endpoints::Addresses(Vec::new()),
+        protocol: BackendProtocol::Http1,
         tls: None,
         settings: BackendSettings::default(),
     };
-    (Id::backend(&name("svc"), 80), Object::Backend(backend))
+    (
+        Id::backend(&name("svc"), 80, BackendProtocol::Http1),
+        Object::Backend(backend),
+    )
 }
 
 fn host(index: usize) -> String {
@@ -86,7 +90,11 @@ fn route(index: usize, path: &str) -> (Id, Object) {
             matches: vec![all],
             filters: Vec::new(),
             backends: vec![WeightedBackend {
-                target: BackendTarget::Backend(Id::backend(&name("svc"), 80)),
+                target: BackendTarget::Backend(Id::backend(
+                    &name("svc"),
+                    80,
+                    BackendProtocol::Http1,
+                )),
                 weight: 1,
                 filters: Vec::new(),
             }],

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use ringgate_core::ir::{
-    AttachedHost, Attachment, Backend, BackendSettings, BackendTarget, Endpoints, FieldMatch,
-    Filter, HeaderEdits, Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object,
-    ObjectName, PathMatch, Protocol, Rule, Snapshot, TextMatch, Timeouts, Version, WeightedBackend,
+    AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoints,
+    FieldMatch, Filter, HeaderEdits, Hostname, HttpRoute, Id, Listener, ListenerSettings, Match,
+    Object, ObjectName, PathMatch, Protocol, Rule, Snapshot, TextMatch, Timeouts, Version,
+    WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
 use ringgate_core::table::{Action, Bind, Compiler, Table, Target};
@@ -32,7 +33,11 @@ fn gateway() -> ObjectName {
 }
 
 fn backend_id() -> Id {
-    Id::backend(&ObjectName::new("default", "svc"), 80)
+    Id::backend(
+        &ObjectName::new("default", "svc"),
+        80,
+        BackendProtocol::Http1,
+    )
 }
 
 fn listener(name: &str, hostname: &str) -> (Id, Object) {
@@ -55,6 +60,7 @@ fn backend() -> (Id, Object) {
         service: ObjectName::new("default", "svc"),
         port: 80,
         endpoints: Endpoints::Addresses(Vec::new()),
+        protocol: BackendProtocol::Http1,
         tls: None,
         settings: BackendSettings::default(),
     };

@@ -8,13 +8,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use prost::Message;
 use ringgate_core::ir::{
-    AttachedHost, Attachment, Authorities, Backend, BackendSettings, BackendTarget, BackendTls,
-    Balance, Certificate, ClientValidation, Cors, Der, DownstreamTimeouts, Endpoint, Endpoints,
-    FieldMatch, Filter, HeaderEdits, HeaderField, Hostname, HttpLimits, HttpRoute, Id, Listener,
-    ListenerSettings, Match, Mirror, Network, Object, ObjectName, Origin, PathMatch, PathModifier,
-    PrivateKey, Protocol, ProxyProtocol, Redirect, Retry, Rewrite, Rule, Snapshot, SubjectName,
-    Termination, TextMatch, Timeouts, TlsVersion, Tokens, Trust, Unverified, Version,
-    WeightedBackend,
+    AttachedHost, Attachment, Authorities, Backend, BackendProtocol, BackendSettings,
+    BackendTarget, BackendTls, Balance, Certificate, ClientValidation, Cors, Der,
+    DownstreamTimeouts, Endpoint, Endpoints, FieldMatch, Filter, HeaderEdits, HeaderField,
+    Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network,
+    Object, ObjectName, Origin, PathMatch, PathModifier, PrivateKey, Protocol, ProxyProtocol,
+    Redirect, Retry, Rewrite, Rule, Snapshot, SubjectName, Termination, TextMatch, Timeouts,
+    TlsVersion, Tokens, Trust, Unverified, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 
@@ -190,14 +190,15 @@ fn secure_listener(name: &ObjectName, certificate: &Id, authorities: &Id) -> Lis
 
 fn snapshot() -> Snapshot {
     let name = ObjectName::new("default", "one");
-    let backend = Id::backend(&name, 80);
+    let backend = Id::backend(&name, 80, BackendProtocol::Http1);
     let certificate = Id::certificate(&name);
     let authorities = Id::authorities("ConfigMap", &name);
-    let service = |endpoints| {
+    let service = |protocol, endpoints| {
         Object::Backend(Backend {
             service: name.clone(),
             port: 80,
             endpoints,
+            protocol,
             tls: Some(BackendTls {
                 hostname: "backend.example.com".into(),
                 trust: Trust::Authorities(vec![authorities.clone()]),
@@ -241,10 +242,13 @@ fn snapshot() -> Snapshot {
                 certificates: vec![der(b"authority")],
             }),
         ),
-        (backend, service(Endpoints::Addresses(vec![address]))),
         (
-            Id::backend(&name, 81),
-            service(Endpoints::Echo("one".into())),
+            backend,
+            service(BackendProtocol::Http1, Endpoints::Addresses(vec![address])),
+        ),
+        (
+            Id::backend(&name, 80, BackendProtocol::Http2),
+            service(BackendProtocol::Http2, Endpoints::Echo("one".into())),
         ),
     ]);
     Snapshot {
@@ -298,7 +302,11 @@ fn a_changed_byte_is_noticed() {
 fn an_object_under_an_id_of_another_kind_is_refused() {
     let snapshot = snapshot();
     let (_, object) = snapshot.objects.first_key_value().unwrap();
-    let id = Id::backend(&ObjectName::new("default", "one"), 80);
+    let id = Id::backend(
+        &ObjectName::new("default", "one"),
+        80,
+        BackendProtocol::Http1,
+    );
     let entry = wire::encode_entry(&id, object);
     assert!(matches!(
         wire::entry(&entry),
@@ -311,7 +319,7 @@ proptest! {
     fn any_bytes_are_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = wire::saved(&bytes);
         let hash = wire::content_hash(&bytes);
-        let id = wire::encode_id(&Id::backend(&ObjectName::new("a", "b"), 1));
+        let id = wire::encode_id(&Id::backend(&ObjectName::new("a", "b"), 1, BackendProtocol::Http1));
         let _ = wire::entry(&wire::proto::Entry { id: Some(id), hash, object: bytes });
     }
 

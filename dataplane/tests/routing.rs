@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ringgate_core::ir::{
-    Cors, Filter, HeaderEdits, HeaderField, Id, ListenerSettings, Mirror, Network,
+    BackendProtocol, Cors, Filter, HeaderEdits, HeaderField, Id, ListenerSettings, Mirror, Network,
     Origin as Allowed, PathModifier, ProxyProtocol, Redirect, Rewrite, Rule, Tokens,
     WeightedBackend,
 };
@@ -184,7 +184,7 @@ fn a_redirect_without_a_port_names_the_one_that_clients_come_by() {
 fn mirrors_get_a_copy_and_their_answers_go_nowhere() {
     let (main, copy) = (Origin::start(plain), Origin::start(plain));
     let mirror = |numerator| {
-        let backend = Id::backend(&name("copy"), 80);
+        let backend = Id::backend(&name("copy"), 80, BackendProtocol::Http1);
         Filter::Mirror(Mirror {
             backend,
             numerator,

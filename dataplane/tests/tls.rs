@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use ringgate_core::ir::{
-    Authorities, BackendTls, Certificate, ClientValidation, Der, Id, Object, PrivateKey,
-    SubjectName, Termination, TlsVersion, Trust, Unverified,
+    Authorities, BackendProtocol, BackendTls, Certificate, ClientValidation, Der, Id, Object,
+    PrivateKey, SubjectName, Termination, TlsVersion, Trust, Unverified,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -484,7 +484,7 @@ fn to_secure(address: SocketAddr, authority: &Authority, names: &[SubjectName]) 
     let mut wanted = Wanted::new()
         .backend("one", &[address])
         .route(vec![rule("one")]);
-    let id = Id::backend(&name("one"), 80);
+    let id = Id::backend(&name("one"), 80, BackendProtocol::Http1);
     if let Some(Object::Backend(backend)) = wanted.objects.get_mut(&id) {
         backend.tls = Some(BackendTls {
             hostname: "backend.example.com".into(),

@@ -275,7 +275,9 @@ fn bounded(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringgate_core::ir::{Backend, BackendSettings, Endpoints, Object, ObjectName};
+    use ringgate_core::ir::{
+        Backend, BackendProtocol, BackendSettings, Endpoints, Object, ObjectName,
+    };
 
     fn backend(name: &str, port: u16) -> (Id, Arc<Object>) {
         let service = ObjectName::new("default", name);
@@ -283,10 +285,14 @@ mod tests {
             service: service.clone(),
             port,
             endpoints: Endpoints::Addresses(Vec::new()),
+            protocol: BackendProtocol::Http1,
             tls: None,
             settings: BackendSettings::default(),
         });
-        (Id::backend(&service, 80), object.into())
+        (
+            Id::backend(&service, 80, BackendProtocol::Http1),
+            object.into(),
+        )
     }
 
     fn wanted(sequence: u64, objects: &[(&str, u16)]) -> Arc<Wanted> {

@@ -4,9 +4,8 @@ use ringgate_core::ir::Hostname;
 
 use crate::api::ObjectKind;
 use crate::problem::Severity;
-use crate::translate::backend;
 use crate::translate::gateway_class::IMPLIED_CLASS;
-use crate::translate::problem::{Fault, ListenerName, Purpose, Unusable};
+use crate::translate::problem::{Fault, ListenerName, Purpose, Unspoken, Unusable};
 
 /// The condition's reason, of those that Gateway API v1.7.0 names for it.
 #[must_use]
@@ -148,10 +147,11 @@ pub fn message(fault: &Fault) -> String {
             service,
             port,
             protocol,
+            why,
         } => {
-            let missing = match backend::is_tls(protocol) {
-                true => "and no BackendTLSPolicy says how",
-                false => "which isn't spoken to backends yet",
+            let missing = match why {
+                Unspoken::WithoutPolicy => "and no BackendTLSPolicy says how",
+                Unspoken::WebSocket => "which carries no gRPC",
             };
             format!("port {port} of Service {service} wants {protocol}, {missing}")
         }
@@ -264,12 +264,10 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::NoService(_) => "write the Service, or correct name and namespace".to_owned(),
         Fault::PortMissing(_) => "give the port of the Service".to_owned(),
         Fault::NoPort { .. } => "give a port that the Service has".to_owned(),
-        Fault::AppProtocol { protocol, .. } if backend::is_tls(protocol) => {
-            "write a BackendTLSPolicy for the Service".to_owned()
-        }
-        Fault::AppProtocol { .. } => {
-            "remove appProtocol if the backend speaks HTTP/1.1 too".to_owned()
-        }
+        Fault::AppProtocol { why, .. } => match why {
+            Unspoken::WithoutPolicy => "write a BackendTLSPolicy for the Service".to_owned(),
+            Unspoken::WebSocket => "give a port that speaks gRPC, or correct appProtocol".to_owned(),
+        },
         Fault::NoSlicePort { .. } => {
             "name the ports of EndpointSlices as the Service's are named".to_owned()
         }

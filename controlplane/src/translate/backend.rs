@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use ringgate_core::ir::{self, Endpoint, Endpoints, Id, ObjectName};
+use ringgate_core::ir::{self, BackendProtocol, Endpoint, Endpoints, Id, ObjectName};
 
+use super::app_protocol;
 use super::backend_tls::BackendTlsPolicies;
 use super::grant;
 use super::policy::Policies;
@@ -18,25 +19,28 @@ use crate::api::service::{
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
 
-/// A port of a Service that a route may use.
+/// A port of a Service that a route may use, and what is spoken there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ServicePortName {
     pub(super) service: ObjectName,
     pub(super) port: u16,
+    pub(super) protocol: BackendProtocol,
 }
 
 impl ServicePortName {
     pub(super) fn id(&self) -> Id {
-        Id::backend(&self.service, self.port)
+        Id::backend(&self.service, self.port, self.protocol)
     }
 }
 
-/// What a reference of a route in `namespace` leads to.
+/// What a reference of a route in `namespace` leads to. `own` is what the route speaks to ports that say
+/// nothing of it.
 pub(super) fn resolve(
     inputs: &Inputs<'_>,
     policies: &BackendTlsPolicies,
     namespace: &Arc<str>,
     reference: &BackendObjectReference,
+    own: BackendProtocol,
 ) -> Result<ServicePortName, Fault> {
     if !reference.is_service() {
         return Err(Fault::BackendKind(reference.kind.shared()));
@@ -62,12 +66,34 @@ pub(super) fn resolve(
         return Err(Fault::PortMissing(service));
     };
     let port = port.get();
-    match find_port(object, port) {
-        Some(found) => carriable(&service, found, policies).map_or(Ok(()), Err)?,
-        None if is_external(object) && object.spec.ports.is_empty() => {}
+    let protocol = match find_port(object, port) {
+        Some(found) => protocol(&service, found, policies, own)?,
+        None if is_external(object) && object.spec.ports.is_empty() => own,
         None => return Err(Fault::NoPort { service, port }),
-    }
-    Ok(ServicePortName { service, port })
+    };
+    Ok(ServicePortName {
+        service,
+        port,
+        protocol,
+    })
+}
+
+fn protocol(
+    service: &ObjectName,
+    port: &ServicePort,
+    policies: &BackendTlsPolicies,
+    own: BackendProtocol,
+) -> Result<BackendProtocol, Fault> {
+    let Some(protocol) = &port.app_protocol else {
+        return Ok(own);
+    };
+    let has_policy = policies.of_port(service, port.name.as_ref()).is_some();
+    app_protocol::choose(own, protocol, has_policy).map_err(|why| Fault::AppProtocol {
+        service: service.clone(),
+        port: port.port.get(),
+        protocol: protocol.clone(),
+        why,
+    })
 }
 
 /// The Service that a reference names, whether or not it is there.
@@ -104,33 +130,6 @@ fn is_external(service: &Service) -> bool {
     service.spec.service_type == ServiceType::ExternalName
 }
 
-/// Whether an application protocol is HTTP/1.1 over TLS.
-pub(crate) fn is_tls(protocol: &str) -> bool {
-    let names = ["https", "wss", "tls", "kubernetes.io/wss"];
-    names.iter().any(|name| name.eq_ignore_ascii_case(protocol))
-}
-
-/// The fault of a port that wants a protocol which we don't speak to backends (GEP-1911): HTTP/2, or TLS
-/// where no policy says whom to believe. Names that nobody has registered are taken for HTTP/1.1.
-fn carriable(
-    service: &ObjectName,
-    port: &ServicePort,
-    policies: &BackendTlsPolicies,
-) -> Option<Fault> {
-    const OTHERS: [&str; 5] = ["h2", "h2c", "grpc", "grpcs", "kubernetes.io/h2c"];
-    let protocol = port.app_protocol.as_ref()?;
-    let mut others = OTHERS.iter();
-    let is_refused = match is_tls(protocol) {
-        true => policies.of_port(service, port.name.as_ref()).is_none(),
-        false => others.any(|name| name.eq_ignore_ascii_case(protocol)),
-    };
-    is_refused.then(|| Fault::AppProtocol {
-        service: service.clone(),
-        port: port.port.get(),
-        protocol: protocol.clone(),
-    })
-}
-
 /// The backend that `name` stands for, and what is odd about its endpoints.
 pub(super) fn translate(
     inputs: &Inputs<'_>,
@@ -159,6 +158,7 @@ pub(super) fn translate(
         service: name.service.clone(),
         port: name.port,
         endpoints,
+        protocol: name.protocol,
         tls: tls.map(|one| one.tls.clone()),
         settings,
     };

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ringgate_core::ir::{
-    BackendTarget, Filter, Id, Match, ObjectName, PathMatch, Retry, Rule, Timeouts, WeightedBackend,
+    BackendProtocol, BackendTarget, Filter, Id, Match, ObjectName, PathMatch, Retry, Rule,
+    Timeouts, WeightedBackend,
 };
 
 use super::Inputs;
@@ -189,7 +190,8 @@ impl<'r> Wanted<'r> {
                 self.looked_for.push(service);
             }
         }
-        match backend::resolve(self.inputs, self.tls, namespace, reference) {
+        let own = BackendProtocol::Http1;
+        match backend::resolve(self.inputs, self.tls, namespace, reference, own) {
             Ok(found) => {
                 let id = found.id();
                 if !self.backends.contains(&found) {

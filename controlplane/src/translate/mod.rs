@@ -3,10 +3,11 @@
 //!
 //! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
 //! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes, `http_route` (with `http_match`, `filter`,
-//! `backend`, `grant`) what it does there, `policy` with which settings, `backend_tls` how backends are
+//! `backend`, `app_protocol`, `grant`) what it does there, `policy` with which settings, `backend_tls` how backends are
 //! spoken to by TLS, `material` which certificates and authorities all of that needs. `misread` tells of what nobody understood. What is wrong becomes a
 //! [`problem::Finding`], without words; [`crate::status`] has those.
 
+mod app_protocol;
 mod attach;
 pub(crate) mod backend;
 mod backend_tls;

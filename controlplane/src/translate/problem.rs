@@ -143,6 +143,7 @@ pub enum Fault {
         service: ObjectName,
         port: u16,
         protocol: Arc<str>,
+        why: Unspoken,
     },
     /// EndpointSlices of the Service have addresses, but none for this port's name.
     NoSlicePort {
@@ -179,6 +180,15 @@ pub enum Fault {
     PolicyConflict {
         with: ObjectName,
     },
+}
+
+/// Why a route can't send to a port that wants a certain protocol (GEP-1911).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unspoken {
+    /// TLS, and no BackendTLSPolicy says whom to believe.
+    WithoutPolicy,
+    /// WebSocket, which carries no gRPC.
+    WebSocket,
 }
 
 /// What a certificate is for: the API has other reasons for each.

@@ -13,10 +13,29 @@ pub struct Backend {
     pub service: ObjectName,
     pub port: u16,
     pub endpoints: Endpoints,
+    #[serde(skip_serializing_if = "BackendProtocol::is_default")]
+    pub protocol: BackendProtocol,
     /// None: plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<BackendTls>,
     pub settings: BackendSettings,
+}
+
+/// What is spoken to the endpoints (GEP-1911). One port may be two backends: an HTTPRoute's and a
+/// GRPCRoute's, which speaks HTTP/2 to all that doesn't say otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum BackendProtocol {
+    /// HTTP/1.1; what is offered by ALPN, with TLS.
+    #[default]
+    Http1,
+    /// HTTP/2: in plain text with prior knowledge (RFC 9113, section 3.3), with TLS all that ALPN offers.
+    Http2,
+}
+
+impl BackendProtocol {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

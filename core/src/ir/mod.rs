@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-pub use backend::{Backend, BackendSettings, Balance, Endpoint, Endpoints};
+pub use backend::{Backend, BackendProtocol, BackendSettings, Balance, Endpoint, Endpoints};
 pub use filter::{
     Cors, Filter, HeaderEdits, HeaderField, Mirror, Origin, PathModifier, Redirect, Rewrite, Tokens,
 };

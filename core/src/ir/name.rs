@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
+use super::BackendProtocol;
+
 /// A Kubernetes namespaced name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName {
@@ -42,7 +44,7 @@ pub enum Kind {
 /// An object's identity within a snapshot; stable over versions.
 ///
 /// `path` is `namespace/gateway/listener` for a listener, `namespace/name` for a route,
-/// `namespace/service/port` for a backend, `namespace/secret` for a certificate and
+/// `namespace/service/port` for a backend, with `/http2` behind it where that is spoken, `namespace/secret` for a certificate and
 /// `Kind/namespace/name` of where they stand for authorities.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
@@ -78,10 +80,14 @@ impl Id {
     }
 
     #[must_use]
-    pub fn backend(service: &ObjectName, port: u16) -> Self {
+    pub fn backend(service: &ObjectName, port: u16, protocol: BackendProtocol) -> Self {
+        let suffix = match protocol {
+            BackendProtocol::Http1 => "",
+            BackendProtocol::Http2 => "/http2",
+        };
         Self {
             kind: Kind::Backend,
-            path: format!("{service}/{port}").into(),
+            path: format!("{service}/{port}{suffix}").into(),
         }
     }
 

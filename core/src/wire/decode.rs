@@ -1,8 +1,9 @@
 //! Messages to IR: everything that the IR's types promise is checked here, once.
 
+mod backend;
 mod tls;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,7 +108,7 @@ fn object(object: proto::Object) -> Result<ir::Object> {
     Ok(match object.object.ok_or(DecodeError::Missing("object"))? {
         Object::Listener(one) => ir::Object::Listener(listener(&one)?),
         Object::HttpRoute(one) => ir::Object::HttpRoute(http_route(&one)?),
-        Object::Backend(one) => ir::Object::Backend(backend(&one)?),
+        Object::Backend(one) => ir::Object::Backend(backend::decode(&one)?),
         Object::Certificate(one) => ir::Object::Certificate(tls::certificate(&one)?),
         Object::Authorities(one) => ir::Object::Authorities(tls::authorities(&one)?),
     })
@@ -457,50 +458,5 @@ fn tokens(tokens: Option<&proto::Tokens>) -> Result<ir::Tokens> {
             &tokens.list,
             |token| Ok(text(token)),
         )?)),
-    }
-}
-
-fn backend(backend: &proto::Backend) -> Result<ir::Backend> {
-    let endpoints = match &backend.echo {
-        Some(name) => ir::Endpoints::Echo(text(name)),
-        None => ir::Endpoints::Addresses(list(
-            "endpoints",
-            limits::ENDPOINTS,
-            &backend.endpoints,
-            endpoint,
-        )?),
-    };
-    Ok(ir::Backend {
-        service: name(backend.service.as_ref())?,
-        port: range("port", backend.port)?,
-        endpoints,
-        tls: backend.tls.as_ref().map(tls::backend).transpose()?,
-        settings: backend_settings(
-            backend
-                .settings
-                .as_ref()
-                .ok_or(DecodeError::Missing("settings"))?,
-        ),
-    })
-}
-
-fn endpoint(endpoint: &proto::Endpoint) -> Result<ir::Endpoint> {
-    let address = address("endpoints", &endpoint.address)?;
-    Ok(ir::Endpoint {
-        address: SocketAddr::new(address, range("port", endpoint.port)?),
-    })
-}
-
-fn backend_settings(settings: &proto::BackendSettings) -> ir::BackendSettings {
-    use proto::backend_settings::Balance;
-    ir::BackendSettings {
-        balance: match settings.balance() {
-            Balance::RoundRobin => ir::Balance::RoundRobin,
-            Balance::Unspecified | Balance::LeastLoadedOfTwo => ir::Balance::LeastLoadedOfTwo,
-        },
-        connect_timeout: Duration::from_millis(settings.connect_timeout_ms),
-        idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
-        keep_alive: Duration::from_millis(settings.keep_alive_ms),
-        max_connections: settings.max_connections,
     }
 }

@@ -336,6 +336,10 @@ fn backend(backend: &ir::Backend) -> proto::Backend {
         port: backend.port.into(),
         endpoints,
         echo,
+        protocol: match backend.protocol {
+            ir::BackendProtocol::Http1 => proto::backend::Protocol::Unspecified.into(),
+            ir::BackendProtocol::Http2 => proto::backend::Protocol::Http2.into(),
+        },
         tls: backend.tls.as_ref().map(tls::backend),
         settings: Some(backend_settings(&backend.settings)),
     }

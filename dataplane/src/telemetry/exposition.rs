@@ -3,7 +3,7 @@
 //! Labels are what is configured (gateway, listener, route, rule, backend) and the status class: their number
 //! is bounded by the configuration, whatever clients send.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::SystemTime;
 
@@ -187,14 +187,18 @@ impl Scrape {
     }
 
     fn backends(&self, all: &Counted, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let mut families: Vec<(Labels, &Durations)> = Vec::new();
+        // One port may be two backends, by what is spoken there.
+        let mut ports: BTreeMap<String, Durations> = BTreeMap::new();
         for (slot, durations) in &all.backends {
             if let Some(backend) = self.in_force.table.backend(*slot) {
                 let name = format!("{}:{}", backend.backend.service, backend.backend.port);
-                families.push((vec![("backend", name)], durations));
+                ports.entry(name).or_default().add(durations);
             }
         }
-        let families = sorted(families.into_iter());
+        let families = ports.iter();
+        let families =
+            families.map(|(name, durations)| (vec![("backend", name.clone())], durations));
+        let families = sorted(families);
         let help = "Attempts at backends by status class; no class: failed without a response";
         let counts = families.iter();
         let counts = counts.map(|(labels, durations)| (labels.clone(), &durations.classes));

@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use prost::Message;
 pub(crate) use ringgate_core::ir::Rule;
 use ringgate_core::ir::{
-    AttachedHost, Attachment, Backend, BackendSettings, BackendTarget, Endpoint, Endpoints, Filter,
-    Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName, PathMatch,
-    Protocol, Snapshot, Termination, Timeouts, Version, WeightedBackend,
+    AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoint,
+    Endpoints, Filter, Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object,
+    ObjectName, PathMatch, Protocol, Snapshot, Termination, Timeouts, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 use tempfile::TempDir;
@@ -62,7 +62,7 @@ pub(crate) fn rule(backend: &str) -> Rule {
 }
 
 pub(crate) fn to(backend: &str) -> WeightedBackend {
-    let target = BackendTarget::Backend(Id::backend(&name(backend), 80));
+    let target = BackendTarget::Backend(Id::backend(&name(backend), 80, BackendProtocol::Http1));
     WeightedBackend {
         target,
         weight: 1,
@@ -172,11 +172,14 @@ impl Wanted {
             service: name(service),
             port: 80,
             endpoints,
+            protocol: BackendProtocol::Http1,
             tls: None,
             settings,
         };
-        self.objects
-            .insert(Id::backend(&name(service), 80), Object::Backend(backend));
+        self.objects.insert(
+            Id::backend(&name(service), 80, BackendProtocol::Http1),
+            Object::Backend(backend),
+        );
     }
 
     pub(crate) fn route(mut self, rules: Vec<Rule>) -> Self {

@@ -1,0 +1,56 @@
+//! Backends and their endpoints, from messages.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{DecodeError, Result, address, list, name, proto, range, text, tls};
+use crate::{ir, limits};
+
+pub(super) fn decode(backend: &proto::Backend) -> Result<ir::Backend> {
+    let endpoints = match &backend.echo {
+        Some(name) => ir::Endpoints::Echo(text(name)),
+        None => ir::Endpoints::Addresses(list(
+            "endpoints",
+            limits::ENDPOINTS,
+            &backend.endpoints,
+            endpoint,
+        )?),
+    };
+    Ok(ir::Backend {
+        service: name(backend.service.as_ref())?,
+        port: range("port", backend.port)?,
+        endpoints,
+        protocol: match backend.protocol() {
+            proto::backend::Protocol::Unspecified => ir::BackendProtocol::Http1,
+            proto::backend::Protocol::Http2 => ir::BackendProtocol::Http2,
+        },
+        tls: backend.tls.as_ref().map(tls::backend).transpose()?,
+        settings: backend_settings(
+            backend
+                .settings
+                .as_ref()
+                .ok_or(DecodeError::Missing("settings"))?,
+        ),
+    })
+}
+
+fn endpoint(endpoint: &proto::Endpoint) -> Result<ir::Endpoint> {
+    let address = address("endpoints", &endpoint.address)?;
+    Ok(ir::Endpoint {
+        address: SocketAddr::new(address, range("port", endpoint.port)?),
+    })
+}
+
+fn backend_settings(settings: &proto::BackendSettings) -> ir::BackendSettings {
+    use proto::backend_settings::Balance;
+    ir::BackendSettings {
+        balance: match settings.balance() {
+            Balance::RoundRobin => ir::Balance::RoundRobin,
+            Balance::Unspecified | Balance::LeastLoadedOfTwo => ir::Balance::LeastLoadedOfTwo,
+        },
+        connect_timeout: Duration::from_millis(settings.connect_timeout_ms),
+        idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
+        keep_alive: Duration::from_millis(settings.keep_alive_ms),
+        max_connections: settings.max_connections,
+    }
+}
