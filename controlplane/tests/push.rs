@@ -341,7 +341,7 @@ async fn a_broken_file_leaves_what_is_in_force_and_is_told_until_it_is_mended() 
     let report = site
         .report_when("no problem", |report| report.problems.is_empty())
         .await;
-    assert_eq!(report.http_routes.len(), 1);
+    assert_eq!(report.routes.len(), 1);
     site.end().await;
 }
 

@@ -65,7 +65,7 @@ pub fn outline(kind: ObjectKind, value: &Value) -> Option<Object> {
             json!({"gatewayClassName": spec["gatewayClassName"], "listeners": []})
         }
         ObjectKind::ListenerSet => json!({"parentRef": spec["parentRef"], "listeners": []}),
-        ObjectKind::HttpRoute => json!({"parentRefs": spec["parentRefs"], "rules": []}),
+        kind if kind.is_route() => json!({"parentRefs": spec["parentRefs"], "rules": []}),
         // A policy without its settings would stand in the way of others.
         _ => return None,
     };

@@ -100,6 +100,14 @@ kinds! {
     ClusterTrustBundle = "ClusterTrustBundle", "certificates.k8s.io", ["v1", "v1beta1", "v1alpha1"], false;
 }
 
+impl ObjectKind {
+    /// Whether objects of it attach to listeners.
+    #[must_use]
+    pub const fn is_route(self) -> bool {
+        matches!(self, Self::HttpRoute)
+    }
+}
+
 impl fmt::Display for ObjectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -23,7 +23,7 @@ pub struct Board {
     pub gateways: BTreeMap<ObjectName, Arc<GatewayStatus>>,
     pub listener_sets: BTreeMap<ObjectName, Arc<ListenerSetStatus>>,
     pub policies: BTreeMap<ObjectKey, Arc<PolicyStatus>>,
-    /// In order of name.
+    /// In order of kind and name.
     routes: Vec<Posted>,
     listeners: BTreeMap<Id, (Arc<Object>, Version)>,
     /// Whose status is another than when it was asked last.
@@ -33,7 +33,7 @@ pub struct Board {
 /// A route's status, and what it was made from.
 #[derive(Debug)]
 struct Posted {
-    name: ObjectName,
+    key: ObjectKey,
     verdict: Arc<RouteVerdict>,
     refusal: Option<String>,
     status: Arc<RouteStatus>,
@@ -90,8 +90,8 @@ impl Board {
             ObjectKind::ListenerSet => {
                 ObjectStatus::ListenerSet(self.listener_sets.get(&key.name)?.clone())
             }
-            ObjectKind::HttpRoute => {
-                let found = self.routes.binary_search_by(|one| one.name.cmp(&key.name));
+            kind if kind.is_route() => {
+                let found = self.routes.binary_search_by(|one| one.key.cmp(key));
                 let posted = self.routes.get(found.ok()?)?;
                 ObjectStatus::Route(posted.status.clone())
             }
@@ -153,28 +153,26 @@ impl Board {
     /// Most of ten thousand routes didn't change: those keep what was posted.
     fn update_routes(&mut self, verdicts: &Verdicts, coverage: &Coverage, now: SystemTime) {
         let mut before = std::mem::take(&mut self.routes).into_iter().peekable();
-        let mut changed = |name: &ObjectName| {
-            let kind = ObjectKind::HttpRoute;
-            let name = name.clone();
-            self.changed.insert(ObjectKey { kind, name });
-        };
-        let mut posted = Vec::with_capacity(verdicts.http_routes.len());
-        for (name, verdict) in &verdicts.http_routes {
-            while let Some(gone) = before.next_if(|old| old.name < *name) {
-                changed(&gone.name);
+        let mut changed = |key: &ObjectKey| self.changed.insert(key.clone());
+        let mut posted = Vec::with_capacity(verdicts.routes.len());
+        for (key, verdict) in &verdicts.routes {
+            while let Some(gone) = before.next_if(|old| old.key < *key) {
+                changed(&gone.key);
             }
-            let old = before.next_if(|old| old.name == *name);
-            let refusal = coverage.failure(&Id::http_route(name));
+            let old = before.next_if(|old| old.key == *key);
+            let refusal = coverage.failure(&verdict.id);
             posted.push(match old {
                 Some(old) if old.holds(verdict, refusal) => old,
                 old => {
-                    changed(name);
+                    changed(key);
                     let old = old.as_ref().map(|old| &*old.status);
-                    Posted::new(name, verdict, refusal, old, now)
+                    Posted::new(key, verdict, refusal, old, now)
                 }
             });
         }
-        before.for_each(|gone| changed(&gone.name));
+        for gone in before {
+            changed(&gone.key);
+        }
         self.routes = posted;
     }
 
@@ -239,13 +237,13 @@ fn post<K: Ord, S: PartialEq>(
 
 impl Posted {
     fn new(
-        name: &ObjectName,
+        key: &ObjectKey,
         verdict: &Arc<RouteVerdict>,
         refusal: Option<&str>,
         before: Option<&RouteStatus>,
         now: SystemTime,
     ) -> Self {
-        let mut status = objects::route(name, verdict, refusal);
+        let mut status = objects::route(key, verdict, refusal);
         for parent in &mut status.parents {
             let mut old = before.into_iter().flat_map(|status| &status.parents);
             let old = old.find(|old| old.parent_ref == parent.parent_ref);
@@ -253,7 +251,7 @@ impl Posted {
             stamp(&mut parent.conditions, conditions, verdict.generation, now);
         }
         Self {
-            name: name.clone(),
+            key: key.clone(),
             verdict: verdict.clone(),
             refusal: refusal.map(str::to_owned),
             status: status.into(),

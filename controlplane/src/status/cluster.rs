@@ -38,21 +38,30 @@ pub async fn report(client: &Client) -> Result<Report, ReadError> {
     };
     let gateways = list(client, ObjectKind::Gateway).await?;
     let gateways: Vec<GatewayStatus> = gateways.iter().filter(is_ours).map(gateway).collect();
-    let sets = match list(client, ObjectKind::ListenerSet).await {
-        Err(ReadError::NoKind { .. }) => Vec::new(),
-        sets => sets?,
-    };
+    let sets = if_known(list(client, ObjectKind::ListenerSet).await)?;
     let sets = sets.iter().filter_map(|set| listener_set(set, &gateways));
-    let routes = list(client, ObjectKind::HttpRoute).await?;
+    let mut routes = Vec::new();
+    for kind in ObjectKind::ALL.iter().filter(|kind| kind.is_route()) {
+        let of_kind = if_known(list(client, *kind).await)?;
+        routes.extend(of_kind.iter().filter_map(|one| route(*kind, one)));
+    }
     Ok(Report {
         software: format!("ringgate {}", env!("CARGO_PKG_VERSION")),
         from_cluster: true,
         listener_sets: sets.collect(),
-        http_routes: routes.iter().filter_map(route).collect(),
+        routes,
         gateway_classes: classes,
         gateways,
         ..Report::default()
     })
+}
+
+/// Nothing, where the cluster doesn't have the kind.
+fn if_known(found: Result<Vec<Value>, ReadError>) -> Result<Vec<Value>, ReadError> {
+    match found {
+        Err(ReadError::NoKind { .. }) => Ok(Vec::new()),
+        found => found,
+    }
 }
 
 async fn list(client: &Client, kind: ObjectKind) -> Result<Vec<Value>, ReadError> {
@@ -155,7 +164,7 @@ fn listeners(object: &Value) -> Vec<ListenerStatus> {
 }
 
 /// None: none of its parents is ours.
-fn route(object: &Value) -> Option<RouteStatus> {
+fn route(kind: ObjectKind, object: &Value) -> Option<RouteStatus> {
     let parents = object["status"]["parents"].as_array().into_iter().flatten();
     let ours = parents.filter(|one| one["controllerName"] == *CONTROLLER_NAME);
     let parents: Vec<ParentStatus> = ours
@@ -167,6 +176,7 @@ fn route(object: &Value) -> Option<RouteStatus> {
         })
         .collect();
     (!parents.is_empty()).then(|| RouteStatus {
+        kind: kind.as_str().to_owned(),
         namespace: text(&object["metadata"]["namespace"]),
         name: text(&object["metadata"]["name"]),
         parents,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, Truth, messages};
 use super::coverage::{Coverage, Reached};
+use crate::api::ObjectKey;
 use crate::api::gateway::RouteGroupKind;
 use crate::api::reference::ParentReference;
 use crate::translate::problem::{Concern, Finding};
@@ -65,6 +66,7 @@ pub struct ListenerStatus {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteStatus {
+    pub kind: String,
     pub namespace: String,
     pub name: String,
     pub parents: Vec<ParentStatus>,
@@ -395,18 +397,15 @@ fn overlapping() -> Condition {
 }
 
 /// `refusal` is a data plane's, where one can't put the route in force.
-pub(super) fn route(
-    name: &ObjectName,
-    verdict: &RouteVerdict,
-    refusal: Option<&str>,
-) -> RouteStatus {
+pub(super) fn route(key: &ObjectKey, verdict: &RouteVerdict, refusal: Option<&str>) -> RouteStatus {
     let parents = verdict.parents.iter().map(|parent| ParentStatus {
         parent_ref: parent.parent.clone(),
         conditions: route_conditions(verdict, parent, refusal),
     });
     RouteStatus {
-        namespace: name.namespace.to_string(),
-        name: name.name.to_string(),
+        kind: key.kind.as_str().to_owned(),
+        namespace: key.name.namespace.to_string(),
+        name: key.name.name.to_string(),
         parents: parents.collect(),
     }
 }
@@ -443,7 +442,7 @@ fn route_conditions(
     conditions
 }
 
-pub(super) fn policy(key: &crate::api::ObjectKey, verdict: &PolicyVerdict) -> PolicyStatus {
+pub(super) fn policy(key: &ObjectKey, verdict: &PolicyVerdict) -> PolicyStatus {
     let condition =
         |name: &str, concern, findings| Condition::unless(name, name, of(findings, concern));
     let ancestors = verdict.ancestors.iter().map(|ancestor| {

@@ -26,7 +26,7 @@ pub struct Report {
     pub gateways: Vec<GatewayStatus>,
     #[serde(default)]
     pub listener_sets: Vec<ListenerSetStatus>,
-    pub http_routes: Vec<RouteStatus>,
+    pub routes: Vec<RouteStatus>,
     pub policies: Vec<PolicyStatus>,
     pub problems: Vec<ProblemStatus>,
     pub data_planes: Vec<DataPlaneStatus>,
@@ -80,7 +80,7 @@ impl Report {
                 .values()
                 .map(|one| (**one).clone())
                 .collect(),
-            http_routes: board.routes().cloned().collect(),
+            routes: board.routes().cloned().collect(),
             policies: board.policies.values().map(|one| (**one).clone()).collect(),
             problems: problems.iter().map(ProblemStatus::from).collect(),
             data_planes,
@@ -121,9 +121,9 @@ impl Report {
             let conditions = conditions.iter();
             conditions.map(move |one| (about.clone(), one))
         });
-        let routes = self.http_routes.iter().flat_map(|one| {
+        let routes = self.routes.iter().flat_map(|one| {
             one.parents.iter().flat_map(move |parent| {
-                let about = format!("HTTPRoute {}/{}", one.namespace, one.name);
+                let about = format!("{} {}/{}", one.kind, one.namespace, one.name);
                 parent.conditions.iter().map(move |it| (about.clone(), it))
             })
         });

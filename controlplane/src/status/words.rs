@@ -15,7 +15,7 @@ pub fn reason(fault: &Fault) -> &'static str {
         Fault::RefusedClass(_) => "Invalid",
         Fault::Misread { kind, .. } => match kind {
             ObjectKind::GatewayClass => "Unsupported",
-            ObjectKind::HttpRoute => "UnsupportedValue",
+            kind if kind.is_route() => "UnsupportedValue",
             _ => "Invalid",
         },
         Fault::Parameters { .. } | Fault::NoParameters(_) | Fault::NoPool(_) => "InvalidParameters",
@@ -27,7 +27,7 @@ pub fn reason(fault: &Fault) -> &'static str {
         Fault::Protocol(_) | Fault::AppProtocol { .. } => "UnsupportedProtocol",
         Fault::HostnameConflict { .. } => "HostnameConflict",
         Fault::ProtocolConflict { .. } => "ProtocolConflict",
-        Fault::RouteKind(_) => "InvalidRouteKinds",
+        Fault::RouteKind { .. } => "InvalidRouteKinds",
         Fault::Certificate { purpose, why } => match (purpose, why) {
             (Purpose::Serving, _) => "InvalidCertificateRef",
             (Purpose::Client, _) => "InvalidClientCertificateRef",
@@ -44,7 +44,7 @@ pub fn reason(fault: &Fault) -> &'static str {
         | Fault::SetNotAccepted(_)
         | Fault::ParentKind(_)
         | Fault::NoListener(_) => "NoMatchingParent",
-        Fault::NotAllowed(_) => "NotAllowedByListeners",
+        Fault::NotAllowed { .. } => "NotAllowedByListeners",
         Fault::NoCommonHostname(_) => "NoMatchingListenerHostname",
         Fault::BackendKind(_) | Fault::ExternalName(_) => "InvalidKind",
         Fault::NotGranted { .. } => "RefNotPermitted",
@@ -101,7 +101,9 @@ pub fn message(fault: &Fault) -> String {
         Fault::ProtocolConflict { with } => {
             format!("{} has the same port and another protocol", listener(with))
         }
-        Fault::RouteKind(kind) => format!("routes of kind {kind} aren't served by this listener"),
+        Fault::RouteKind { kind, .. } => {
+            format!("routes of kind {kind} aren't served by this listener")
+        }
         Fault::Certificate { why, .. } => unusable(why),
         Fault::NoCertificates => "no certificate is named".to_owned(),
         Fault::NoAuthorities => "no authority to validate certificates by can be used".to_owned(),
@@ -126,8 +128,8 @@ pub fn message(fault: &Fault) -> String {
         Fault::NoListener(parent) => {
             format!("no listener of {parent} has this name and port")
         }
-        Fault::NotAllowed(parent) => {
-            format!("no such listener of {parent} allows HTTPRoutes of this namespace")
+        Fault::NotAllowed { parent, kind } => {
+            format!("no such listener of {parent} allows {kind}s of this namespace")
         }
         Fault::NoCommonHostname(hostnames) => format!(
             "no such listener has a hostname in common with {}",
@@ -224,7 +226,11 @@ pub fn remedy(fault: &Fault) -> Option<String> {
             "give it another port or hostname, or remove one of the two".to_owned()
         }
         Fault::ProtocolConflict { .. } => "give it another port".to_owned(),
-        Fault::RouteKind(_) => "ask for kind HTTPRoute".to_owned(),
+        Fault::RouteKind { carried: [], .. } => "leave kinds out".to_owned(),
+        Fault::RouteKind { carried, .. } => {
+            let names: Vec<&str> = carried.iter().map(|kind| kind.as_str()).collect();
+            format!("ask for kind {}", names.join(" or "))
+        }
         Fault::Certificate { purpose, why } => mend(*purpose, why),
         Fault::NoAuthorities => "mend what caCertificateRefs names".to_owned(),
         Fault::NoCertificates => "name a Secret of type kubernetes.io/tls in it".to_owned(),
@@ -247,7 +253,7 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::NoGateway(_) => "write the Gateway, or correct name and namespace".to_owned(),
         Fault::ParentKind(_) => "refer to a Gateway or a ListenerSet".to_owned(),
         Fault::NoListener(_) => "correct sectionName and port, or leave them out".to_owned(),
-        Fault::NotAllowed(_) => {
+        Fault::NotAllowed { .. } => {
             "let the listener's allowedRoutes select this namespace and kind".to_owned()
         }
         Fault::NoCommonHostname(_) => {

@@ -6,9 +6,9 @@ use super::Inputs;
 use super::gateway::{FoundParent, Gateways, Parent};
 use super::listener::ListenerDraft;
 use super::problem::{Fault, Finding};
+use super::route::Route;
 use super::verdict::ParentVerdict;
 use crate::api::gateway::FromNamespaces;
-use crate::api::http_route::HttpRoute;
 use crate::api::reference::ParentReference;
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
@@ -25,14 +25,15 @@ pub(super) struct Attached {
     pub(super) others: Vec<Finding>,
 }
 
-pub(super) fn attach(
+pub(super) fn attach<R: Route>(
     name: &ObjectName,
-    route: &HttpRoute,
+    route: &R,
     gateways: &Gateways,
     inputs: &Inputs<'_>,
 ) -> Attached {
-    let hostnames = route.spec.hostnames.iter();
+    let hostnames = route.hostnames().iter();
     let candidate = Candidate {
+        kind: R::KIND,
         name,
         hostnames: hostnames.map(|one| one.get().clone()).collect(),
         resources: inputs.resources,
@@ -40,10 +41,10 @@ pub(super) fn attach(
     // In a cluster, what isn't ours is somebody else's, as far as we know.
     let all_is_ours = !inputs.options.cluster;
     let mut attached = Attached::default();
-    for (place, parent) in route.spec.parent_refs.iter().enumerate() {
+    for (place, parent) in route.parent_refs().iter().enumerate() {
         let finding = |part: &str, fault| {
             let field = format!("spec.parentRefs[{place}]{part}");
-            Finding::new(ObjectKind::HttpRoute, name, field, fault)
+            Finding::new(R::KIND, name, field, fault)
         };
         let Some(kind) = kind(parent) else {
             let fault = Fault::ParentKind(parent.kind.shared());
@@ -76,11 +77,11 @@ pub(super) fn attach(
 }
 
 /// The Gateways and ListenerSets that a route names, there or not: what [`attach`] looks at.
-pub(super) fn parents<'r>(
+pub(super) fn parents<'r, R: Route>(
     name: &'r ObjectName,
-    route: &'r HttpRoute,
+    route: &'r R,
 ) -> impl Iterator<Item = ObjectKey> + 'r {
-    route.spec.parent_refs.iter().filter_map(|parent| {
+    route.parent_refs().iter().filter_map(|parent| {
         Some(ObjectKey {
             kind: kind(parent)?,
             name: target(name, parent),
@@ -103,6 +104,7 @@ fn target(route: &ObjectName, parent: &ParentReference) -> ObjectName {
 }
 
 struct Candidate<'r> {
+    kind: ObjectKind,
     name: &'r ObjectName,
     hostnames: Vec<Hostname>,
     resources: &'r Resources,
@@ -146,7 +148,10 @@ impl Candidate<'_> {
         match (selected, allowed, taken) {
             (_, _, true) => Ok(()),
             (false, _, _) => Err(Fault::NoListener(found.key.clone())),
-            (_, false, _) => Err(Fault::NotAllowed(found.key.clone())),
+            (_, false, _) => Err(Fault::NotAllowed {
+                parent: found.key.clone(),
+                kind: self.kind,
+            }),
             _ => Err(Fault::NoCommonHostname(self.hostnames.clone())),
         }
     }
@@ -162,7 +167,7 @@ impl Candidate<'_> {
             }),
             FromNamespaces::None | FromNamespaces::Unknown(_) => false,
         };
-        from_here && listener.supports(ObjectKind::HttpRoute)
+        from_here && listener.supports(self.kind)
     }
 
     /// The hosts of the route that the listener serves too, in the route's order.

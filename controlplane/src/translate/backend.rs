@@ -33,12 +33,12 @@ impl ServicePortName {
     }
 }
 
-/// What a reference of a route in `namespace` leads to. `own` is what the route speaks to ports that say
-/// nothing of it.
+/// What a reference of a route, of kind `from` in `namespace`, leads to. `own` is what the route speaks to
+/// ports that say nothing of it.
 pub(super) fn resolve(
     inputs: &Inputs<'_>,
     policies: &BackendTlsPolicies,
-    namespace: &Arc<str>,
+    (from, namespace): (ObjectKind, &Arc<str>),
     reference: &BackendObjectReference,
     own: BackendProtocol,
 ) -> Result<ServicePortName, Fault> {
@@ -47,13 +47,12 @@ pub(super) fn resolve(
     }
     let resources = inputs.resources;
     let service = target(namespace, reference);
-    let from = (ObjectKind::HttpRoute, &**namespace);
-    if !grant::permits(resources, from, (ObjectKind::Service, &service)) {
+    let to = (ObjectKind::Service, &service);
+    if !grant::permits(resources, (from, namespace), to) {
         let to = ObjectKey {
             kind: ObjectKind::Service,
             name: service,
         };
-        let from = ObjectKind::HttpRoute;
         return Err(Fault::NotGranted { from, to });
     }
     let Some(object) = resources.services.get(&service) else {

@@ -11,7 +11,7 @@ use ringgate_core::ir::{BackendTls, ObjectName, SubjectName, Trust};
 use super::backend::{self, ServicePortName};
 use super::certificate;
 use super::gateway::Gateways;
-use super::memory::Route;
+use super::memory::RouteResult;
 use super::policy::find_service;
 use super::problem::{Concern, Fault, Finding, Purpose};
 use super::verdict::{AncestorVerdict, PolicyVerdict, first};
@@ -132,7 +132,7 @@ impl BackendTlsPolicies {
     /// One for each Gateway with routes that lead to a target. `told`: also what concerns none.
     pub(super) fn verdicts<'r>(
         &self,
-        routes: impl Iterator<Item = &'r Route>,
+        routes: impl Iterator<Item = &'r RouteResult>,
         gateways: &Gateways,
         told: bool,
     ) -> (BTreeMap<ObjectKey, PolicyVerdict>, Vec<Finding>) {
@@ -155,7 +155,7 @@ impl BackendTlsPolicies {
     /// The Gateways whose routes lead to each Service that is a target.
     fn users<'r, 'g>(
         &self,
-        routes: impl Iterator<Item = &'r Route>,
+        routes: impl Iterator<Item = &'r RouteResult>,
         gateways: &'g Gateways,
     ) -> BTreeMap<ObjectName, BTreeSet<&'g ObjectName>> {
         let drafts = self.drafts.iter();

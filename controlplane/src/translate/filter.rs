@@ -9,8 +9,8 @@ use ringgate_core::ir::{
 };
 
 use super::http_match::Faulty;
-use super::http_route::Wanted;
 use super::problem::Fault;
+use super::route::Wanted;
 use crate::api::http_filter::{
     HttpCors, HttpHeader, HttpHeaderFilter, HttpPathModifier, HttpRequestMirror,
     HttpRequestRedirect, HttpRouteFilter, HttpUrlRewrite, RedirectScheme,

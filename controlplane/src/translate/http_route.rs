@@ -1,64 +1,79 @@
 //! HTTPRoutes: rules with their matches, filters and backends.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringgate_core::ir::{
-    BackendProtocol, BackendTarget, Filter, Id, Match, ObjectName, PathMatch, Retry, Rule,
-    Timeouts, WeightedBackend,
+    self, BackendProtocol, BackendTarget, Filter, Id, Match, Object, ObjectName, PathMatch, Retry,
+    Rule, Timeouts, WeightedBackend,
 };
 
-use super::Inputs;
-use super::backend::{self, ServicePortName};
-use super::backend_tls::BackendTlsPolicies;
 use super::filter::{self, Level, Site};
 use super::http_match;
-use super::problem::{Fault, Finding};
-use super::verdict::RulesVerdict;
+use super::problem::Fault;
+use super::route::{Placed, Route, Translated, Wanted};
 use crate::api::ObjectKind;
 use crate::api::http_filter::HttpRouteFilter;
 use crate::api::http_route::{
     HttpBackendRef, HttpRoute, HttpRouteRetry, HttpRouteRule, HttpRouteTimeouts,
 };
-use crate::api::reference::BackendObjectReference;
-use crate::api::text::ApiDuration;
+use crate::api::meta::ObjectMeta;
+use crate::api::reference::ParentReference;
+use crate::api::text::{ApiDuration, HostPattern};
+use crate::store::Resources;
 
-/// A route's rules, translated, whatever it attaches to.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Rules {
-    pub(super) rules: Vec<Rule>,
-    pub(super) verdict: RulesVerdict,
-    /// Every Service's port that some rule sends to, each once.
-    pub(super) backends: Vec<ServicePortName>,
-    /// Every Service that was looked for, found or not: what the result depends on.
-    pub(super) looked_for: Vec<ObjectName>,
-}
+impl Route for HttpRoute {
+    const KIND: ObjectKind = ObjectKind::HttpRoute;
+    const SPEAKS: BackendProtocol = BackendProtocol::Http1;
+    type Rule = Rule;
 
-pub(super) fn translate(
-    name: &ObjectName,
-    route: &HttpRoute,
-    inputs: &Inputs<'_>,
-    tls: &BackendTlsPolicies,
-) -> Rules {
-    let mut wanted = Wanted::new(name, inputs, tls);
-    let mut rules = Vec::with_capacity(route.spec.rules.len());
-    let mut broken = Vec::new();
-    for (place, rule) in route.spec.rules.iter().enumerate() {
-        wanted.field = format!("spec.rules[{place}]");
-        let (translated, is_broken) = translate_rule(rule, &mut wanted);
-        if is_broken {
-            broken.push(place);
-        }
-        rules.extend(translated);
+    fn all(resources: &Resources) -> &BTreeMap<ObjectName, Arc<Self>> {
+        &resources.http_routes
     }
-    Rules {
-        rules,
-        verdict: RulesVerdict {
-            count: route.spec.rules.len(),
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn parent_refs(&self) -> &[ParentReference] {
+        &self.spec.parent_refs
+    }
+
+    fn hostnames(&self) -> &[HostPattern] {
+        &self.spec.hostnames
+    }
+
+    fn rules(&self, wanted: &mut Wanted<'_>) -> Translated<Rule> {
+        let count = self.spec.rules.len();
+        let mut rules = Vec::with_capacity(count);
+        let mut broken = Vec::new();
+        for (place, rule) in self.spec.rules.iter().enumerate() {
+            wanted.field = format!("spec.rules[{place}]");
+            let (translated, is_broken) = translate_rule(rule, wanted);
+            if is_broken {
+                broken.push(place);
+            }
+            rules.extend(translated);
+        }
+        Translated {
+            rules,
             broken,
-            findings: wanted.findings,
-        },
-        backends: wanted.backends,
-        looked_for: wanted.looked_for,
+            count,
+        }
+    }
+
+    fn id(name: &ObjectName) -> Id {
+        Id::http_route(name)
+    }
+
+    fn object(placed: Placed, rules: Vec<Rule>) -> Object {
+        Object::HttpRoute(ir::HttpRoute {
+            name: placed.name,
+            created: placed.created,
+            attachments: placed.attachments,
+            rules,
+        })
     }
 }
 
@@ -70,7 +85,7 @@ fn translate_rule(rule: &HttpRouteRule, wanted: &mut Wanted<'_>) -> (Option<Rule
     let only_prefixes = matches
         .iter()
         .all(|one| matches!(one.path, PathMatch::Prefix(_)));
-    let filters = wanted.filters(&rule.filters, Level::Rule, only_prefixes);
+    let filters = filters(&rule.filters, Level::Rule, only_prefixes, wanted);
     let backends = rule.backend_refs.iter().enumerate();
     let backends = backends
         .map(|(place, reference)| weighted(place, reference, only_prefixes, wanted))
@@ -117,7 +132,7 @@ fn weighted(
     let target = wanted.backend(&field, &reference.reference);
     let rule = wanted.field.clone();
     wanted.field = format!("{rule}.{field}");
-    let filters = wanted.filters(&reference.filters, Level::Backend, only_prefixes);
+    let filters = filters(&reference.filters, Level::Backend, only_prefixes, wanted);
     wanted.field = rule;
     WeightedBackend {
         target: target.map_or(BackendTarget::Invalid, BackendTarget::Backend),
@@ -149,89 +164,20 @@ fn retry(retry: &HttpRouteRetry) -> Retry {
     }
 }
 
-/// What a route asks for beside its own text, and what was wrong with it.
-pub(super) struct Wanted<'r> {
-    route: &'r ObjectName,
-    inputs: &'r Inputs<'r>,
-    tls: &'r BackendTlsPolicies,
-    findings: Vec<Finding>,
-    backends: Vec<ServicePortName>,
-    looked_for: Vec<ObjectName>,
-    /// Of the part that is being translated.
-    field: String,
-    /// Faults that break a rule.
-    faults: usize,
-}
-
-impl<'r> Wanted<'r> {
-    fn new(route: &'r ObjectName, inputs: &'r Inputs<'r>, tls: &'r BackendTlsPolicies) -> Self {
-        Self {
-            route,
-            inputs,
-            tls,
-            findings: Vec::new(),
-            backends: Vec::new(),
-            looked_for: Vec::new(),
-            field: String::new(),
-            faults: 0,
-        }
+fn filters(
+    filters: &[HttpRouteFilter],
+    level: Level,
+    only_prefixes: bool,
+    wanted: &mut Wanted<'_>,
+) -> Vec<Filter> {
+    let site = Site {
+        level,
+        only_prefixes,
+        wanted,
+    };
+    let (translated, faulty) = filter::translate(filters, site);
+    for (part, fault) in faulty {
+        wanted.fault(&part, fault);
     }
-
-    /// The backend that a reference leads to; where to nothing, that is reported.
-    pub(super) fn backend(
-        &mut self,
-        field: &str,
-        reference: &BackendObjectReference,
-    ) -> Option<Id> {
-        let namespace = &self.route.namespace;
-        if reference.is_service() {
-            let service = backend::target(namespace, reference);
-            if !self.looked_for.contains(&service) {
-                self.looked_for.push(service);
-            }
-        }
-        let own = BackendProtocol::Http1;
-        match backend::resolve(self.inputs, self.tls, namespace, reference, own) {
-            Ok(found) => {
-                let id = found.id();
-                if !self.backends.contains(&found) {
-                    self.backends.push(found);
-                }
-                Some(id)
-            }
-            Err(fault) => {
-                self.report(field, fault);
-                None
-            }
-        }
-    }
-
-    fn filters(
-        &mut self,
-        filters: &[HttpRouteFilter],
-        level: Level,
-        only_prefixes: bool,
-    ) -> Vec<Filter> {
-        let site = Site {
-            level,
-            only_prefixes,
-            wanted: self,
-        };
-        let (translated, faulty) = filter::translate(filters, site);
-        for (part, fault) in faulty {
-            self.fault(&part, fault);
-        }
-        translated
-    }
-
-    fn fault(&mut self, part: &str, fault: Fault) {
-        self.faults += 1;
-        self.report(part, fault);
-    }
-
-    fn report(&mut self, part: &str, fault: Fault) {
-        let field = format!("{}.{part}", self.field);
-        let finding = Finding::new(ObjectKind::HttpRoute, self.route, field, fault);
-        self.findings.push(finding);
-    }
+    translated
 }

@@ -143,7 +143,8 @@ fn draft(
         let field = format!("{field}.{part}");
         findings.push(Finding::new(owner.kind, &owner.name, field, fault));
     };
-    if carried(&listener.protocol).is_none() {
+    let carried = carried(&listener.protocol);
+    if carried.is_empty() {
         report(
             "protocol",
             Fault::Protocol(listener.protocol.as_str().into()),
@@ -156,12 +157,12 @@ fn draft(
     if let FromNamespaces::Unknown(text) = &listener.allowed_routes.namespaces.from {
         report("allowedRoutes.namespaces.from", Fault::Value(text.clone()));
     }
-    let carried = carried(&listener.protocol);
     let wanted = &listener.allowed_routes.kinds;
     for (place, kind) in wanted.iter().enumerate() {
-        if carried.as_ref() != Some(kind) {
+        if !carried.iter().any(|one| is_kind(kind, *one)) {
             let part = format!("allowedRoutes.kinds[{place}]");
-            report(&part, Fault::RouteKind(kind.kind.shared()));
+            let kind = kind.kind.shared();
+            report(&part, Fault::RouteKind { kind, carried });
         }
     }
     let speaks_tls = listener.protocol == ListenerProtocol::Https;
@@ -184,7 +185,8 @@ fn draft(
         overlaps: false,
         allowed: listener.allowed_routes.clone(),
         supported_kinds: carried
-            .into_iter()
+            .iter()
+            .filter_map(|kind| route_kind(*kind))
             .filter(|kind| wanted.is_empty() || wanted.contains(kind))
             .collect(),
         findings,
@@ -192,11 +194,11 @@ fn draft(
     }
 }
 
-/// The kind of routes that a protocol can carry.
-fn carried(protocol: &ListenerProtocol) -> Option<RouteGroupKind> {
+/// The kinds of routes that a protocol can carry.
+fn carried(protocol: &ListenerProtocol) -> &'static [ObjectKind] {
     match protocol {
-        ListenerProtocol::Http | ListenerProtocol::Https => route_kind(ObjectKind::HttpRoute),
-        _ => None,
+        ListenerProtocol::Http | ListenerProtocol::Https => &[ObjectKind::HttpRoute],
+        _ => &[],
     }
 }
 

@@ -51,8 +51,9 @@ impl Verdicts {
                 set.generation = generation;
                 set.refused = Some(finding);
             }
-            ObjectKind::HttpRoute => {
-                let route = Arc::make_mut(self.http_routes.get_mut(name)?);
+            kind if kind.is_route() => {
+                let name = name.clone();
+                let route = Arc::make_mut(self.routes.get_mut(&ObjectKey { kind, name })?);
                 route.generation = generation;
                 for parent in &mut route.parents {
                     parent.refused = Some(finding.clone());

@@ -2,7 +2,7 @@
 //! each object. Pure: the same input gives the same result, in whatever order objects came.
 //!
 //! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
-//! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes, `http_route` (with `http_match`, `filter`,
+//! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes (of any kind: `route`), `http_route` (with `http_match`, `filter`,
 //! `backend`, `app_protocol`, `grant`) what it does there, `policy` with which settings, `backend_tls` how backends are
 //! spoken to by TLS, `material` which certificates and authorities all of that needs. `misread` tells of what nobody understood. What is wrong becomes a
 //! [`problem::Finding`], without words; [`crate::status`] has those.
@@ -28,6 +28,7 @@ mod misread;
 mod overlap;
 mod policy;
 pub mod problem;
+mod route;
 mod tls;
 pub mod verdict;
 
@@ -110,12 +111,12 @@ impl Translator {
         let mut others = gateways.others.clone();
         let mut attached = Attached::new(&gateways);
         let mut routes = Vec::new();
-        for (name, route) in self.memory.routes() {
+        for (key, route) in self.memory.routes() {
             objects.extend(route.object.clone());
             others.extend(route.others.iter().cloned());
             if !route.verdict.parents.is_empty() {
                 attached.count(route);
-                routes.push((name.clone(), route.verdict.clone()));
+                routes.push((key, route.verdict.clone()));
             }
         }
         let mut external_names = BTreeSet::new();
@@ -136,7 +137,7 @@ impl Translator {
             gateway_classes: classes.verdicts(),
             gateways: attached.gateways(&gateways, &listener_sets),
             listener_sets,
-            http_routes: routes.into_iter().collect(),
+            routes: routes.into_iter().collect(),
             policies: policies.verdicts.into_iter().chain(tls_policies).collect(),
             others,
         };
@@ -178,7 +179,7 @@ impl Attached {
         Self(parents.map(|one| vec![0; one.listeners.len()]).collect())
     }
 
-    fn count(&mut self, route: &memory::Route) {
+    fn count(&mut self, route: &memory::RouteResult) {
         if route.verdict.is_void() {
             return;
         }

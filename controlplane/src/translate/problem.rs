@@ -87,7 +87,11 @@ pub enum Fault {
     ProtocolConflict {
         with: ListenerName,
     },
-    RouteKind(Arc<str>),
+    /// A kind of routes that the listener's protocol can't carry.
+    RouteKind {
+        kind: Arc<str>,
+        carried: &'static [ObjectKind],
+    },
 
     // TLS.
     /// A reference to a certificate, or to authorities, that leads to none.
@@ -122,7 +126,11 @@ pub enum Fault {
     ParentKind(Arc<str>),
     /// No listener has the reference's name or port.
     NoListener(ObjectKey),
-    NotAllowed(ObjectKey),
+    /// No such listener takes routes of this kind and namespace.
+    NotAllowed {
+        parent: ObjectKey,
+        kind: ObjectKind,
+    },
     NoCommonHostname(Vec<Hostname>),
 
     // References to backends.
@@ -241,7 +249,7 @@ impl Fault {
     pub fn concern(&self) -> Concern {
         match self {
             Self::HostnameConflict { .. } | Self::ProtocolConflict { .. } => Concern::Conflicted,
-            Self::RouteKind(_)
+            Self::RouteKind { .. }
             | Self::Certificate { .. }
             | Self::NoCertificates
             | Self::BackendKind(_)
@@ -280,7 +288,7 @@ impl Fault {
             | Self::SetNotAccepted(_)
             | Self::ParentKind(_)
             | Self::NoListener(_)
-            | Self::NotAllowed(_)
+            | Self::NotAllowed { .. }
             | Self::NoCommonHostname(_)
             | Self::Value(_)
             | Self::Filter(_)

@@ -16,7 +16,8 @@ pub struct Verdicts {
     pub gateway_classes: BTreeMap<Arc<str>, ClassVerdict>,
     pub gateways: BTreeMap<ObjectName, GatewayVerdict>,
     pub listener_sets: BTreeMap<ObjectName, SetVerdict>,
-    pub http_routes: BTreeMap<ObjectName, Arc<RouteVerdict>>,
+    /// Of every kind.
+    pub routes: BTreeMap<ObjectKey, Arc<RouteVerdict>>,
     pub policies: BTreeMap<ObjectKey, PolicyVerdict>,
     /// On what is not ours to judge, and on what is nobody's.
     pub others: Vec<Finding>,
@@ -86,6 +87,8 @@ pub struct ListenerVerdict {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteVerdict {
+    /// As data planes know the route.
+    pub id: Id,
     pub generation: i64,
     /// One for each parent reference to a Gateway of ours (or to nothing).
     pub parents: Vec<ParentVerdict>,
@@ -172,7 +175,7 @@ impl Verdicts {
             let listeners = one.listeners.iter().flat_map(|one| &one.findings);
             one.refused.iter().chain(listeners)
         });
-        let routes = self.http_routes.values().flat_map(|one| {
+        let routes = self.routes.values().flat_map(|one| {
             let parents = one.parents.iter().filter_map(|one| one.refused.as_ref());
             one.rules.findings.iter().chain(parents)
         });

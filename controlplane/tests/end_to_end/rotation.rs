@@ -124,7 +124,7 @@ fn accepted(stage: &Stage) -> bool {
         .output()
         .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let conditions = &report["httpRoutes"][0]["parents"][0]["conditions"];
+    let conditions = &report["routes"][0]["parents"][0]["conditions"];
     let accepted = conditions.as_array().unwrap().iter();
     let mut accepted = accepted.filter(|one| one["type"] == "Accepted");
     accepted.next().unwrap()["status"] == "True"

@@ -43,7 +43,7 @@ pub(super) fn merge(kind: ObjectKind, live: &Value, wanted: Option<&ObjectStatus
         }
         Some(ObjectStatus::Policy(one)) => policy(&mut status, one),
         None => match kind {
-            ObjectKind::HttpRoute => entries(&mut status, "parents", [].into_iter()),
+            kind if kind.is_route() => entries(&mut status, "parents", [].into_iter()),
             ObjectKind::ListenerPolicy
             | ObjectKind::BackendPolicy
             | ObjectKind::BackendTlsPolicy => {

@@ -65,6 +65,7 @@ fn route_status(parents: &[&str]) -> ObjectStatus {
         conditions: vec![condition("Accepted", Truth::True)],
     });
     let status = RouteStatus {
+        kind: "HTTPRoute".into(),
         namespace: "default".into(),
         name: "app".into(),
         parents: parents.collect(),

@@ -26,6 +26,7 @@ fn wanted(reason: &str) -> ObjectStatus {
         )],
     };
     let status = RouteStatus {
+        kind: "HTTPRoute".into(),
         namespace: "default".into(),
         name: "app".into(),
         parents: vec![parent],

@@ -6,22 +6,24 @@ mod changes;
 mod parents;
 mod routes;
 
-use ringgate_core::ir::ObjectName;
-
 use super::Inputs;
 use super::gateway::Gateways;
 use super::policy::Policies;
+use crate::api::ObjectKey;
+use crate::api::http_route::HttpRoute;
 use changes::Seen;
 use parents::ParentChanges;
+use routes::{Routes, Used};
 
 pub(super) use backends::Backend;
-pub(super) use routes::Route;
+pub(super) use routes::RouteResult;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     seen: Seen,
     gateways: Gateways,
-    routes: routes::Routes,
+    http_routes: Routes<HttpRoute>,
+    used: Used,
     backends: backends::Backends,
 }
 
@@ -35,10 +37,12 @@ impl Memory {
     ) {
         let changes = self.seen.changes(inputs.resources, &policies.tls);
         let parents = ParentChanges::between(&self.gateways, gateways);
-        self.routes
-            .update(inputs, (gateways, &policies.tls), &changes, &parents);
+        let decided = (gateways, &policies.tls);
+        let differs = (&changes, &parents);
+        self.http_routes
+            .update(inputs, decided, differs, &mut self.used);
         self.backends
-            .update(inputs, policies, self.routes.used(), &changes);
+            .update(inputs, policies, self.used.keys(), &changes);
     }
 
     /// Keeps what the next update compares with.
@@ -47,12 +51,12 @@ impl Memory {
     }
 
     pub(super) fn fresh_routes(&self) -> usize {
-        self.routes.fresh()
+        self.http_routes.fresh()
     }
 
-    /// In order of name.
-    pub(super) fn routes(&self) -> impl Iterator<Item = (&ObjectName, &Route)> {
-        self.routes.all()
+    /// In order of kind and name.
+    pub(super) fn routes(&self) -> impl Iterator<Item = (ObjectKey, &RouteResult)> {
+        self.http_routes.all()
     }
 
     /// Those that routes in force use, in order of Service and port.

@@ -1,24 +1,25 @@
-//! Routes' results, and which backends those in force use.
+//! The results of routes of one kind, and which backends those in force use.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringgate_core::ir::{self, Id, Object, ObjectName};
+use ringgate_core::ir::{Id, Object, ObjectName};
 
 use super::changes::Changes;
 use super::parents::ParentChanges;
-use crate::api::http_route::HttpRoute;
+use crate::api::ObjectKey;
 use crate::translate::attach::{self, attach};
 use crate::translate::backend::ServicePortName;
 use crate::translate::backend_tls::BackendTlsPolicies;
 use crate::translate::gateway::Gateways;
 use crate::translate::problem::Finding;
+use crate::translate::route::{self, Placed, Route};
 use crate::translate::verdict::RouteVerdict;
-use crate::translate::{Inputs, Options, created, generation, http_route};
+use crate::translate::{Inputs, Options, created, generation};
 
 /// A route's result.
 #[derive(Debug)]
-pub(in crate::translate) struct Route {
+pub(in crate::translate) struct RouteResult {
     /// None: it is attached nowhere, or has no rule that is understood.
     pub(in crate::translate) object: Option<(Id, Arc<Object>)>,
     pub(in crate::translate) verdict: Arc<RouteVerdict>,
@@ -29,48 +30,60 @@ pub(in crate::translate) struct Route {
     services: Vec<ObjectName>,
 }
 
-impl Route {
+impl RouteResult {
     /// Services that were looked for, found or not.
     pub(in crate::translate) fn services(&self) -> &[ObjectName] {
         &self.services
     }
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Routes {
+/// How many routes in force, of all kinds, use a backend.
+pub(super) type Used = BTreeMap<ServicePortName, usize>;
+
+/// Routes of one kind.
+#[derive(Debug)]
+pub(super) struct Routes<R> {
     /// In order of name.
-    known: Vec<(ObjectName, Known)>,
+    known: Vec<(ObjectName, Known<R>)>,
     options: Options,
-    /// How many routes in force use a backend.
-    used: BTreeMap<ServicePortName, usize>,
     fresh: usize,
 }
 
 #[derive(Debug)]
-struct Known {
-    source: Arc<HttpRoute>,
-    result: Route,
+struct Known<R> {
+    source: Arc<R>,
+    result: RouteResult,
 }
 
-impl Routes {
+impl<R> Default for Routes<R> {
+    fn default() -> Self {
+        Self {
+            known: Vec::new(),
+            options: Options::default(),
+            fresh: 0,
+        }
+    }
+}
+
+impl<R: Route> Routes<R> {
     pub(super) fn update(
         &mut self,
         inputs: &Inputs<'_>,
         (gateways, tls): (&Gateways, &BackendTlsPolicies),
-        changes: &Changes,
-        parents: &ParentChanges,
+        (changes, parents): (&Changes, &ParentChanges),
+        used: &mut Used,
     ) {
-        let resources = inputs.resources;
         if self.options != *inputs.options {
-            self.known.clear();
-            self.used.clear();
+            for (_, gone) in self.known.drain(..) {
+                release(used, &gone);
+            }
             self.options = inputs.options.clone();
         }
         self.fresh = 0;
-        let used = &mut self.used;
+        let all = R::all(inputs.resources);
         let mut before = std::mem::take(&mut self.known).into_iter().peekable();
-        let mut known = Vec::with_capacity(resources.http_routes.len());
-        for (name, source) in &resources.http_routes {
+        let mut known = Vec::with_capacity(all.len());
+        for (name, source) in all {
             while let Some((_, gone)) = before.next_if(|(one, _)| one < name) {
                 release(used, &gone);
             }
@@ -94,28 +107,28 @@ impl Routes {
         self.known = known;
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = (&ObjectName, &Route)> {
-        self.known.iter().map(|(name, one)| (name, &one.result))
+    pub(super) fn all(&self) -> impl Iterator<Item = (ObjectKey, &RouteResult)> {
+        let key = |name: &ObjectName| ObjectKey {
+            kind: R::KIND,
+            name: name.clone(),
+        };
+        let known = self.known.iter();
+        known.map(move |(name, one)| (key(name), &one.result))
     }
 
     /// How many were translated anew at the last update.
     pub(super) fn fresh(&self) -> usize {
         self.fresh
     }
-
-    /// The backends that routes in force use, ascending.
-    pub(super) fn used(&self) -> impl Iterator<Item = &ServicePortName> {
-        self.used.keys()
-    }
 }
 
-fn acquire(used: &mut BTreeMap<ServicePortName, usize>, route: &Known) {
+fn acquire<R>(used: &mut Used, route: &Known<R>) {
     for backend in route.in_force() {
         *used.entry(backend.clone()).or_default() += 1;
     }
 }
 
-fn release(used: &mut BTreeMap<ServicePortName, usize>, route: &Known) {
+fn release<R>(used: &mut Used, route: &Known<R>) {
     for backend in route.in_force() {
         if let Some(count) = used.get_mut(backend) {
             *count -= 1;
@@ -136,31 +149,33 @@ pub(super) fn same<T>(
             .all(|((name, one), (other_name, other))| Arc::ptr_eq(one, other) && name == other_name)
 }
 
-impl Known {
+impl<R: Route> Known<R> {
     fn of(
         name: &ObjectName,
-        source: &Arc<HttpRoute>,
+        source: &Arc<R>,
         inputs: &Inputs<'_>,
         (gateways, tls): (&Gateways, &BackendTlsPolicies),
     ) -> Self {
-        let attached = attach(name, source, gateways, inputs);
-        let rules = http_route::translate(name, source, inputs, tls);
+        let attached = attach(name, &**source, gateways, inputs);
+        let rules = route::rules(name, &**source, inputs, tls);
         let in_force = !attached.attachments.is_empty() && !rules.rules.is_empty();
+        let created = created(source.metadata());
+        let id = R::id(name);
         let object = in_force.then(|| {
-            let route = ir::HttpRoute {
+            let placed = Placed {
                 name: name.clone(),
-                created: created(&source.metadata),
+                created,
                 attachments: attached.attachments,
-                rules: rules.rules,
             };
-            (Id::http_route(name), Arc::new(Object::HttpRoute(route)))
+            (id.clone(), Arc::new(R::object(placed, rules.rules)))
         });
         Self {
             source: source.clone(),
-            result: Route {
+            result: RouteResult {
                 object,
                 verdict: Arc::new(RouteVerdict {
-                    generation: generation(&source.metadata),
+                    id,
+                    generation: generation(source.metadata()),
                     parents: attached.parents,
                     rules: rules.verdict,
                 }),
@@ -175,16 +190,18 @@ impl Known {
     fn holds(
         &self,
         name: &ObjectName,
-        source: &Arc<HttpRoute>,
+        source: &Arc<R>,
         changes: &Changes,
         parents: &ParentChanges,
     ) -> bool {
         let is_changed = |parent| parents.changed.contains(&parent);
         Arc::ptr_eq(&self.source, source)
             && !changes.touch_route(&name.namespace, &self.result.services)
-            && (parents.changed.is_empty() || !attach::parents(name, source).any(is_changed))
+            && (parents.changed.is_empty() || !attach::parents(name, &**source).any(is_changed))
     }
+}
 
+impl<R> Known<R> {
     /// The backends that it uses, if it is in force.
     fn in_force(&self) -> &[ServicePortName] {
         match self.result.object {
