@@ -226,6 +226,7 @@ impl Metrics {
         let kind = match kind {
             Kind::Listener => "listener",
             Kind::HttpRoute => "http_route",
+            Kind::GrpcRoute => "grpc_route",
             Kind::Backend => "backend",
             Kind::Certificate => "certificate",
             Kind::Authorities => "authorities",

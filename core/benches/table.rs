@@ -11,7 +11,7 @@ use divan::{Bencher, black_box};
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoints,
     Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName, PathMatch,
-    Protocol, Rule, Snapshot, Timeouts, Version, WeightedBackend,
+    Protocol, RouteProtocol, Rule, Snapshot, Timeouts, Version, WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
 use ringgate_core::table::{Bind, Compiler, Table};
@@ -77,6 +77,7 @@ fn route(index: usize, path: &str) -> (Id, Object) {
         method: None,
     };
     let route = HttpRoute {
+        protocol: RouteProtocol::Http,
         name: name(&format!("route-{index}")),
         created: 0,
         attachments: vec![Attachment {

@@ -11,12 +11,14 @@
 //! - [`proxy_protocol`]: who the client is, told by a balancer in front
 //! - [`http1`]: HTTP/1.1 and 1.0 heads, bodies and connection state (RFC 9112), sans-IO
 //! - [`route`]: a request's path, host, query and headers against a table
+//! - [`grpc`]: which requests are gRPC's, and replies in its terms
 //! - [`filter`]: what a rule does to a request or a response on its way
 //! - [`balance`]: which backend, and which of its endpoints
 #![forbid(unsafe_code)]
 
 pub mod balance;
 pub mod filter;
+pub mod grpc;
 pub mod http1;
 pub mod ir;
 pub mod limits;

@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on shall stop")]
 
+#[path = "table/grpc.rs"]
+mod grpc;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -10,8 +13,8 @@ use proptest::prelude::*;
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoints,
     FieldMatch, Filter, HeaderEdits, Hostname, HttpRoute, Id, Listener, ListenerSettings, Match,
-    Object, ObjectName, PathMatch, Protocol, Rule, Snapshot, TextMatch, Timeouts, Version,
-    WeightedBackend,
+    Object, ObjectName, PathMatch, Protocol, RouteProtocol, Rule, Snapshot, TextMatch, Timeouts,
+    Version, WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
 use ringgate_core::table::{Action, Bind, Compiler, Table, Target};
@@ -114,6 +117,7 @@ fn rule(matches: Vec<Match>) -> Rule {
 /// A route at listener `web` whose rules have these matches each.
 fn route(name: &str, hosts: &[&str], rules: Vec<Vec<Match>>) -> HttpRoute {
     HttpRoute {
+        protocol: RouteProtocol::Http,
         name: ObjectName::new("default", name),
         created: 0,
         attachments: vec![Attachment {
@@ -128,7 +132,11 @@ fn route(name: &str, hosts: &[&str], rules: Vec<Vec<Match>>) -> HttpRoute {
 }
 
 fn object(route: HttpRoute) -> (Id, Object) {
-    (Id::http_route(&route.name), Object::HttpRoute(route))
+    let id = match route.protocol {
+        RouteProtocol::Http => Id::http_route(&route.name),
+        RouteProtocol::Grpc => Id::grpc_route(&route.name),
+    };
+    (id, Object::HttpRoute(route))
 }
 
 fn snapshot(routes: Vec<HttpRoute>) -> Snapshot {

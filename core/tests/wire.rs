@@ -13,8 +13,8 @@ use ringgate_core::ir::{
     DownstreamTimeouts, Endpoint, Endpoints, FieldMatch, Filter, HeaderEdits, HeaderField,
     Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network,
     Object, ObjectName, Origin, PathMatch, PathModifier, PrivateKey, Protocol, ProxyProtocol,
-    Redirect, Retry, Rewrite, Rule, Snapshot, SubjectName, Termination, TextMatch, Timeouts,
-    TlsVersion, Tokens, Trust, Unverified, Version, WeightedBackend,
+    Redirect, Retry, Rewrite, RouteProtocol, RpcMatch, Rule, Snapshot, SubjectName, Termination,
+    TextMatch, Timeouts, TlsVersion, Tokens, Trust, Unverified, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 
@@ -148,6 +148,7 @@ fn rule(path: PathMatch, backend: &Id) -> Rule {
 
 fn route(name: &ObjectName, backend: &Id) -> HttpRoute {
     HttpRoute {
+        protocol: RouteProtocol::Http,
         name: name.clone(),
         created: 17,
         attachments: vec![Attachment {
@@ -165,6 +166,23 @@ fn route(name: &ObjectName, backend: &Id) -> HttpRoute {
             rule(PathMatch::Prefix("".into()), backend),
             rule(PathMatch::Regex("/r.*".into()), backend),
         ],
+    }
+}
+
+fn grpc_route(name: &ObjectName, backend: &Id) -> HttpRoute {
+    let methods = [
+        (None, None),
+        (Some(TextMatch::Exact("a.B".into())), None),
+        (None, Some(TextMatch::Regex("Get|Set".into()))),
+    ];
+    let rules = methods.map(|(service, method)| {
+        let rpc = PathMatch::Rpc(RpcMatch { service, method });
+        rule(rpc, backend)
+    });
+    HttpRoute {
+        protocol: RouteProtocol::Grpc,
+        rules: rules.into(),
+        ..route(name, backend)
     }
 }
 
@@ -214,6 +232,7 @@ fn snapshot() -> Snapshot {
             },
         })
     };
+    let grpc = grpc_route(&name, &backend);
     let route = route(&name, &backend);
     let address = Endpoint {
         address: "[fd00::2]:90".parse().unwrap(),
@@ -224,6 +243,7 @@ fn snapshot() -> Snapshot {
             Object::Listener(listener(&name)),
         ),
         (Id::http_route(&name), Object::HttpRoute(route)),
+        (Id::grpc_route(&name), Object::HttpRoute(grpc)),
         (
             Id::listener(&name, "secure"),
             Object::Listener(secure_listener(&name, &certificate, &authorities)),

@@ -24,8 +24,8 @@ pub use listener::{Listener, Protocol};
 pub use name::{Hostname, HostnameError, Id, Kind, ObjectName};
 pub use policy::{DownstreamTimeouts, HttpLimits, ListenerSettings, Network, ProxyProtocol};
 pub use route::{
-    AttachedHost, Attachment, BackendTarget, FieldMatch, HttpRoute, Match, PathMatch, Retry, Rule,
-    TextMatch, Timeouts, WeightedBackend,
+    AttachedHost, Attachment, BackendTarget, FieldMatch, HttpRoute, Match, PathMatch, Retry,
+    RouteProtocol, RpcMatch, Rule, TextMatch, Timeouts, WeightedBackend,
 };
 pub use tls::{
     Authorities, BackendTls, Certificate, ClientValidation, Der, PrivateKey, SubjectName,
@@ -58,6 +58,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Object {
     Listener(Listener),
+    /// GRPCRoutes too.
     HttpRoute(HttpRoute),
     Backend(Backend),
     Certificate(Certificate),
@@ -69,7 +70,10 @@ impl Object {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Listener(_) => Kind::Listener,
-            Self::HttpRoute(_) => Kind::HttpRoute,
+            Self::HttpRoute(route) => match route.protocol {
+                RouteProtocol::Http => Kind::HttpRoute,
+                RouteProtocol::Grpc => Kind::GrpcRoute,
+            },
             Self::Backend(_) => Kind::Backend,
             Self::Certificate(_) => Kind::Certificate,
             Self::Authorities(_) => Kind::Authorities,

@@ -36,6 +36,7 @@ impl fmt::Display for ObjectName {
 pub enum Kind {
     Listener,
     HttpRoute,
+    GrpcRoute,
     Backend,
     Certificate,
     Authorities,
@@ -53,9 +54,10 @@ pub struct Id {
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Listener,
         Self::HttpRoute,
+        Self::GrpcRoute,
         Self::Backend,
         Self::Certificate,
         Self::Authorities,
@@ -75,6 +77,14 @@ impl Id {
     pub fn http_route(route: &ObjectName) -> Self {
         Self {
             kind: Kind::HttpRoute,
+            path: route.to_string().into(),
+        }
+    }
+
+    #[must_use]
+    pub fn grpc_route(route: &ObjectName) -> Self {
+        Self {
+            kind: Kind::GrpcRoute,
             path: route.to_string().into(),
         }
     }
@@ -114,6 +124,7 @@ impl fmt::Display for Id {
         let kind = match self.kind {
             Kind::Listener => "listener",
             Kind::HttpRoute => "httproute",
+            Kind::GrpcRoute => "grpcroute",
             Kind::Backend => "backend",
             Kind::Certificate => "certificate",
             Kind::Authorities => "authorities",

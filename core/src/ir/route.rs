@@ -1,4 +1,4 @@
-//! An HTTPRoute, resolved: hostnames are intersected with listeners, backends are named by id, and
+//! An HTTPRoute or a GRPCRoute, resolved: hostnames are intersected with listeners, backends are named by id, and
 //! what the API calls invalid is said by the types.
 
 use std::sync::Arc;
@@ -8,9 +8,36 @@ use serde::{Serialize, Serializer};
 
 use super::{Filter, Hostname, Id, ObjectName};
 
-/// One HTTPRoute object (Gateway API v1.7.0, HTTPRoute).
+/// Which requests a route is for: its kind of object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub enum RouteProtocol {
+    /// An HTTPRoute: all requests.
+    #[default]
+    Http,
+    /// A GRPCRoute: those of gRPC alone ([`crate::grpc::Carriage`]), before any HTTPRoute of the host.
+    Grpc,
+}
+
+impl RouteProtocol {
+    /// As the kind is written.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Http => "HTTPRoute",
+            Self::Grpc => "GRPCRoute",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One HTTPRoute or GRPCRoute object (Gateway API v1.7.0).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HttpRoute {
+    #[serde(skip_serializing_if = "RouteProtocol::is_default")]
+    pub protocol: RouteProtocol,
     pub name: ObjectName,
     /// Creation time in seconds since 1970, for precedence: the older wins. Zero in file mode, unless
     /// the file says `metadata.creationTimestamp`.
@@ -61,11 +88,12 @@ impl Serialize for AttachedHost {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rule {
     pub name: Option<Arc<str>>,
-    /// Any of them; never empty (translation writes the API's default, prefix `/`).
+    /// Any of them; never empty (translation writes what takes every request, where the object has none).
     pub matches: Vec<Match>,
     /// In the order of the API object.
     pub filters: Vec<Filter>,
-    /// Empty without a redirect: 500, as the API says for a rule without valid backends.
+    /// Empty without a redirect: 500 (to gRPC, UNAVAILABLE), as the API says for a rule without valid
+    /// backends.
     pub backends: Vec<WeightedBackend>,
     pub timeouts: Timeouts,
     pub retry: Option<Retry>,
@@ -93,6 +121,16 @@ pub enum PathMatch {
     Prefix(Arc<str>),
     /// Must match the whole path; syntax of the `regex` crate (RE2-like, linear time).
     Regex(Arc<str>),
+    /// A GRPCRoute's: the path is `/service/method`.
+    Rpc(RpcMatch),
+}
+
+/// GRPCMethodMatch: what is `None` is any.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RpcMatch {
+    /// With its package: `grpc.health.v1.Health`.
+    pub service: Option<TextMatch>,
+    pub method: Option<TextMatch>,
 }
 
 /// A header's or query parameter's value.
@@ -144,6 +182,7 @@ pub struct WeightedBackend {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum BackendTarget {
     Backend(Id),
-    /// A reference that is missing, of a kind that isn't known, or not granted: 500 for its share.
+    /// A reference that is missing, of a kind that isn't known, or not granted: 500 (to gRPC, UNAVAILABLE)
+    /// for its share.
     Invalid,
 }

@@ -6,8 +6,10 @@ mod precedence;
 pub mod query;
 mod request;
 mod residual;
+mod rpc;
 
 pub use precedence::{PathRank, Precedence};
 pub use request::{Fields, Request};
 pub use residual::whole as expression;
 pub(crate) use residual::{Pattern, Residual};
+pub(crate) use rpc::pattern as rpc_pattern;

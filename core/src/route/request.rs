@@ -1,5 +1,7 @@
 //! What of a request routes look at, whatever HTTP version it came by.
 
+use crate::grpc::Carriage;
+
 /// A request's header fields.
 pub trait Fields {
     /// The value of a field, by its lower-case name; repeated fields are joined by `, ` (RFC 9110,
@@ -17,4 +19,16 @@ pub struct Request<'r, F: Fields> {
     /// Without the question mark.
     pub query: &'r [u8],
     pub fields: &'r F,
+}
+
+impl<F: Fields> Request<'_, F> {
+    /// Whether a GRPCRoute is for it. gRPC is carried by POST alone.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        self.method == "POST"
+            && self
+                .fields
+                .value("content-type")
+                .is_some_and(|value| Carriage::of(&value).is_some())
+    }
 }

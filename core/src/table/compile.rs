@@ -10,7 +10,7 @@ use super::paths::Candidate;
 use super::rule::{Rule, Slots};
 use super::{Backend, Bind, CompileError, HostRoutes, Listener, Port, Problem, Slot, Table};
 use crate::ir::{self, Id, Object};
-use crate::route::{Pattern, Precedence, Residual};
+use crate::route::{Pattern, Precedence, Residual, rpc_pattern};
 
 /// Holds what is wanted, and what was last compiled of it.
 #[derive(Debug, Default)]
@@ -405,9 +405,9 @@ impl CompiledRoute {
                 continue;
             };
             into.push(Candidate {
+                protocol: route.protocol,
                 written: written.clone(),
                 precedence: Precedence::of(route, place, position, object),
-                path: object.path.clone(),
                 residual: one.residual.clone(),
                 regex: one.regex.clone(),
                 rule: rule.clone(),
@@ -419,10 +419,6 @@ impl CompiledRoute {
 impl CompiledMatch {
     /// A match whose expression is broken takes no request, and is a problem of its route.
     fn compile(rule: usize, position: usize, one: &ir::Match) -> Result<Self, CompileError> {
-        let regex = match &one.path {
-            ir::PathMatch::Regex(text) => Some(ir::TextMatch::Regex(text.clone())),
-            _ => None,
-        };
         let broken = |expression: &str| {
             let expression = expression.to_owned();
             move |error: regex::Error| CompileError::Regex {
@@ -434,11 +430,16 @@ impl CompiledMatch {
             ir::PathMatch::Exact(text)
             | ir::PathMatch::Prefix(text)
             | ir::PathMatch::Regex(text) => text,
+            ir::PathMatch::Rpc(_) => "of a gRPC method",
         };
-        let regex = regex
-            .map(|regex| Pattern::compile(&regex))
-            .transpose()
-            .map_err(broken(path))?;
+        let regex = match &one.path {
+            ir::PathMatch::Regex(text) => {
+                Pattern::compile(&ir::TextMatch::Regex(text.clone())).map(Some)
+            }
+            ir::PathMatch::Rpc(one) => rpc_pattern(one),
+            ir::PathMatch::Exact(_) | ir::PathMatch::Prefix(_) => Ok(None),
+        };
+        let regex = regex.map_err(broken(path))?;
         let plain = one.headers.is_empty() && one.query.is_empty() && one.method.is_none();
         let residual = (!plain).then(|| Residual::compile(one)).transpose();
         // Both are bounded far below (`limits::RULES`, `limits::MATCHES`).

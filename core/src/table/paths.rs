@@ -25,6 +25,8 @@ pub struct HostRoutes {
     index: Option<Box<Index>>,
     /// Routes that name this host less specifically: for requests that none of these takes.
     less_specific: Option<Box<Self>>,
+    /// Of GRPCRoutes: asked first, for requests of gRPC.
+    grpc: Option<Box<Self>>,
 }
 
 #[derive(Debug)]
@@ -77,14 +79,16 @@ struct Index {
     prefix: HashMap<Arc<str>, Range<usize>, foldhash::fast::FixedState>,
     /// The lengths that occur among prefixes, descending: at most 1024, as the API bounds a path.
     prefix_lengths: Box<[usize]>,
+    /// gRPC's that are no path: behind all others.
+    rpc: Range<usize>,
 }
 
 /// A match that shall be compiled into a host's routes.
 pub(super) struct Candidate {
+    pub(super) protocol: ir::RouteProtocol,
     /// The route's own hostname.
     pub(super) written: ir::Hostname,
     pub(super) precedence: Precedence,
-    pub(super) path: ir::PathMatch,
     pub(super) residual: Option<Arc<Residual>>,
     pub(super) regex: Option<Pattern>,
     pub(super) rule: Arc<Rule>,
@@ -98,9 +102,20 @@ impl HasHost for HostRoutes {
 }
 
 impl HostRoutes {
+    /// Merges no rules of GRPCRoutes with those of HTTPRoutes, as the API has it.
+    pub(super) fn build(hostname: ir::Hostname, candidates: Vec<Candidate>) -> Self {
+        let is_grpc = |one: &Candidate| one.protocol == ir::RouteProtocol::Grpc;
+        let (grpc, http): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_grpc);
+        let grpc = (!grpc.is_empty()).then(|| Box::new(Self::in_order(hostname.clone(), grpc)));
+        Self {
+            grpc,
+            ..Self::in_order(hostname, http)
+        }
+    }
+
     /// Routes' own hostnames that have a host in common contain each other, so that equal
     /// specificity means that they are equal.
-    pub(super) fn build(hostname: ir::Hostname, mut candidates: Vec<Candidate>) -> Self {
+    fn in_order(hostname: ir::Hostname, mut candidates: Vec<Candidate>) -> Self {
         candidates.sort_by(|a, b| {
             let specificity = |one: &Candidate| Reverse(one.written.specificity());
             (specificity(a), &a.precedence).cmp(&(specificity(b), &b.precedence))
@@ -131,18 +146,27 @@ impl HostRoutes {
             entries,
             index,
             less_specific: None,
+            grpc: None,
         }
     }
 
     /// Every rule that is reachable here; one with several matches comes several times.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
-        let groups = std::iter::successors(Some(self), |one| one.less_specific.as_deref());
+        let groups =
+            |first| std::iter::successors(first, |one: &&Self| one.less_specific.as_deref());
+        let groups = groups(Some(self)).chain(groups(self.grpc.as_deref()));
         groups.flat_map(|group| group.entries.iter().map(|entry| &entry.rule))
     }
 
     pub(super) fn find<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
+        let grpc = self.grpc.as_ref().filter(|_| request.is_grpc());
+        grpc.and_then(|grpc| grpc.find_in_order(request))
+            .or_else(|| self.find_in_order(request))
+    }
+
+    fn find_in_order<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
         self.find_here(request)
-            .or_else(|| self.less_specific.as_ref()?.find(request))
+            .or_else(|| self.less_specific.as_ref()?.find_in_order(request))
     }
 
     fn find_here<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
@@ -180,6 +204,8 @@ impl Index {
                     lengths.push(path.len());
                     index.prefix.insert(path.clone(), range);
                 }
+                Some(PathRank::Rpc(..)) if index.rpc.is_empty() => index.rpc = range,
+                Some(PathRank::Rpc(..)) => index.rpc.end = range.end,
                 None => {}
             }
         }
@@ -204,21 +230,24 @@ impl Index {
         if regex.is_some() {
             return regex;
         }
-        self.prefix_lengths.iter().find_map(|length| {
+        let prefix = self.prefix_lengths.iter().find_map(|length| {
             let prefix = element_prefix(request.path, *length)?;
             check(self.prefix.get(prefix)?.clone())
-        })
+        });
+        prefix.or_else(|| check(self.rpc.clone()))
     }
 }
 
 impl Entry {
     fn build(candidate: Candidate, text: &mut String) -> Self {
-        let path = match (&candidate.path, candidate.regex) {
+        let path = match (&candidate.precedence.path, candidate.regex) {
             (_, Some(regex)) => Path::Regex(Box::new(regex)),
-            (ir::PathMatch::Prefix(path), None) => Path::Prefix(Place::append(path, text)),
-            (ir::PathMatch::Exact(path) | ir::PathMatch::Regex(path), None) => {
+            (PathRank::Prefix(_, path), None) => Path::Prefix(Place::append(path, text)),
+            (PathRank::Exact(path) | PathRank::Regex(_, path), None) => {
                 Path::Exact(Place::append(path, text))
             }
+            // Every service and method.
+            (PathRank::Rpc(..), None) => Path::Prefix(Place::append("", text)),
         };
         Self {
             path,

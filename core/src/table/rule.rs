@@ -20,6 +20,7 @@ pub struct Rule {
     pub timeouts: ir::Timeouts,
     pub retry: Option<Box<ir::Retry>>,
     pub route: ir::ObjectName,
+    pub protocol: ir::RouteProtocol,
     pub name: RuleName,
 }
 
@@ -220,6 +221,7 @@ impl Rule {
         let compiled = Self {
             slot,
             route: route.name.clone(),
+            protocol: route.protocol,
             name: match &rule.name {
                 Some(name) => RuleName::Given(name.clone()),
                 None => RuleName::Place(place),

@@ -93,6 +93,7 @@ pub fn id(id: Option<&proto::ObjectId>) -> Result<ir::Id> {
         proto::object_id::Kind::Unspecified => return Err(DecodeError::Missing("id.kind")),
         proto::object_id::Kind::Listener => ir::Kind::Listener,
         proto::object_id::Kind::HttpRoute => ir::Kind::HttpRoute,
+        proto::object_id::Kind::GrpcRoute => ir::Kind::GrpcRoute,
         proto::object_id::Kind::Backend => ir::Kind::Backend,
         proto::object_id::Kind::Certificate => ir::Kind::Certificate,
         proto::object_id::Kind::Authorities => ir::Kind::Authorities,
@@ -256,6 +257,10 @@ fn network(network: &proto::Network) -> Result<ir::Network> {
 
 fn http_route(route: &proto::HttpRoute) -> Result<ir::HttpRoute> {
     Ok(ir::HttpRoute {
+        protocol: match route.grpc {
+            false => ir::RouteProtocol::Http,
+            true => ir::RouteProtocol::Grpc,
+        },
         name: name(route.name.as_ref())?,
         created: route.created,
         attachments: list(
@@ -325,11 +330,25 @@ fn route_match(one: &proto::Match) -> Result<ir::Match> {
             Path::Exact(path) => ir::PathMatch::Exact(text(path)),
             Path::Prefix(path) => ir::PathMatch::Prefix(text(path)),
             Path::Regex(path) => ir::PathMatch::Regex(text(path)),
+            Path::Rpc(one) => ir::PathMatch::Rpc(ir::RpcMatch {
+                service: one.service.as_ref().map(text_match).transpose()?,
+                method: one.method.as_ref().map(text_match).transpose()?,
+            }),
         },
         headers: list("headers", limits::FIELD_MATCHES, &one.headers, field_match)?,
         query: list("query", limits::FIELD_MATCHES, &one.query, field_match)?,
         method: optional_text(one.method.as_ref()),
     })
+}
+
+fn text_match(one: &proto::TextMatch) -> Result<ir::TextMatch> {
+    use proto::text_match::Value;
+    Ok(
+        match one.value.as_ref().ok_or(DecodeError::Missing("value"))? {
+            Value::Exact(value) => ir::TextMatch::Exact(text(value)),
+            Value::Regex(value) => ir::TextMatch::Regex(text(value)),
+        },
+    )
 }
 
 fn field_match(field: &proto::FieldMatch) -> Result<ir::FieldMatch> {

@@ -47,6 +47,7 @@ pub fn id(id: &ir::Id) -> proto::ObjectId {
     let kind = match id.kind {
         ir::Kind::Listener => proto::object_id::Kind::Listener,
         ir::Kind::HttpRoute => proto::object_id::Kind::HttpRoute,
+        ir::Kind::GrpcRoute => proto::object_id::Kind::GrpcRoute,
         ir::Kind::Backend => proto::object_id::Kind::Backend,
         ir::Kind::Certificate => proto::object_id::Kind::Certificate,
         ir::Kind::Authorities => proto::object_id::Kind::Authorities,
@@ -157,6 +158,7 @@ fn http_route(route: &ir::HttpRoute) -> proto::HttpRoute {
         created: route.created,
         attachments: route.attachments.iter().map(attachment).collect(),
         rules: route.rules.iter().map(rule).collect(),
+        grpc: route.protocol == ir::RouteProtocol::Grpc,
     }
 }
 
@@ -195,10 +197,24 @@ fn route_match(one: &ir::Match) -> proto::Match {
             ir::PathMatch::Exact(path) => Path::Exact(text(path)),
             ir::PathMatch::Prefix(path) => Path::Prefix(text(path)),
             ir::PathMatch::Regex(path) => Path::Regex(text(path)),
+            ir::PathMatch::Rpc(one) => Path::Rpc(proto::RpcMatch {
+                service: one.service.as_ref().map(text_match),
+                method: one.method.as_ref().map(text_match),
+            }),
         }),
         headers: one.headers.iter().map(field_match).collect(),
         query: one.query.iter().map(field_match).collect(),
         method: one.method.as_ref().map(text),
+    }
+}
+
+fn text_match(one: &ir::TextMatch) -> proto::TextMatch {
+    use proto::text_match::Value;
+    proto::TextMatch {
+        value: Some(match one {
+            ir::TextMatch::Exact(value) => Value::Exact(text(value)),
+            ir::TextMatch::Regex(value) => Value::Regex(text(value)),
+        }),
     }
 }
 

@@ -113,7 +113,7 @@ impl Keeper {
                 self.backends.contains_key(id)
                     || matches!(objects.get(id), Some(Object::Backend(one)) if one.tls.is_some())
             }
-            Kind::HttpRoute => false,
+            Kind::HttpRoute | Kind::GrpcRoute => false,
         };
         if !changed.iter().any(is_ours) {
             return;

@@ -21,7 +21,8 @@ pub(crate) use ringgate_core::ir::Rule;
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoint,
     Endpoints, Filter, Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object,
-    ObjectName, PathMatch, Protocol, Snapshot, Termination, Timeouts, Version, WeightedBackend,
+    ObjectName, PathMatch, Protocol, RouteProtocol, Snapshot, Termination, Timeouts, Version,
+    WeightedBackend,
 };
 use ringgate_core::wire;
 use tempfile::TempDir;
@@ -185,6 +186,7 @@ impl Wanted {
     pub(crate) fn route(mut self, rules: Vec<Rule>) -> Self {
         let listener = Id::listener(&name("gw"), "web");
         let route = HttpRoute {
+            protocol: RouteProtocol::Http,
             name: name("route"),
             created: 0,
             attachments: vec![Attachment {
