@@ -163,13 +163,14 @@ fn object(mut document: Value, path: &Path) -> Object {
         serde_json::from_value::<T>(document).map(Into::into)
     }
     use ringgate_controlplane::api::{
-        backend_tls, gateway, http_route, listener_set, policy, pool, service, storage,
+        backend_tls, gateway, grpc_route, http_route, listener_set, policy, pool, service, storage,
     };
     let object = match kind.as_str() {
         "GatewayClass" => of::<gateway::GatewayClass>(document),
         "Gateway" => of::<gateway::Gateway>(document),
         "ListenerSet" => of::<listener_set::ListenerSet>(document),
         "HTTPRoute" => of::<http_route::HttpRoute>(document),
+        "GRPCRoute" => of::<grpc_route::GrpcRoute>(document),
         "ReferenceGrant" => of::<gateway::ReferenceGrant>(document),
         "Service" => of::<service::Service>(document),
         "EndpointSlice" => of::<service::EndpointSlice>(document),

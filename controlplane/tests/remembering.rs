@@ -5,6 +5,7 @@
 
 use ringgate_controlplane::api::Object;
 use ringgate_controlplane::api::gateway::{Gateway, ReferenceGrant};
+use ringgate_controlplane::api::grpc_route::GrpcRoute;
 use ringgate_controlplane::api::http_route::HttpRoute;
 use ringgate_controlplane::api::listener_set::ListenerSet;
 use ringgate_controlplane::api::service::Service;
@@ -67,7 +68,7 @@ fn object(dice: &mut Dice) -> Object {
     let name = format!("n{}", dice.below(3));
     let metadata = json!({"namespace": namespace, "name": name, "generation": dice.below(3)});
     let (set, place) = (dice.below(2) == 0, format!("n{}", dice.below(3)));
-    match dice.below(8) {
+    match dice.below(9) {
         0 => of::<Gateway>(json!({
             "metadata": metadata,
             "spec": {
@@ -92,7 +93,7 @@ fn object(dice: &mut Dice) -> Object {
             "spec": {
                 "from": [{
                     "group": "gateway.networking.k8s.io",
-                    "kind": "HTTPRoute",
+                    "kind": dice.pick(&["HTTPRoute", "HTTPRoute", "GRPCRoute"]),
                     "namespace": dice.pick(&NAMESPACES),
                 }],
                 "to": [{"group": "", "kind": "Service"}],
@@ -102,7 +103,8 @@ fn object(dice: &mut Dice) -> Object {
             "metadata": metadata,
             "spec": {"ports": [{"port": 80 + dice.below(2)}]},
         })),
-        _ => of::<HttpRoute>(json!({
+        kind => {
+            let route = json!({
             "metadata": metadata,
             "spec": {
                 "parentRefs": [
@@ -120,7 +122,12 @@ fn object(dice: &mut Dice) -> Object {
                     {"name": "n1", "port": 80},
                 ]}],
             },
-        })),
+            });
+            match kind {
+                8 => of::<GrpcRoute>(route),
+                _ => of::<HttpRoute>(route),
+            }
+        }
     }
 }
 

@@ -206,6 +206,14 @@ fn secure_listener(name: &ObjectName, certificate: &Id, authorities: &Id) -> Lis
     }
 }
 
+fn serving_certificate() -> Certificate {
+    Certificate {
+        chain: vec![der(b"leaf"), der(b"intermediate")],
+        key: PrivateKey(b"key"[..].into()),
+        ocsp: Some(der(b"ocsp")),
+    }
+}
+
 fn snapshot() -> Snapshot {
     let name = ObjectName::new("default", "one");
     let backend = Id::backend(&name, 80, BackendProtocol::Http1);
@@ -232,8 +240,9 @@ fn snapshot() -> Snapshot {
             },
         })
     };
-    let grpc = grpc_route(&name, &backend);
-    let route = route(&name, &backend);
+    let route_to =
+        |make: fn(&ObjectName, &Id) -> HttpRoute| Object::HttpRoute(make(&name, &backend));
+    let (http, grpc) = (route_to(route), route_to(grpc_route));
     let address = Endpoint {
         address: "[fd00::2]:90".parse().unwrap(),
     };
@@ -242,20 +251,13 @@ fn snapshot() -> Snapshot {
             Id::listener(&name, "web"),
             Object::Listener(listener(&name)),
         ),
-        (Id::http_route(&name), Object::HttpRoute(route)),
-        (Id::grpc_route(&name), Object::HttpRoute(grpc)),
+        (Id::http_route(&name), http),
+        (Id::grpc_route(&name), grpc),
         (
             Id::listener(&name, "secure"),
             Object::Listener(secure_listener(&name, &certificate, &authorities)),
         ),
-        (
-            certificate,
-            Object::Certificate(Certificate {
-                chain: vec![der(b"leaf"), der(b"intermediate")],
-                key: PrivateKey(b"key"[..].into()),
-                ocsp: Some(der(b"ocsp")),
-            }),
-        ),
+        (certificate, Object::Certificate(serving_certificate())),
         (
             authorities.clone(),
             Object::Authorities(Authorities {

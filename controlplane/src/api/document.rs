@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
 use super::check::{Check, Checker};
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
+use super::grpc_route::GrpcRoute;
 use super::http_route::HttpRoute;
 use super::listener_set::ListenerSet;
 use super::meta::ObjectMeta;
@@ -154,7 +155,6 @@ fn api_version_of(kind: ObjectKind) -> String {
 
 /// Kinds of Gateway API that nothing is done with yet.
 const NOT_CARRIED_OUT: &[&str] = &[
-    "GRPCRoute",
     "TLSRoute",
     "TCPRoute",
     "UDPRoute",
@@ -261,6 +261,7 @@ fn read_kind(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
         ObjectKind::Gateway => typed::<Gateway>(node, kind, index),
         ObjectKind::ListenerSet => typed::<ListenerSet>(node, kind, index),
         ObjectKind::HttpRoute => typed::<HttpRoute>(node, kind, index),
+        ObjectKind::GrpcRoute => typed::<GrpcRoute>(node, kind, index),
         ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(node, kind, index),
         ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(node, kind, index),
         ObjectKind::BackendPolicy => typed::<BackendPolicy>(node, kind, index),
@@ -291,7 +292,7 @@ macro_rules! typed {
     };
 }
 
-typed!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Namespace Service EndpointSlice Secret ConfigMap ClusterTrustBundle);
+typed!(GatewayClass Gateway ListenerSet HttpRoute GrpcRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Namespace Service EndpointSlice Secret ConfigMap ClusterTrustBundle);
 
 fn typed<T: Typed>(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
     let reading = Reading {

@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
 use super::certificate::{AUTHORITIES, CERTIFICATE, PRIVATE_KEY};
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
+use super::grpc_route::GrpcRoute;
 use super::http_route::HttpRoute;
 use super::listener_set::ListenerSet;
 use super::meta::ObjectMeta;
@@ -39,6 +40,7 @@ pub fn read(kind: ObjectKind, value: &mut Value) -> Result<Object, JsonError> {
         ObjectKind::Gateway => typed::<Gateway>(&*value)?.into(),
         ObjectKind::ListenerSet => typed::<ListenerSet>(&*value)?.into(),
         ObjectKind::HttpRoute => typed::<HttpRoute>(&*value)?.into(),
+        ObjectKind::GrpcRoute => typed::<GrpcRoute>(&*value)?.into(),
         ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(&*value)?.into(),
         ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(&*value)?.into(),
         ObjectKind::BackendPolicy => typed::<BackendPolicy>(&*value)?.into(),
@@ -109,7 +111,7 @@ macro_rules! slim {
     };
 }
 
-slim!(GatewayClass Gateway ListenerSet HttpRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Service ConfigMap ClusterTrustBundle);
+slim!(GatewayClass Gateway ListenerSet HttpRoute GrpcRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Service ConfigMap ClusterTrustBundle);
 
 impl Slim for Secret {
     fn slim(&mut self) {

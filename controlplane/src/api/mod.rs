@@ -10,6 +10,7 @@ mod check;
 pub(crate) mod choice;
 pub mod document;
 pub mod gateway;
+pub mod grpc_route;
 pub mod http_filter;
 pub mod http_route;
 pub mod json;

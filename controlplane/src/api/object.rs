@@ -7,6 +7,7 @@ use ringgate_core::ir::ObjectName;
 
 use super::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
+use super::grpc_route::GrpcRoute;
 use super::http_route::HttpRoute;
 use super::listener_set::ListenerSet;
 use super::meta::ObjectMeta;
@@ -86,6 +87,7 @@ kinds! {
     Gateway = "Gateway", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
     ListenerSet = "ListenerSet", "gateway.networking.k8s.io", ["v1"], true;
     HttpRoute = "HTTPRoute", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
+    GrpcRoute = "GRPCRoute", "gateway.networking.k8s.io", ["v1", "v1alpha2"], true;
     ReferenceGrant = "ReferenceGrant", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
     ListenerPolicy = "ListenerPolicy", "ringgate.io", ["v1alpha1"], true;
     BackendPolicy = "BackendPolicy", "ringgate.io", ["v1alpha1"], true;
@@ -104,7 +106,7 @@ impl ObjectKind {
     /// Whether objects of it attach to listeners.
     #[must_use]
     pub const fn is_route(self) -> bool {
-        matches!(self, Self::HttpRoute)
+        matches!(self, Self::HttpRoute | Self::GrpcRoute)
     }
 }
 

@@ -164,6 +164,10 @@ text_type!(
     PathValue, 0..=1024, |_| true, "a path", "/app"
 );
 text_type!(
+    /// A gRPC service or method, or an expression over such; which of both, the match's type says. Empty: any.
+    RpcName, 0..=1024, |_| true, "a name", "grpc.health.v1.Health"
+);
+text_type!(
     /// `domain/path` (GatewayClass).
     ControllerName, 1..=253, is_domain_path, "a domain and a path", "ringgate.io/gateway-controller"
 );

@@ -13,6 +13,7 @@ use ringgate_core::ir::ObjectName;
 
 use crate::api::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
 use crate::api::gateway::{Gateway, GatewayClass, ReferenceGrant};
+use crate::api::grpc_route::GrpcRoute;
 use crate::api::http_route::HttpRoute;
 use crate::api::listener_set::ListenerSet;
 use crate::api::meta::Labels;
@@ -39,6 +40,7 @@ pub struct Resources {
     pub gateways: ByName<Gateway>,
     pub listener_sets: ByName<ListenerSet>,
     pub http_routes: ByName<HttpRoute>,
+    pub grpc_routes: ByName<GrpcRoute>,
     pub reference_grants: ByName<ReferenceGrant>,
     pub listener_policies: ByName<ListenerPolicy>,
     pub backend_policies: ByName<BackendPolicy>,
@@ -119,6 +121,7 @@ impl Resources {
             Object::Gateway(one) => put(&mut self.gateways, name, one),
             Object::ListenerSet(one) => put(&mut self.listener_sets, name, one),
             Object::HttpRoute(one) => put(&mut self.http_routes, name, one),
+            Object::GrpcRoute(one) => put(&mut self.grpc_routes, name, one),
             Object::ReferenceGrant(one) => put(&mut self.reference_grants, name, one),
             Object::ListenerPolicy(one) => put(&mut self.listener_policies, name, one),
             Object::BackendPolicy(one) => put(&mut self.backend_policies, name, one),
@@ -149,6 +152,7 @@ impl Resources {
             Kind::Gateway => self.gateways.remove(name).is_some(),
             Kind::ListenerSet => self.listener_sets.remove(name).is_some(),
             Kind::HttpRoute => self.http_routes.remove(name).is_some(),
+            Kind::GrpcRoute => self.grpc_routes.remove(name).is_some(),
             Kind::ReferenceGrant => self.reference_grants.remove(name).is_some(),
             Kind::ListenerPolicy => self.listener_policies.remove(name).is_some(),
             Kind::BackendPolicy => self.backend_policies.remove(name).is_some(),

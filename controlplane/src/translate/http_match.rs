@@ -52,7 +52,7 @@ fn path(path: &HttpPathMatch) -> Result<PathMatch, Fault> {
 }
 
 /// Of equal names (case-insensitive) the first counts, as the API says.
-fn headers(headers: &[HttpHeaderMatch]) -> Result<Vec<FieldMatch>, Faulty> {
+pub(super) fn headers(headers: &[HttpHeaderMatch]) -> Result<Vec<FieldMatch>, Faulty> {
     let mut matches: Vec<FieldMatch> = Vec::with_capacity(headers.len());
     for (place, header) in headers.iter().enumerate() {
         let name: Arc<str> = header.name.to_ascii_lowercase().into();
@@ -97,7 +97,7 @@ fn method(method: &HttpMethod) -> Result<Arc<str>, Faulty> {
 }
 
 /// Compiled as data planes do, so that none of them meets one that can't be.
-fn expression(expression: Arc<str>) -> Result<Arc<str>, Fault> {
+pub(super) fn expression(expression: Arc<str>) -> Result<Arc<str>, Fault> {
     match route::expression(&expression) {
         Ok(_) => Ok(expression),
         Err(error) => Err(Fault::Expression {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ringgate_core::ir::{
     self, BackendProtocol, BackendTarget, Filter, Id, Match, Object, ObjectName, PathMatch, Retry,
-    Rule, Timeouts, WeightedBackend,
+    RouteProtocol, Rule, Timeouts, WeightedBackend,
 };
 
 use super::filter::{self, Level, Site};
@@ -16,11 +16,11 @@ use super::route::{Placed, Route, Translated, Wanted};
 use crate::api::ObjectKind;
 use crate::api::http_filter::HttpRouteFilter;
 use crate::api::http_route::{
-    HttpBackendRef, HttpRoute, HttpRouteRetry, HttpRouteRule, HttpRouteTimeouts,
+    HttpBackendRef, HttpRoute, HttpRouteRetry, HttpRouteRule, HttpRouteTimeouts, SessionPersistence,
 };
 use crate::api::meta::ObjectMeta;
 use crate::api::reference::ParentReference;
-use crate::api::text::{ApiDuration, HostPattern};
+use crate::api::text::{ApiDuration, HostPattern, SectionName};
 use crate::store::Resources;
 
 impl Route for HttpRoute {
@@ -45,22 +45,7 @@ impl Route for HttpRoute {
     }
 
     fn rules(&self, wanted: &mut Wanted<'_>) -> Translated<Rule> {
-        let count = self.spec.rules.len();
-        let mut rules = Vec::with_capacity(count);
-        let mut broken = Vec::new();
-        for (place, rule) in self.spec.rules.iter().enumerate() {
-            wanted.field = format!("spec.rules[{place}]");
-            let (translated, is_broken) = translate_rule(rule, wanted);
-            if is_broken {
-                broken.push(place);
-            }
-            rules.extend(translated);
-        }
-        Translated {
-            rules,
-            broken,
-            count,
-        }
+        each(&self.spec.rules, wanted, translate_rule)
     }
 
     fn id(name: &ObjectName) -> Id {
@@ -69,6 +54,7 @@ impl Route for HttpRoute {
 
     fn object(placed: Placed, rules: Vec<Rule>) -> Object {
         Object::HttpRoute(ir::HttpRoute {
+            protocol: RouteProtocol::Http,
             name: placed.name,
             created: placed.created,
             attachments: placed.attachments,
@@ -81,31 +67,80 @@ impl Route for HttpRoute {
 /// requests it is for can't be told.
 fn translate_rule(rule: &HttpRouteRule, wanted: &mut Wanted<'_>) -> (Option<Rule>, bool) {
     let before = wanted.faults;
-    let matches = matches(rule, wanted);
-    let only_prefixes = matches
-        .iter()
-        .all(|one| matches!(one.path, PathMatch::Prefix(_)));
-    let filters = filters(&rule.filters, Level::Rule, only_prefixes, wanted);
-    let backends = rule.backend_refs.iter().enumerate();
-    let backends = backends
-        .map(|(place, reference)| weighted(place, reference, only_prefixes, wanted))
-        .collect();
-    if rule.session_persistence.is_some() {
-        let fault = Fault::Filter("sessionPersistence".into());
-        wanted.fault("sessionPersistence", fault);
-    }
-    let broken = wanted.faults > before;
-    let translated = Rule {
-        name: rule.name.as_ref().map(|name| name.shared()),
-        matches,
-        filters,
-        backends,
+    let common = Common {
+        name: rule.name.as_ref(),
+        matches: matches(rule, wanted),
+        filters: &rule.filters,
+        backend_refs: &rule.backend_refs,
+        session_persistence: rule.session_persistence.as_ref(),
+    };
+    let translated = common.translate(before, wanted).map(|translated| Rule {
         timeouts: rule.timeouts.map_or_else(Timeouts::default, timeouts),
         retry: rule.retry.as_ref().map(retry),
+        ..translated
+    });
+    (translated, wanted.faults > before)
+}
+
+/// What rules of HTTPRoutes and of GRPCRoutes have in common.
+pub(super) struct Common<'a> {
+    pub(super) name: Option<&'a SectionName>,
+    /// Those that are understood.
+    pub(super) matches: Vec<Match>,
+    pub(super) filters: &'a [HttpRouteFilter],
+    pub(super) backend_refs: &'a [HttpBackendRef],
+    pub(super) session_persistence: Option<&'a SessionPersistence>,
+}
+
+impl Common<'_> {
+    /// None: no match is understood. `faults` is how many there were before this rule.
+    pub(super) fn translate(self, faults: usize, wanted: &mut Wanted<'_>) -> Option<Rule> {
+        let mut paths = self.matches.iter().map(|one| &one.path);
+        let only_prefixes = paths.all(|path| matches!(path, PathMatch::Prefix(_)));
+        let filters = filters(self.filters, Level::Rule, only_prefixes, wanted);
+        let backends = self.backend_refs.iter().enumerate();
+        let backends = backends
+            .map(|(place, reference)| weighted(place, reference, only_prefixes, wanted))
+            .collect();
+        if self.session_persistence.is_some() {
+            let fault = Fault::Filter("sessionPersistence".into());
+            wanted.fault("sessionPersistence", fault);
+        }
+        let is_meant = !self.matches.is_empty();
+        is_meant.then(|| Rule {
+            name: self.name.map(|name| name.shared()),
+            matches: self.matches,
+            filters,
+            backends,
+            timeouts: Timeouts::default(),
+            retry: None,
+            broken: wanted.faults > faults,
+        })
+    }
+}
+
+/// All rules of a route, each by `translate`, which also tells whether the rule is broken.
+pub(super) fn each<R>(
+    rules: &[R],
+    wanted: &mut Wanted<'_>,
+    translate: impl Fn(&R, &mut Wanted<'_>) -> (Option<Rule>, bool),
+) -> Translated<Rule> {
+    let count = rules.len();
+    let mut translated = Vec::with_capacity(count);
+    let mut broken = Vec::new();
+    for (place, rule) in rules.iter().enumerate() {
+        wanted.field = format!("spec.rules[{place}]");
+        let (rule, is_broken) = translate(rule, wanted);
+        if is_broken {
+            broken.push(place);
+        }
+        translated.extend(rule);
+    }
+    Translated {
+        rules: translated,
         broken,
-    };
-    let is_meant = !translated.matches.is_empty();
-    (is_meant.then_some(translated), broken)
+        count,
+    }
 }
 
 fn matches(rule: &HttpRouteRule, wanted: &mut Wanted<'_>) -> Vec<Match> {

@@ -197,7 +197,9 @@ fn draft(
 /// The kinds of routes that a protocol can carry.
 fn carried(protocol: &ListenerProtocol) -> &'static [ObjectKind] {
     match protocol {
-        ListenerProtocol::Http | ListenerProtocol::Https => &[ObjectKind::HttpRoute],
+        ListenerProtocol::Http | ListenerProtocol::Https => {
+            &[ObjectKind::HttpRoute, ObjectKind::GrpcRoute]
+        }
         _ => &[],
     }
 }

@@ -2,7 +2,7 @@
 //! each object. Pure: the same input gives the same result, in whatever order objects came.
 //!
 //! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
-//! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes (of any kind: `route`), `http_route` (with `http_match`, `filter`,
+//! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes (of any kind: `route`), `http_route` and `grpc_route` (with `http_match`, `filter`,
 //! `backend`, `app_protocol`, `grant`) what it does there, `policy` with which settings, `backend_tls` how backends are
 //! spoken to by TLS, `material` which certificates and authorities all of that needs. `misread` tells of what nobody understood. What is wrong becomes a
 //! [`problem::Finding`], without words; [`crate::status`] has those.
@@ -18,6 +18,7 @@ mod frontend;
 pub(crate) mod gateway;
 pub mod gateway_class;
 mod grant;
+mod grpc_route;
 mod http_match;
 mod http_route;
 mod listener;

@@ -94,6 +94,7 @@ impl Fake {
             (GATEWAY, "Gateway", "gateways"),
             (GATEWAY, "ListenerSet", "listenersets"),
             (GATEWAY, "HTTPRoute", "httproutes"),
+            (GATEWAY, "GRPCRoute", "grpcroutes"),
             (GATEWAY, "ReferenceGrant", "referencegrants"),
             ("coordination.k8s.io/v1", "Lease", "leases"),
             ("events.k8s.io/v1", "Event", "events"),

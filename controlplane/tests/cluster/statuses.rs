@@ -102,6 +102,36 @@ async fn statuses_are_written_once_and_not_again_by_the_next_process() {
 }
 
 #[tokio::test]
+async fn a_grpc_route_is_watched_and_told_what_became_of_it() {
+    let fake = Fake::new();
+    let mut app = route("app", &["edge"]);
+    app["kind"] = "GRPCRoute".into();
+    let (ours, edge) = (class("ours", CONTROLLER), gateway("edge", "ours"));
+    for object in [&ours, &edge, &app, &service("app")] {
+        fake.apply(object.clone());
+    }
+    let running = Running::start(&fake).await;
+    let parents = fake
+        .until("the route's status", || {
+            fake.get(&app)?["status"]["parents"].as_array().cloned()
+        })
+        .await;
+    assert_eq!(
+        conditions(&parents[0]),
+        [
+            "Accepted=True Accepted @1",
+            "ResolvedRefs=True ResolvedRefs @1"
+        ]
+    );
+    settle(&fake).await;
+    let edge = fake.get(&edge).unwrap();
+    let listener = &edge["status"]["listeners"][0];
+    assert_eq!(listener["attachedRoutes"], 1);
+    assert_eq!(listener["supportedKinds"][1]["kind"], "GRPCRoute");
+    running.end().await;
+}
+
+#[tokio::test]
 async fn a_gateway_of_another_class_is_left_alone() {
     let fake = Fake::new();
     let theirs = [

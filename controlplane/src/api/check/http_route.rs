@@ -6,38 +6,55 @@ use super::gateway::{backend_ref, external_auth};
 use super::{Check, Checker};
 use crate::api::http_filter::{HttpCors, HttpHeaderFilter, HttpPathModifier, HttpRouteFilter};
 use crate::api::http_route::{
-    CookieLifetime, HttpBackendRef, HttpPathMatch, HttpRoute, HttpRouteMatch, HttpRouteRule,
-    HttpRouteTimeouts, PathMatchType, SessionPersistence, SessionPersistenceType,
+    CookieLifetime, HttpBackendRef, HttpHeaderMatch, HttpPathMatch, HttpRoute, HttpRouteMatch,
+    HttpRouteRule, HttpRouteTimeouts, PathMatchType, SessionPersistence, SessionPersistenceType,
 };
 use crate::api::reference::ParentReference;
+use crate::api::text::SectionName;
 use crate::yaml::FieldPath;
 
-const SPEC: FieldPath<'static> = FieldPath::Field(&FieldPath::Root, "spec");
+pub(super) const SPEC: FieldPath<'static> = FieldPath::Field(&FieldPath::Root, "spec");
 
 impl Check for HttpRoute {
     fn check(&self, checker: &mut Checker<'_>) {
         parents(&self.spec.parent_refs, checker);
         checker.items(&SPEC.field("hostnames"), &self.spec.hostnames, 0, 16);
-        let at = SPEC.field("rules");
-        let rules = &self.spec.rules;
-        checker.items(&at, rules, 1, 16);
-        checker.unique(&at, rules, "a rule's name", |rule| rule.name.as_ref());
-        let matches: usize = rules.iter().map(|rule| rule.matches.len()).sum();
-        if matches > 128 {
-            checker.error(
-                &at,
-                format_args!("have {matches} matches together, 128 are allowed"),
-                "spread the rules over several routes",
-            );
-        }
-        for (index, one) in rules.iter().enumerate() {
+        let all = &self.spec.rules;
+        let at = rules(
+            all,
+            1,
+            |rule| (rule.name.as_ref(), rule.matches.len()),
+            checker,
+        );
+        for (index, one) in all.iter().enumerate() {
             rule(one, &at.index(index), checker);
         }
     }
 }
 
+/// What holds for the rules of a route together: `parts` gives a rule's name, and how many matches it has.
+pub(super) fn rules<'r, R>(
+    rules: &'r [R],
+    min: usize,
+    parts: impl Fn(&'r R) -> (Option<&'r SectionName>, usize),
+    checker: &mut Checker<'_>,
+) -> FieldPath<'static> {
+    let at = SPEC.field("rules");
+    checker.items(&at, rules, min, 16);
+    checker.unique(&at, rules, "a rule's name", |rule| parts(rule).0);
+    let matches: usize = rules.iter().map(|rule| parts(rule).1).sum();
+    if matches > 128 {
+        checker.error(
+            &at,
+            format_args!("have {matches} matches together, 128 are allowed"),
+            "spread the rules over several routes",
+        );
+    }
+    at
+}
+
 /// Several references to one parent must differ by section or port, and all of them have the same of both.
-fn parents(parents: &[ParentReference], checker: &mut Checker<'_>) {
+pub(super) fn parents(parents: &[ParentReference], checker: &mut Checker<'_>) {
     let at = SPEC.field("parentRefs");
     checker.items(&at, parents, 0, 32);
     checker.unique(&at, parents, "a parentRef", Some);
@@ -70,7 +87,7 @@ fn rule(rule: &HttpRouteRule, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
     for (index, one) in rule.matches.iter().enumerate() {
         route_match(one, &matches_at.index(index), checker);
     }
-    filters(&rule.filters, rule, &at.field("filters"), checker);
+    filters(&rule.filters, &rule.matches, &at.field("filters"), checker);
     let redirects = rule
         .filters
         .iter()
@@ -85,7 +102,7 @@ fn rule(rule: &HttpRouteRule, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
     let backends_at = at.field("backendRefs");
     checker.items(&backends_at, &rule.backend_refs, 0, 16);
     for (index, one) in rule.backend_refs.iter().enumerate() {
-        backend(one, rule, &backends_at.index(index), checker);
+        backend(one, &rule.matches, &backends_at.index(index), checker);
     }
     if let Some(one) = &rule.timeouts {
         timeouts(*one, &at.field("timeouts"), checker);
@@ -97,16 +114,19 @@ fn rule(rule: &HttpRouteRule, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
 
 fn route_match(one: &HttpRouteMatch, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
     path(&one.path, &at.field("path").field("value"), checker);
-    let headers = at.field("headers");
-    checker.items(&headers, &one.headers, 0, 16);
-    checker.unique(&headers, &one.headers, "a header's name", |one| {
-        Some(&one.name)
-    });
+    headers(&one.headers, at, checker);
     let params = at.field("queryParams");
     checker.items(&params, &one.query_params, 0, 16);
     checker.unique(&params, &one.query_params, "a parameter's name", |one| {
         Some(&one.name)
     });
+}
+
+/// Those of the match at `at`.
+pub(super) fn headers(headers: &[HttpHeaderMatch], at: &FieldPath<'_>, checker: &mut Checker<'_>) {
+    let at = at.field("headers");
+    checker.items(&at, headers, 0, 16);
+    checker.unique(&at, headers, "a header's name", |one| Some(&one.name));
 }
 
 fn path(path: &HttpPathMatch, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
@@ -168,19 +188,21 @@ fn odd_character(path: &str) -> Option<char> {
     None
 }
 
-fn backend(
+/// `matches` are those of its rule.
+pub(super) fn backend(
     one: &HttpBackendRef,
-    rule: &HttpRouteRule,
+    matches: &[HttpRouteMatch],
     at: &FieldPath<'_>,
     checker: &mut Checker<'_>,
 ) {
     backend_ref(&one.reference, at, checker);
-    filters(&one.filters, rule, &at.field("filters"), checker);
+    filters(&one.filters, matches, &at.field("filters"), checker);
 }
 
-fn filters(
+/// `matches` are those of its rule.
+pub(super) fn filters(
     filters: &[HttpRouteFilter],
-    rule: &HttpRouteRule,
+    matches: &[HttpRouteMatch],
     at: &FieldPath<'_>,
     checker: &mut Checker<'_>,
 ) {
@@ -216,13 +238,13 @@ fn filters(
         );
     }
     for (index, one) in filters.iter().enumerate() {
-        filter(one, rule, &at.index(index), checker);
+        filter(one, matches, &at.index(index), checker);
     }
 }
 
 fn filter(
     filter: &HttpRouteFilter,
-    rule: &HttpRouteRule,
+    matches: &[HttpRouteMatch],
     at: &FieldPath<'_>,
     checker: &mut Checker<'_>,
 ) {
@@ -241,13 +263,13 @@ fn filter(
         ),
         Filter::RequestRedirect(redirect) => prefix_path(
             redirect.path.as_ref(),
-            rule,
+            matches,
             &at.field("requestRedirect"),
             checker,
         ),
         Filter::UrlRewrite(rewrite) => prefix_path(
             rewrite.path.as_ref(),
-            rule,
+            matches,
             &at.field("urlRewrite"),
             checker,
         ),
@@ -260,15 +282,14 @@ fn filter(
 /// A prefix can be replaced only where the rule matches by exactly one.
 fn prefix_path(
     path: Option<&HttpPathModifier>,
-    rule: &HttpRouteRule,
+    matches: &[HttpRouteMatch],
     at: &FieldPath<'_>,
     checker: &mut Checker<'_>,
 ) {
     let Some(HttpPathModifier::ReplacePrefixMatch(_)) = path else {
         return;
     };
-    let one_prefix =
-        matches!(&rule.matches[..], [one] if one.path.match_type == PathMatchType::PathPrefix);
+    let one_prefix = matches!(matches, [one] if one.path.match_type == PathMatchType::PathPrefix);
     checker.require(
         one_prefix,
         &at.field("path"),
@@ -347,7 +368,7 @@ fn timeouts(one: HttpRouteTimeouts, at: &FieldPath<'_>, checker: &mut Checker<'_
     );
 }
 
-fn session(one: &SessionPersistence, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
+pub(super) fn session(one: &SessionPersistence, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
     use SessionPersistenceType as Type;
     let kind = &one.persistence_type;
     let fields = [

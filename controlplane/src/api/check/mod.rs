@@ -4,6 +4,7 @@
 //! A check walks an object with its field path; what it finds gets its place from the document.
 
 mod gateway;
+mod grpc_route;
 mod http_route;
 mod other;
 #[cfg(test)]

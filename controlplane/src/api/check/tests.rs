@@ -59,6 +59,92 @@ fn rules_of_httproute_are_kept() {
     assert_eq!(told(&zero), [""; 0]);
 }
 
+const GRPC_RULES: [(&str, &str); 14] = [
+    (
+        "matches: [{method: {}}]",
+        "matches[0].method: names neither a service nor a method",
+    ),
+    (
+        "matches: [{method: {service: a/b}}]",
+        "method.service: is no service's name",
+    ),
+    (
+        "matches: [{method: {service: 1a.B}}]",
+        "method.service: is no service's name",
+    ),
+    (
+        "matches: [{method: {method: a.B}}]",
+        "method.method: is no method's name",
+    ),
+    (
+        "matches: [{method: {type: Prefix, service: a}}]",
+        "method.type: \"Prefix\" is not one of Exact, RegularExpression",
+    ),
+    (
+        "matches: [{headers: [{name: a, value: x}, {name: a, value: y}]}]",
+        "headers[1]: a header's name must be unique",
+    ),
+    (
+        "matches: [{path: {value: /a}}]",
+        "matches[0].path: field `path` is not known",
+    ),
+    (
+        "filters: [{type: RequestHeaderModifier}]",
+        "filters[0]: type RequestHeaderModifier needs the field `requestHeaderModifier`",
+    ),
+    (
+        "filters: [{type: ExtensionRef, requestHeaderModifier: {}}]",
+        "filters[0]: `requestHeaderModifier` doesn't go with type ExtensionRef",
+    ),
+    (
+        "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {}}, {type: RequestHeaderModifier, requestHeaderModifier: {}}]",
+        "filters[1]: a filter of this type must be unique",
+    ),
+    (
+        "backendRefs: [{name: a}]",
+        "backendRefs[0]: a reference to a Service needs a port",
+    ),
+    (
+        "backendRefs: [{name: a, port: 1, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: a}}}]}]",
+        "filters[0].requestMirror.backendRef: a reference to a Service needs a port",
+    ),
+    (
+        "sessionPersistence: {type: Header}",
+        "sessionPersistence: type Header needs the field `header`",
+    ),
+    (
+        "name: a\n  - name: a",
+        "spec.rules[1]: a rule's name must be unique, is the same as in [0]",
+    ),
+];
+
+/// Each rule of the CRD, by a route that breaks it and nothing else.
+#[test]
+fn rules_of_grpcroute_are_kept() {
+    let grpc = |rule: &str| route(rule).replace("HTTPRoute", "GRPCRoute");
+    for (rule, expected) in GRPC_RULES {
+        let told = told(&grpc(rule));
+        assert!(
+            told.iter().any(|one| one.contains(expected)),
+            "{rule}: {told:?}"
+        );
+        assert_eq!(told.len(), 1, "{rule}: {told:?}");
+    }
+    for rule in [
+        "matches: [{method: {service: .a_1.B, method: _Get}}]",
+        "matches: [{method: {type: RegularExpression, service: 'a/b'}}]",
+        "matches: []",
+    ] {
+        assert_eq!(told(&grpc(rule)), [""; 0], "{rule}");
+    }
+    let none = grpc("")
+        .split("  rules")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    assert_eq!(told(&none), [""; 0]);
+}
+
 #[test]
 fn rules_of_parent_references_are_kept() {
     for (parents, expected) in [

@@ -61,6 +61,7 @@ pub fn has_status(kind: ObjectKind) -> bool {
         | ObjectKind::Gateway
         | ObjectKind::ListenerSet
         | ObjectKind::HttpRoute
+        | ObjectKind::GrpcRoute
         | ObjectKind::ListenerPolicy
         | ObjectKind::BackendPolicy
         | ObjectKind::BackendTlsPolicy => true,

@@ -10,6 +10,7 @@ use super::Inputs;
 use super::gateway::Gateways;
 use super::policy::Policies;
 use crate::api::ObjectKey;
+use crate::api::grpc_route::GrpcRoute;
 use crate::api::http_route::HttpRoute;
 use changes::Seen;
 use parents::ParentChanges;
@@ -23,6 +24,7 @@ pub(super) struct Memory {
     seen: Seen,
     gateways: Gateways,
     http_routes: Routes<HttpRoute>,
+    grpc_routes: Routes<GrpcRoute>,
     used: Used,
     backends: backends::Backends,
 }
@@ -41,6 +43,8 @@ impl Memory {
         let differs = (&changes, &parents);
         self.http_routes
             .update(inputs, decided, differs, &mut self.used);
+        self.grpc_routes
+            .update(inputs, decided, differs, &mut self.used);
         self.backends
             .update(inputs, policies, self.used.keys(), &changes);
     }
@@ -51,12 +55,12 @@ impl Memory {
     }
 
     pub(super) fn fresh_routes(&self) -> usize {
-        self.http_routes.fresh()
+        self.http_routes.fresh() + self.grpc_routes.fresh()
     }
 
     /// In order of kind and name.
     pub(super) fn routes(&self) -> impl Iterator<Item = (ObjectKey, &RouteResult)> {
-        self.http_routes.all()
+        self.http_routes.all().chain(self.grpc_routes.all())
     }
 
     /// Those that routes in force use, in order of Service and port.
