@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringgate_core::grpc;
 use ringgate_core::http1::{After, Method, Relay, encode};
 use ringgate_core::ir::{Id, ListenerSettings};
 use ringgate_core::retry::{self, Failure, Sendable};
@@ -37,6 +38,8 @@ pub(crate) struct Forward<'t> {
     /// sent again.
     pub(crate) out: Buffer,
     pub(crate) started: Instant,
+    /// How long the client waits, if it said so (`grpc-timeout`).
+    pub(crate) patience: Option<Duration>,
     pub(crate) method: Method,
     /// All of the body is in `out`, so that the request can be sent again. What was streamed can't.
     pub(crate) is_whole: bool,
@@ -46,6 +49,12 @@ impl Forward<'_> {
     /// The longest silence of the backend.
     pub(crate) fn idle(&self) -> Duration {
         self.backend.backend.settings.idle_timeout
+    }
+
+    /// For the whole exchange, retries included: as the route has it, and as long as the client waits.
+    fn time(&self) -> Option<Duration> {
+        let route = self.rule.timeouts.request;
+        route.into_iter().chain(self.patience).min()
     }
 
     /// Statuses that lead to another attempt after this one.
@@ -155,10 +164,7 @@ async fn attempts(
     outcome: &mut Outcome,
 ) -> After {
     let shard = downstream.shard;
-    let until = deadline(
-        shard.deadlines.at(forward.started),
-        forward.rule.timeouts.request,
-    );
+    let until = deadline(shard.deadlines.at(forward.started), forward.time());
     loop {
         outcome.attempts += 1;
         let attempt = attempt(downstream, session, forward, outcome, until).await;
@@ -169,7 +175,10 @@ async fn attempts(
         let is_late = shard.deadlines.now() >= until;
         let again = again(downstream, session, forward, failure, outcome.attempts);
         let Some(wait) = again.filter(|_| !is_late) else {
-            let reply = Reply::failed(failure);
+            let mut reply = Reply::failed(failure);
+            if is_late && failure == Failure::Timeout {
+                reply.grpc_code = Some(grpc::status::DEADLINE_EXCEEDED);
+            }
             outcome.status = reply.status;
             outcome.reason = Some(reply.reason);
             return reply::send(downstream, session, reply).await;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringgate_core::filter::{cors, location};
+use ringgate_core::grpc::{Carriage, timeout};
 use ringgate_core::http1::{After, FieldId, Form, Framing, Method, Relay};
-use ringgate_core::ir::{Endpoints, Redirect};
-use ringgate_core::route::{Request, host, path};
+use ringgate_core::ir::{Endpoints, Redirect, RouteProtocol};
+use ringgate_core::route::{Fields, Request, host, path};
 use ringgate_core::table::{
     Action, Backend, Listener, Plan, Port, Rule, Table, Target, WeightedTarget,
 };
@@ -55,6 +56,7 @@ pub(crate) async fn request(downstream: &Downstream, session: &mut Session) -> A
     downstream.watch.clear();
     let table = downstream.shard.table();
     session.side.borrow_mut().request(&session.head);
+    session.grpc = carriage(session);
     session.body = Relay::discard(session.head.framing);
     let asked = downstream.shard.log.is_on().then(|| Asked::of(session));
     let decided = decide(downstream, session, &table, started);
@@ -100,6 +102,18 @@ async fn answer(downstream: &Downstream, session: &Session, reply: Reply) -> (Af
         ..Outcome::default()
     };
     (reply::send(downstream, session, reply).await, outcome)
+}
+
+/// How a request of gRPC is carried; none: it is another.
+fn carriage(session: &Session) -> Option<Carriage> {
+    if session.head.method != Method::Post {
+        return None;
+    }
+    let fields = HeadFields {
+        fields: &session.head.fields,
+        buf: session.input.pending(),
+    };
+    Carriage::of(fields.first(FieldId::ContentType)?)
 }
 
 /// Everything that is known of a request before a byte of it goes anywhere.
@@ -234,7 +248,8 @@ impl<'t> Matched<'_, 't> {
         let shard = self.downstream.shard;
         let Some(target) = shard.rules.borrow_mut().choose(rule.slot, targets) else {
             let text = "This route has no backend with a weight above zero.\n";
-            return (Decision::Reply(Reply::text(500, "no_backend", text)), None);
+            let reply = Reply::text(without_backend(rule), "no_backend", text);
+            return (Decision::Reply(reply), None);
         };
         if let Some(redirect) = &target.redirect {
             return (Decision::Reply(self.redirect(redirect, &target.plan)), None);
@@ -245,10 +260,8 @@ impl<'t> Matched<'_, 't> {
         };
         let Some(backend) = backend else {
             let text = "This route refers to a backend that doesn't exist or isn't granted.\n";
-            return (
-                Decision::Reply(Reply::text(500, "invalid_backend", text)),
-                None,
-            );
+            let reply = Reply::text(without_backend(rule), "invalid_backend", text);
+            return (Decision::Reply(reply), None);
         };
         (
             self.to_backend(session, rule, target, backend, started),
@@ -297,10 +310,16 @@ impl<'t> Matched<'_, 't> {
                 origin: self.origin(&target.plan),
                 out: head,
                 started,
+                patience: self.patience(session),
                 method: session.head.method,
                 is_whole: false,
             }),
         }
+    }
+
+    fn patience(&self, session: &Session) -> Option<Duration> {
+        session.grpc?;
+        timeout::parse(&self.request.fields.value("grpc-timeout")?)
     }
 
     /// The origin that asks, if the plan has a CORS filter.
@@ -353,6 +372,15 @@ impl<'t> Matched<'_, 't> {
     }
 }
 
+/// The status where there is nothing to send to, as the API has it for each kind of route: UNAVAILABLE, in
+/// gRPC's terms.
+fn without_backend(rule: &Rule) -> u16 {
+    match rule.protocol {
+        RouteProtocol::Http => 500,
+        RouteProtocol::Grpc => 503,
+    }
+}
+
 /// What the access log tells of a request, kept until it is over.
 struct Asked {
     method: Vec<u8>,
@@ -393,6 +421,7 @@ fn log(
         took,
         gateway: listener.map(|listener| listener.gateway.to_string()),
         listener: listener.map(|listener| &*listener.name),
+        route_kind: rule.map(|rule| rule.protocol.kind()),
         route: rule.map(|rule| rule.route.to_string()),
         rule: rule.map(|rule| rule.name.to_string()),
         backend: backend.map(|one| format!("{}:{}", one.backend.service, one.backend.port)),

@@ -20,7 +20,7 @@ fn metrics_config_and_the_access_log_tell_of_requests() {
     assert_eq!(gateway.get("/seen?x").0, 200);
     let metrics = gateway.ask_admin("/metrics");
     for line in [
-        "http_server_requests_total{gateway=\"default/gw\",listener=\"web\",route=\"default/route\",rule=\"0\",http_response_status_class=\"2xx\"} 1",
+        "http_server_requests_total{gateway=\"default/gw\",listener=\"web\",route_kind=\"HTTPRoute\",route=\"default/route\",rule=\"0\",http_response_status_class=\"2xx\"} 1",
         "http_client_requests_total{backend=\"default/one:80\",http_response_status_class=\"2xx\"} 1",
         "http_server_request_duration_seconds_count{gateway=\"default/gw\",listener=\"web\"} 1",
         "ringgate_config_sequence 1",

@@ -2,8 +2,10 @@
 //! Messages are bytes here; nothing reads them.
 //!
 //! - [`status`]: replies of our own, as a client of gRPC reads them
+//! - [`timeout`]: how long a client waits
 
 pub mod status;
+pub mod timeout;
 
 /// How a request of gRPC is carried, by its content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,20 +19,24 @@ pub enum Carriage {
 }
 
 impl Carriage {
+    /// Of a response that is carried so.
+    #[must_use]
+    pub const fn content_type(self) -> &'static [u8] {
+        match self {
+            Self::Plain => b"application/grpc",
+            Self::Web => b"application/grpc-web",
+            Self::WebText => b"application/grpc-web-text",
+        }
+    }
+
     /// None: it isn't gRPC's. A message format (`+proto`) and parameters may follow the name.
     #[must_use]
     pub fn of(content_type: &[u8]) -> Option<Self> {
         let end = |byte: &u8| matches!(byte, b'+' | b';' | b' ' | b'\t');
         let end = content_type.iter().position(end);
         let name = content_type.get(..end.unwrap_or(content_type.len()))?;
-        [
-            (&b"application/grpc"[..], Self::Plain),
-            (b"application/grpc-web", Self::Web),
-            (b"application/grpc-web-text", Self::WebText),
-        ]
-        .into_iter()
-        .find(|(one, _)| name.eq_ignore_ascii_case(one))
-        .map(|(_, carriage)| carriage)
+        let mut all = [Self::Plain, Self::Web, Self::WebText].into_iter();
+        all.find(|one| name.eq_ignore_ascii_case(one.content_type()))
     }
 }
 

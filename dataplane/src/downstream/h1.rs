@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
+use ringgate_core::grpc::Carriage;
 use ringgate_core::http1::{
     After, Framing, Limits, Parse, Relay, RequestError, RequestHead, ServerSide, parse_request,
 };
@@ -26,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) body: Relay,
     /// Never borrowed across an await.
     pub(crate) side: RefCell<ServerSide>,
+    /// Of a request of gRPC: what we answer ourselves is said in its terms.
+    pub(crate) grpc: Option<Carriage>,
 }
 
 /// What came of waiting for a head.
@@ -87,6 +90,7 @@ async fn burst(downstream: &Downstream, begun: Option<Buffer>) -> Next {
         head: RequestHead::default(),
         body: Relay::discard(Framing::None),
         side: RefCell::default(),
+        grpc: None,
     };
     let next = requests(downstream, &mut session).await;
     downstream.shard.buffers.give(session.input);

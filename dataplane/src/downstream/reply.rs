@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use ringgate_core::grpc::{Carriage, status as grpc};
 use ringgate_core::http1::{After, BodyError, Framing, RequestError, encode};
 use ringgate_core::retry::Failure;
 
@@ -18,6 +19,8 @@ pub(crate) struct Reply {
     pub(crate) body: Cow<'static, [u8]>,
     /// For the access log: why, in a word or two.
     pub(crate) reason: &'static str,
+    /// What a client of gRPC is told, where that isn't what the status stands for.
+    pub(crate) grpc_code: Option<u8>,
 }
 
 impl Reply {
@@ -29,6 +32,7 @@ impl Reply {
             content_type: "text/plain; charset=utf-8",
             body: Cow::Borrowed(text.as_bytes()),
             reason,
+            grpc_code: None,
         }
     }
 
@@ -124,8 +128,36 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// The same in gRPC's terms: a response of trailers only (PROTOCOL-HTTP2.md, "Responses"), for a client of
+    /// gRPC reads the status there. What isn't an error stays as it is.
+    fn in_grpc(self, carriage: Carriage) -> Self {
+        if self.status < 400 {
+            return self;
+        }
+        let mut fields = self.fields;
+        encode::field(&mut fields, b"content-type", carriage.content_type());
+        let code = self.grpc_code.unwrap_or_else(|| grpc::code(self.status));
+        fields.extend_from_slice(b"grpc-status: ");
+        encode::decimal(&mut fields, code.into());
+        fields.extend_from_slice(b"\r\ngrpc-message: ");
+        grpc::message(&self.body, &mut fields);
+        fields.extend_from_slice(encode::CRLF);
+        Self {
+            status: 200,
+            fields,
+            body: Cow::Borrowed(&[]),
+            ..self
+        }
+    }
+}
+
 /// Sends a reply to the request at hand.
 pub(crate) async fn send(downstream: &Downstream, session: &Session, reply: Reply) -> After {
+    let reply = match session.grpc {
+        Some(carriage) => reply.in_grpc(carriage),
+        None => reply,
+    };
     let shard = downstream.shard;
     let now = shard.deadlines.now();
     let mut buffer = shard.buffers.take();
@@ -173,6 +205,7 @@ pub(crate) async fn send(downstream: &Downstream, session: &Session, reply: Repl
 /// Refuses what could not be read as a request, and parts.
 pub(crate) async fn refuse(downstream: &Downstream, session: &mut Session, reply: Reply) -> After {
     *session.side.borrow_mut() = ringgate_core::http1::ServerSide::new();
+    session.grpc = None;
     let _ = send(downstream, session, reply).await;
     After::Close { unread: true }
 }

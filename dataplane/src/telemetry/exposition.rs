@@ -156,14 +156,15 @@ impl Scrape {
         let rules = self.rules();
         let labelled = |(listener, rule): &(Slot, Option<Slot>)| {
             let (gateway, name) = places.get(listener)?;
-            let none = (String::new(), String::new());
-            let (route, rule) = match rule {
+            let none = <[String; 3]>::default();
+            let [kind, route, rule] = match rule {
                 Some(rule) => rules.get(rule)?,
                 None => &none,
             };
             Some(vec![
                 ("gateway", gateway.clone()),
                 ("listener", name.clone()),
+                ("route_kind", kind.clone()),
                 ("route", route.clone()),
                 ("rule", rule.clone()),
             ])
@@ -291,13 +292,20 @@ impl Scrape {
             .collect()
     }
 
-    fn rules(&self) -> HashMap<Slot, (String, String)> {
+    /// Kind, route and name of each: routes of two kinds may have one name.
+    fn rules(&self) -> HashMap<Slot, [String; 3]> {
         let listeners = self.in_force.table.listeners();
         let rules = listeners
             .flat_map(|listener| listener.hosts())
             .flat_map(|host| host.rules());
         rules
-            .map(|rule| (rule.slot, (rule.route.to_string(), rule.name.to_string())))
+            .map(|rule| {
+                let kind = rule.protocol.kind().to_owned();
+                (
+                    rule.slot,
+                    [kind, rule.route.to_string(), rule.name.to_string()],
+                )
+            })
             .collect()
     }
 }

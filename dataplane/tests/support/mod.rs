@@ -183,10 +183,18 @@ impl Wanted {
         );
     }
 
-    pub(crate) fn route(mut self, rules: Vec<Rule>) -> Self {
+    pub(crate) fn route(self, rules: Vec<Rule>) -> Self {
+        self.route_of(RouteProtocol::Http, rules)
+    }
+
+    pub(crate) fn grpc_route(self, rules: Vec<Rule>) -> Self {
+        self.route_of(RouteProtocol::Grpc, rules)
+    }
+
+    fn route_of(mut self, protocol: RouteProtocol, rules: Vec<Rule>) -> Self {
         let listener = Id::listener(&name("gw"), "web");
         let route = HttpRoute {
-            protocol: RouteProtocol::Http,
+            protocol,
             name: name("route"),
             created: 0,
             attachments: vec![Attachment {
@@ -195,8 +203,11 @@ impl Wanted {
             }],
             rules,
         };
-        self.objects
-            .insert(Id::http_route(&name("route")), Object::HttpRoute(route));
+        let id = match protocol {
+            RouteProtocol::Http => Id::http_route(&route.name),
+            RouteProtocol::Grpc => Id::grpc_route(&route.name),
+        };
+        self.objects.insert(id, Object::HttpRoute(route));
         self
     }
 

@@ -1,0 +1,221 @@
+//! What clients of gRPC are told by the gateway itself, and how long it waits for them. Framed as HTTP/1
+//! here: what carries the messages makes no difference to it.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on shall stop")]
+
+mod support;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use ringgate_core::ir::{
+    BackendTarget, Match, PathMatch, RpcMatch, TextMatch, Timeouts, WeightedBackend,
+};
+use support::{DataPlane, Origin, Response, Rule, Then, Wanted, rule};
+
+const MESSAGE: &str = "\0\0\0\0\u{2}hi";
+
+fn call_as(gateway: &DataPlane, path: &str, content_type: &str, fields: &str) -> Response {
+    let mut client = gateway.connect();
+    client.send(&format!(
+        "POST {path} HTTP/1.1\r\nhost: a.example\r\ncontent-type: {content_type}\r\n{fields}content-length: {}\r\n\r\n{MESSAGE}",
+        MESSAGE.len()
+    ));
+    client.response()
+}
+
+fn call(gateway: &DataPlane, path: &str) -> Response {
+    call_as(gateway, path, "application/grpc+proto", "")
+}
+
+/// `grpc-status` of a response of trailers only.
+fn status(response: &Response) -> Option<&str> {
+    assert_eq!(response.status, 200);
+    assert_eq!(response.body, b"");
+    response.field("grpc-status")
+}
+
+fn of_service(service: &str, rule: Rule) -> Rule {
+    let rpc = RpcMatch {
+        service: Some(TextMatch::Exact(service.into())),
+        method: None,
+    };
+    let one = Match {
+        path: PathMatch::Rpc(rpc),
+        ..support::prefix("/")
+    };
+    Rule {
+        matches: vec![one],
+        ..rule
+    }
+}
+
+fn invalid() -> Rule {
+    let target = WeightedBackend {
+        target: BackendTarget::Invalid,
+        weight: 1,
+        filters: Vec::new(),
+    };
+    Rule {
+        backends: vec![target],
+        ..rule("none")
+    }
+}
+
+/// Reads and doesn't answer.
+fn silent(_: &mut std::net::TcpStream, _: &support::Request) -> Then {
+    Then::Next
+}
+
+#[test]
+fn errors_of_the_gateway_are_statuses_of_grpc() {
+    let gateway = Wanted::new()
+        .backend("empty", &[])
+        .grpc_route(vec![
+            of_service("a.Invalid", invalid()),
+            of_service("a.Empty", rule("empty")),
+            of_service(
+                "a.Broken",
+                Rule {
+                    broken: true,
+                    ..rule("empty")
+                },
+            ),
+            of_service(
+                "a.None",
+                Rule {
+                    backends: Vec::new(),
+                    ..rule("empty")
+                },
+            ),
+        ])
+        .start();
+    for (path, code, message) in [
+        ("/a.Other/Get", "12", "No route matches this request."),
+        (
+            "/a.Invalid/Get",
+            "14",
+            "This route refers to a backend that doesn't exist or isn't granted.",
+        ),
+        (
+            "/a.None/Get",
+            "14",
+            "This route has no backend with a weight above zero.",
+        ),
+        (
+            "/a.Empty/Get",
+            "14",
+            "The backend has no endpoint that is ready.",
+        ),
+        ("/a.Broken/Get", "2", "This route can't be carried out."),
+    ] {
+        let response = call(&gateway, path);
+        assert_eq!(status(&response), Some(code), "{path}");
+        assert_eq!(response.field("grpc-message"), Some(message));
+        assert_eq!(response.field("content-type"), Some("application/grpc"));
+        assert!(response.field("date").is_some());
+    }
+    for kind in ["application/grpc-web", "application/grpc-web-text"] {
+        let response = call_as(&gateway, "/a.Empty/Get", kind, "");
+        assert_eq!(status(&response), Some("14"));
+        assert_eq!(response.field("content-type"), Some(kind));
+    }
+    let metrics = gateway.ask_admin("/metrics");
+    let counted = "route_kind=\"GRPCRoute\",route=\"default/route\",rule=\"1\",http_response_status_class=\"5xx\"} 3";
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[test]
+fn who_speaks_no_grpc_is_told_in_http() {
+    let gateway = Wanted::new()
+        .grpc_route(vec![of_service("a.B", invalid())])
+        .start();
+    assert_eq!(
+        gateway.get("/a.B/Get").0,
+        404,
+        "a GRPCRoute is for gRPC alone"
+    );
+    let response = call_as(&gateway, "/a.B/Get", "application/json", "");
+    assert_eq!(response.status, 404);
+    assert_eq!(response.field("grpc-status"), None);
+}
+
+/// The same connection goes on behind an error.
+#[test]
+fn a_connection_serves_on_after_a_status_of_the_gateway() {
+    let gateway = Wanted::new().grpc_route(vec![invalid()]).start();
+    let mut client = gateway.connect();
+    for _ in 0..3 {
+        client.send(&format!("POST /a.B/Get HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\ncontent-length: 7\r\n\r\n{MESSAGE}"));
+        assert_eq!(status(&client.response()), Some("14"));
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(client.response().status, 404);
+    }
+}
+
+#[test]
+fn a_client_is_told_when_its_own_time_is_over() {
+    let origin = Origin::start(silent);
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .route(vec![rule("one")])
+        .start();
+    let began = Instant::now();
+    let response = call_as(
+        &gateway,
+        "/a.B/Get",
+        "application/grpc",
+        "grpc-timeout: 300m\r\n",
+    );
+    let took = began.elapsed();
+    assert_eq!(status(&response), Some("4"));
+    assert!(took >= Duration::from_millis(250), "{took:?}");
+    assert_eq!(origin.request().field("grpc-timeout"), Some("300m"));
+}
+
+/// Whichever is shorter counts, and the field says nothing outside of gRPC.
+#[test]
+fn the_routes_time_bounds_the_clients() {
+    let origin = Origin::start(silent);
+    let timeouts = Timeouts {
+        request: Some(Duration::from_millis(300)),
+        backend_request: None,
+    };
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .route(vec![Rule {
+            timeouts,
+            ..rule("one")
+        }])
+        .start();
+    let patient = call_as(
+        &gateway,
+        "/a.B/Get",
+        "application/grpc",
+        "grpc-timeout: 1H\r\n",
+    );
+    assert_eq!(status(&patient), Some("4"));
+    let began = Instant::now();
+    let other = call_as(&gateway, "/", "text/plain", "grpc-timeout: 1m\r\n");
+    assert_eq!(other.status, 504);
+    assert!(began.elapsed() >= Duration::from_millis(250));
+}
+
+/// A status that a backend gives goes through as it is.
+#[test]
+fn answers_of_backends_pass() {
+    let origin = Origin::start(|stream, _| {
+        stream
+            .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-type: application/grpc\r\ngrpc-status: 5\r\ncontent-length: 0\r\n\r\n")
+            .unwrap();
+        Then::Next
+    });
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .grpc_route(vec![of_service("a.B", rule("one"))])
+        .start();
+    let response = call(&gateway, "/a.B/Get");
+    assert_eq!(response.status, 404);
+    assert_eq!(response.field("grpc-status"), Some("5"));
+    assert_eq!(origin.request().body, MESSAGE.as_bytes());
+}
