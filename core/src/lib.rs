@@ -10,6 +10,7 @@
 //! - [`table`]: a snapshot compiled into what a shard looks requests up in
 //! - [`proxy_protocol`]: who the client is, told by a balancer in front
 //! - [`http1`]: HTTP/1.1 and 1.0 heads, bodies and connection state (RFC 9112), sans-IO
+//! - [`http2`]: what a peer may cost on a connection of HTTP/2 (RFC 9113, section 10.5)
 //! - [`route`]: a request's path, host, query and headers against a table
 //! - [`grpc`]: which requests are gRPC's, and replies in its terms
 //! - [`filter`]: what a rule does to a request or a response on its way
@@ -20,6 +21,7 @@ pub mod balance;
 pub mod filter;
 pub mod grpc;
 pub mod http1;
+pub mod http2;
 pub mod ir;
 pub mod limits;
 pub mod proxy_protocol;

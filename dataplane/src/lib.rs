@@ -5,6 +5,7 @@
 //! - [`accept`]: a shard's listening sockets
 //! - [`transport`]: a connection's bytes, with or without [`tls`]
 //! - [`downstream`]: a client's connection, from request to request; replies of our own
+//! - [`http2`]: streams of HTTP/2, on either side, as connections of HTTP/1 that carry one exchange
 //! - [`proxy`]: THE request: what happens to each, with every branch in sight
 //! - [`forward`]: attempts at a backend; [`upstream`]: endpoints, pooled connections, one exchange
 //! - [`tunnel`], [`mirror`], [`echo`]: where a request goes instead, or besides
@@ -26,6 +27,7 @@ mod drain;
 mod echo;
 mod fields;
 mod forward;
+mod http2;
 mod join;
 mod limits;
 mod mirror;

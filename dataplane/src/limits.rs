@@ -15,6 +15,15 @@ pub(crate) const RECORDS_BYTES: usize = 4 * BUFFER_BYTES;
 /// A ClientHello, with all its records' headers: rustls takes 64 KiB, browsers with post-quantum key shares
 /// send 2 KiB.
 pub(crate) const CLIENT_HELLO_BYTES: usize = 16 << 10;
+/// Streams that a client may have open on a connection of HTTP/2, and requests of it that we work on.
+pub(crate) const H2_STREAMS: u32 = 100;
+/// What a client may send of a stream's body before we have taken some of it, and of all streams' together.
+pub(crate) const H2_STREAM_WINDOW: u32 = 64 << 10;
+pub(crate) const H2_CONNECTION_WINDOW: u32 = 1 << 20;
+/// What of a stream's response is kept for a client that has windows for it, but whose connection is slow.
+pub(crate) const H2_SEND_BYTES: usize = 32 << 10;
+/// What is written on a connection of HTTP/2 while an earlier write is under way.
+pub(crate) const H2_OUTGOING_BYTES: usize = 64 << 10;
 /// Request bodies that are kept for another attempt, or for a mirror; longer ones are streamed only.
 pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 /// Connections that the kernel queues for a shard before it refuses more (also bounded by

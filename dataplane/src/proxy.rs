@@ -414,7 +414,7 @@ fn log(
         method: &asked.method,
         authority: &asked.authority,
         target: &asked.target,
-        minor: asked.minor,
+        version: downstream.version(asked.minor),
         status: outcome.status,
         request_bytes: session.body.received(),
         response_bytes: outcome.response_bytes,

@@ -1,7 +1,10 @@
-//! A connection's bytes as the rest of the data plane sees them: a stream, with or without TLS on it.
+//! A connection's bytes as the rest of the data plane sees them: a stream, with or without TLS on it, or a
+//! stream of HTTP/2 that carries one exchange.
 
 use std::io;
+use std::rc::Rc;
 
+use crate::http2::bridge::Bridge;
 use crate::sys::buffer::{Buffer, Pool};
 use crate::sys::io::{CancelHandle, Stream};
 use crate::tls::layer::Layer;
@@ -9,13 +12,28 @@ use crate::tls::session::Session;
 
 /// Reading and writing go on side by side, one of each at a time. What holds for [`Stream`] holds here.
 pub(crate) struct Transport {
-    stream: Stream,
+    under: Under,
     tls: Option<Box<Layer>>,
+}
+
+enum Under {
+    Stream(Stream),
+    Http2(Rc<Bridge>),
 }
 
 impl Transport {
     pub(crate) fn plain(stream: Stream) -> Self {
-        Self { stream, tls: None }
+        Self {
+            under: Under::Stream(stream),
+            tls: None,
+        }
+    }
+
+    pub(crate) fn http2(bridge: Rc<Bridge>) -> Self {
+        Self {
+            under: Under::Http2(bridge),
+            tls: None,
+        }
     }
 
     /// TLS from here on, as soon as the handshake is over. `begun` are its first bytes, if some came.
@@ -26,16 +44,29 @@ impl Transport {
         begun: &mut [u8],
     ) -> io::Result<()> {
         let layer = Box::new(Layer::new(session, buffers));
-        layer.handshake(&self.stream, begun).await?;
+        if let Under::Stream(stream) = &self.under {
+            layer.handshake(stream, begun).await?;
+        }
         self.tls = Some(layer);
         Ok(())
     }
 
+    /// Whether both sides have agreed in TLS to speak HTTP/2 on it.
+    pub(crate) fn has_agreed_on_http2(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_http2())
+    }
+
+    /// Whether it is a stream of HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self.under, Under::Http2(_))
+    }
+
     /// Appends to the buffer, which must have room. 0 bytes: the peer has closed its side.
     pub(crate) async fn read(&self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
-        match &self.tls {
-            None => self.stream.read(buffer).await,
-            Some(tls) => tls.read(&self.stream, buffer, None).await,
+        match (&self.under, &self.tls) {
+            (Under::Stream(stream), None) => stream.read(buffer).await,
+            (Under::Stream(stream), Some(tls)) => tls.read(stream, buffer, None).await,
+            (Under::Http2(bridge), _) => bridge.read(buffer).await,
         }
     }
 
@@ -45,9 +76,11 @@ impl Transport {
         buffer: Buffer,
         cancelled: CancelHandle,
     ) -> (io::Result<usize>, Buffer) {
-        match &self.tls {
-            None => self.stream.read_unless(buffer, cancelled).await,
-            Some(tls) => tls.read(&self.stream, buffer, Some(cancelled)).await,
+        match (&self.under, &self.tls) {
+            (Under::Stream(stream), None) => stream.read_unless(buffer, cancelled).await,
+            (Under::Stream(stream), Some(tls)) => tls.read(stream, buffer, Some(cancelled)).await,
+            // Its watch tells the bridge itself.
+            (Under::Http2(bridge), _) => bridge.read(buffer).await,
         }
     }
 
@@ -57,43 +90,53 @@ impl Transport {
         buffer: Buffer,
         before_each: impl Fn(),
     ) -> (io::Result<()>, Buffer) {
-        match &self.tls {
-            None => self.stream.write(buffer, before_each).await,
-            Some(tls) => tls.write(&self.stream, buffer, before_each).await,
+        match (&self.under, &self.tls) {
+            (Under::Stream(stream), None) => stream.write(buffer, before_each).await,
+            (Under::Stream(stream), Some(tls)) => tls.write(stream, buffer, before_each).await,
+            (Under::Http2(bridge), _) => bridge.write(buffer, before_each).await,
         }
     }
 
     /// Until there is something to read, or the peer has closed. May be dropped.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        match &self.tls {
-            Some(tls) if tls.has_plain() => Ok(()),
-            _ => self.stream.readable().await,
+        match (&self.under, &self.tls) {
+            (_, Some(tls)) if tls.has_plain() => Ok(()),
+            (Under::Stream(stream), _) => stream.readable().await,
+            (Under::Http2(_), _) => Ok(()),
         }
     }
 
     /// Says that nothing more is sent.
     pub(crate) async fn finish(&self) {
         self.close().await;
-        self.stream.finish();
+        match &self.under {
+            Under::Stream(stream) => stream.finish(),
+            Under::Http2(bridge) => bridge.finish(),
+        }
     }
 
     /// Takes leave of the peer before the connection is dropped, where that is more than closing it.
     pub(crate) async fn close(&self) {
-        if let Some(tls) = &self.tls {
-            tls.close(&self.stream).await;
+        if let (Under::Stream(stream), Some(tls)) = (&self.under, &self.tls) {
+            tls.close(stream).await;
         }
     }
 
     /// Whether a connection that was idle is still good: neither closed nor with bytes that nobody asked for.
     pub(crate) fn is_quiet(&self) -> bool {
-        match &self.tls {
-            None => self.stream.is_quiet(),
-            Some(tls) => tls.is_quiet(&self.stream),
+        match (&self.under, &self.tls) {
+            (Under::Stream(stream), None) => stream.is_quiet(),
+            (Under::Stream(stream), Some(tls)) => tls.is_quiet(stream),
+            // It carries one exchange.
+            (Under::Http2(_), _) => false,
         }
     }
 
     /// Ends pending and future reads and writes; the descriptor stays until the connection is dropped.
     pub(crate) fn abort(&self) {
-        self.stream.abort();
+        match &self.under {
+            Under::Stream(stream) => stream.abort(),
+            Under::Http2(bridge) => bridge.abort(),
+        }
     }
 }

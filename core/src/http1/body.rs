@@ -148,6 +148,21 @@ impl Relay {
         out: &mut Vec<u8>,
         room: usize,
     ) -> Result<usize, BodyError> {
+        self.pump_apart(input, out, room, &mut Vec::new())
+    }
+
+    /// As [`pump`](Self::pump), for a receiver with a framing of its own (HTTP/2): [`Framing::UntilClose`] to
+    /// us. Trailers that may be passed on are appended to `trailers` as field lines.
+    ///
+    /// # Errors
+    /// As [`pump`](Self::pump).
+    pub fn pump_apart(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        room: usize,
+        trailers: &mut Vec<u8>,
+    ) -> Result<usize, BodyError> {
         let out_max = out.len().saturating_add(room.max(1));
         let mut used = 0;
         loop {
@@ -156,7 +171,7 @@ impl Relay {
                 Stage::Done => break,
                 Stage::Start => self.start(out)?,
                 Stage::Framing if rest.is_empty() => break,
-                Stage::Framing => self.read_framing(rest, out)?,
+                Stage::Framing => self.read_framing(rest, out, trailers)?,
                 Stage::Data if self.left == 0 => self.end_run(out)?,
                 Stage::Data if rest.is_empty() => break,
                 Stage::Data => {
@@ -303,7 +318,12 @@ impl Relay {
         }
     }
 
-    fn read_framing(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, BodyError> {
+    fn read_framing(
+        &mut self,
+        rest: &[u8],
+        out: &mut Vec<u8>,
+        trailers: &mut Vec<u8>,
+    ) -> Result<usize, BodyError> {
         let Source::Chunked(decoder) = &mut self.source else {
             return Ok(0);
         };
@@ -312,7 +332,11 @@ impl Relay {
             Event::More => {}
             Event::Chunk(size) => self.begin_run(size, out),
             Event::Last => self.last_chunk(out)?,
-            Event::Trailer => write_trailer(decoder.line(), self.sink, out)?,
+            Event::Trailer => match self.sink {
+                Sink::Chunked => write_trailer(decoder.line(), out)?,
+                Sink::Raw { left: None } => write_trailer(decoder.line(), trailers)?,
+                _ => write_trailer(decoder.line(), &mut Vec::new())?,
+            },
             Event::End => {
                 if let Sink::Chunked = self.sink {
                     encode::head_end(out);
@@ -333,13 +357,13 @@ impl Relay {
     }
 }
 
-/// A trailer goes on to a receiver of chunks, if it is one that may be a trailer at all.
-fn write_trailer(line: &[u8], sink: Sink, out: &mut Vec<u8>) -> Result<(), BodyError> {
+/// A trailer goes on if it is one that may be a trailer at all.
+fn write_trailer(line: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
     let parsed = field::parse_line(line, 0).map_err(BodyError::Trailer)?;
     let Some((trailer, _)) = parsed else {
         return Err(BodyError::LineEnd);
     };
-    if matches!(sink, Sink::Chunked) && trailer.id.may_trail() {
+    if trailer.id.may_trail() {
         encode::field_copy(out, &trailer, line);
     }
     Ok(())

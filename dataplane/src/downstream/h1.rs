@@ -8,6 +8,7 @@ use ringgate_core::grpc::Carriage;
 use ringgate_core::http1::{
     After, Framing, Limits, Parse, Relay, RequestError, RequestHead, ServerSide, parse_request,
 };
+use ringgate_core::http2::PREFACE;
 use ringgate_core::ir::ListenerSettings;
 
 use super::Downstream;
@@ -45,10 +46,13 @@ enum Head {
 enum Next {
     Idle,
     Close,
+    /// The client speaks HTTP/2, as it told us in advance (RFC 9113, section 3.3).
+    Http2(Buffer),
 }
 
-/// Serves requests until either side ends the connection. `begun` is what has come already.
-pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) {
+/// Serves requests until either side ends the connection. `begun` is what has come already. Gives what has
+/// come if it turns out to be HTTP/2.
+pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) -> Option<Buffer> {
     let mut is_new = true;
     loop {
         let is_draining = downstream.shard.is_draining();
@@ -56,7 +60,7 @@ pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) {
             false => settings(downstream, |settings| settings.timeouts.keep_alive),
             // Taken from the queue at the end: its request is most likely there already.
             true if is_new => Duration::from_millis(limits::HOT_MS),
-            true => return,
+            true => return None,
         };
         let now = downstream.shard.deadlines.now();
         downstream.watch.set(now, wait, Action::EndIdle);
@@ -64,14 +68,15 @@ pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) {
         if input.is_none()
             && (downstream.stream.readable().await.is_err() || downstream.watch.has_fired())
         {
-            return;
+            return None;
+        }
+        // Boxed, so that an idle connection's task is small.
+        match Box::pin(burst(downstream, input, is_new)).await {
+            Next::Idle => {}
+            Next::Close => return None,
+            Next::Http2(begun) => return Some(begun),
         }
         is_new = false;
-        // Boxed, so that an idle connection's task is small.
-        match Box::pin(burst(downstream, input)).await {
-            Next::Idle => {}
-            Next::Close => return,
-        }
     }
 }
 
@@ -83,15 +88,38 @@ pub(crate) fn settings<T>(downstream: &Downstream, get: impl FnOnce(&ListenerSet
     }
 }
 
+impl Session {
+    fn new(input: Buffer) -> Self {
+        Self {
+            input,
+            head: RequestHead::default(),
+            body: Relay::discard(Framing::None),
+            side: RefCell::default(),
+            grpc: None,
+        }
+    }
+}
+
+/// Answers the one request of a stream of HTTP/2, whose head has come, or is refused for its head.
+pub(crate) async fn answer_one(downstream: &Downstream, begun: Buffer, refused: Option<Reply>) {
+    let mut session = Session::new(begun);
+    if let Some(reply) = refused {
+        session.input.clear();
+        refuse(downstream, &mut session, reply).await;
+    } else {
+        let head = read_head(downstream, &mut session, true).await;
+        answer(downstream, &mut session, head).await;
+    }
+    downstream.shard.buffers.give(session.input);
+}
+
 /// Requests that follow one another closely share a buffer and a head.
-async fn burst(downstream: &Downstream, begun: Option<Buffer>) -> Next {
-    let mut session = Session {
-        input: begun.unwrap_or_else(|| downstream.shard.buffers.take()),
-        head: RequestHead::default(),
-        body: Relay::discard(Framing::None),
-        side: RefCell::default(),
-        grpc: None,
-    };
+async fn burst(downstream: &Downstream, begun: Option<Buffer>, is_new: bool) -> Next {
+    let begun = begun.unwrap_or_else(|| downstream.shard.buffers.take());
+    let mut session = Session::new(begun);
+    if is_new && downstream.secured_by.is_none() && has_preface(downstream, &mut session).await {
+        return Next::Http2(session.input);
+    }
     let next = requests(downstream, &mut session).await;
     downstream.shard.buffers.give(session.input);
     next
@@ -102,20 +130,10 @@ async fn requests(downstream: &Downstream, session: &mut Session) -> Next {
     loop {
         let head = read_head(downstream, session, is_first).await;
         is_first = false;
-        let after = match head {
-            Head::Complete => proxy::request(downstream, session).await,
-            Head::Idle => return Next::Idle,
-            Head::Closed => return Next::Close,
-            Head::Late => reply::refuse(downstream, session, Reply::timeout()).await,
-            Head::Refused(error) => {
-                downstream
-                    .shard
-                    .counters
-                    .total(|totals| totals.refused_requests += 1);
-                reply::refuse(downstream, session, Reply::refused(&error)).await
-            }
-        };
-        match after {
+        if let Head::Idle = head {
+            return Next::Idle;
+        }
+        match answer(downstream, session, head).await {
             After::Next => {}
             After::Discard { at_most } => {
                 if !discard(downstream, session, at_most).await {
@@ -133,11 +151,53 @@ async fn requests(downstream: &Downstream, session: &mut Session) -> Next {
     }
 }
 
+async fn answer(downstream: &Downstream, session: &mut Session, head: Head) -> After {
+    match head {
+        Head::Complete => proxy::request(downstream, session).await,
+        Head::Idle | Head::Closed => After::Close { unread: false },
+        Head::Late => reply::refuse(downstream, session, Reply::timeout()).await,
+        Head::Refused(error) => refuse(downstream, session, Reply::refused(&error)).await,
+    }
+}
+
+async fn refuse(downstream: &Downstream, session: &mut Session, reply: Reply) -> After {
+    let counters = &downstream.shard.counters;
+    counters.total(|totals| totals.refused_requests += 1);
+    reply::refuse(downstream, session, reply).await
+}
+
+/// Whether the client speaks HTTP/2: reads on for as long as that can't be told.
+async fn has_preface(downstream: &Downstream, session: &mut Session) -> bool {
+    let mut is_waiting = false;
+    loop {
+        let come = session.input.pending();
+        if come.starts_with(PREFACE) {
+            return true;
+        }
+        if !PREFACE.starts_with(come) {
+            return false;
+        }
+        if !come.is_empty() && !is_waiting {
+            is_waiting = true;
+            set_header_deadline(downstream);
+        }
+        if !matches!(read_more(downstream, session).await, Ok(1..)) {
+            return false;
+        }
+    }
+}
+
+/// For the rest of a head that has begun.
+fn set_header_deadline(downstream: &Downstream) {
+    let within = settings(downstream, |settings| settings.timeouts.header);
+    let now = downstream.shard.deadlines.now();
+    let until = Action::Shutdown(Shutdown::Read);
+    downstream.watch.set(now, within, until);
+}
+
 /// Reads until a head is complete. What is in the buffer already is tried first (pipelining).
 async fn read_head(downstream: &Downstream, session: &mut Session, is_first: bool) -> Head {
-    let (limits, header_timeout) = settings(downstream, |settings| {
-        (Limits::from(&settings.limits), settings.timeouts.header)
-    });
+    let limits = settings(downstream, |settings| Limits::from(&settings.limits));
     let mut has_begun = false;
     loop {
         if !session.input.is_empty() {
@@ -148,10 +208,7 @@ async fn read_head(downstream: &Downstream, session: &mut Session, is_first: boo
             }
             if !has_begun {
                 has_begun = true;
-                let now = downstream.shard.deadlines.now();
-                downstream
-                    .watch
-                    .set(now, header_timeout, Action::Shutdown(Shutdown::Read));
+                set_header_deadline(downstream);
             }
         }
         let read = if has_begun || is_first {
@@ -249,7 +306,7 @@ mod tests {
     use super::*;
 
     /// What a task costs in memory, by its function.
-    fn size<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+    fn size<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
         size_of::<F>()
     }
 

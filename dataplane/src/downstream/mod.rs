@@ -6,12 +6,13 @@ pub(crate) mod reply;
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use ringgate_core::table::{Bind, Slot};
 
 use crate::accept::Client;
-use crate::limits;
+use crate::http2::bridge::Bridge;
 use crate::shard::Shard;
 use crate::shard::timer::{Action, Watched};
 use crate::sys::buffer::Buffer;
@@ -19,6 +20,7 @@ use crate::sys::io::Stream;
 use crate::sys::socket::Shutdown;
 use crate::tls;
 use crate::transport::Transport;
+use crate::{http2, limits};
 
 /// A client's connection: what stays the same from request to request. Small, for idle connections
 /// hold nothing else.
@@ -33,7 +35,6 @@ pub(crate) struct Downstream {
     pub(crate) is_trusted: bool,
     /// The listener that the client's TLS handshake was with; none: plain text.
     pub(crate) secured_by: Option<Slot>,
-    _counted: Client,
 }
 
 impl Downstream {
@@ -42,6 +43,28 @@ impl Downstream {
         match self.secured_by {
             Some(_) => "https",
             None => "http",
+        }
+    }
+
+    /// Of the client's messages (RFC 9110, section 2.5); `minor` is that of HTTP/1.
+    pub(crate) fn version(&self, minor: u8) -> &'static str {
+        match minor {
+            _ if self.stream.is_http2() => "2.0",
+            0 => "1.0",
+            _ => "1.1",
+        }
+    }
+
+    /// The same client's, for one stream of its HTTP/2.
+    pub(crate) fn stream(&self, bridge: Rc<Bridge>) -> Self {
+        Self {
+            shard: self.shard,
+            bind: self.bind,
+            watch: self.shard.deadlines.watch_task(bridge.clone()),
+            stream: Transport::http2(bridge),
+            client: self.client,
+            is_trusted: self.is_trusted,
+            secured_by: self.secured_by,
         }
     }
 
@@ -78,11 +101,19 @@ pub(crate) fn serve(
         client,
         is_trusted: is_trusted(shard, bind, client),
         secured_by: None,
-        _counted: counted,
     };
     async move {
+        let _counted = counted;
         match Box::pin(begin(&mut downstream)).await {
-            Ok(begun) => h1::serve(&downstream, begun).await,
+            Ok(begun) if downstream.stream.has_agreed_on_http2() => {
+                Box::pin(http2::server::serve(&downstream, begun)).await;
+                return;
+            }
+            Ok(begun) => {
+                if let Some(begun) = h1::serve(&downstream, begun).await {
+                    Box::pin(http2::server::serve(&downstream, Some(begun))).await;
+                }
+            }
             Err(error) => {
                 tracing::debug!(client = %downstream.client, %error, "a connection is refused");
             }

@@ -1,6 +1,7 @@
 //! Replies of the gateway itself: errors, redirects, preflights, echoes.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use ringgate_core::grpc::{Carriage, status as grpc};
 use ringgate_core::http1::{After, BodyError, Framing, RequestError, encode};
@@ -120,10 +121,14 @@ impl Reply {
     }
 
     pub(crate) fn refused(error: &RequestError) -> Self {
+        Self::bad_head(error, error.status())
+    }
+
+    pub(crate) fn bad_head(error: &dyn fmt::Display, status: u16) -> Self {
         let body = Cow::Owned(format!("The request is refused: {error}.\n").into_bytes());
         Self {
             body,
-            ..Self::empty(error.status(), "bad_request")
+            ..Self::empty(status, "bad_request")
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Deadlines of a shard's connections. A pending read or write can't be dropped under io_uring, so a
 //! deadline acts on the socket: it shuts it down, or cancels one read, and the operation ends by itself.
+//! What has no socket of its own, as a stream of HTTP/2, acts likewise ([`Interrupt`]).
 //!
 //! Setting a deadline costs two stores. One task sweeps all of them, no more often than every
 //! [`limits::TICK_MS`], and sleeps until the earliest one.
@@ -32,9 +33,23 @@ pub(crate) enum Action {
     EndIdle,
 }
 
+/// What reads and writes without a socket of its own, and can be made to end that.
+pub(crate) trait Interrupt {
+    /// As a shutdown of a socket: reads bring 0 bytes from here on, or writes fail.
+    fn shutdown(&self, how: Shutdown);
+    /// Ends one read that waits, with the error ECANCELED.
+    fn cancel_read(&self);
+}
+
+/// What a deadline acts on.
+enum Target {
+    Socket(RawFd),
+    Task(Rc<dyn Interrupt>),
+}
+
 /// One connection's deadline.
 pub(crate) struct Watch {
-    socket: RawFd,
+    target: Target,
     at: Cell<Millis>,
     action: Cell<Action>,
     has_fired: Cell<bool>,
@@ -68,15 +83,22 @@ impl Watch {
     }
 
     fn act(&self, action: Action) {
-        match action {
-            Action::Shutdown(how) => socket::shutdown(self.socket, how),
-            Action::EndIdle => socket::shutdown(self.socket, Shutdown::Read),
-            Action::CancelRead => {
-                let canceller = self.canceller.borrow_mut().take();
-                if let Some(canceller) = canceller {
-                    canceller.cancel();
-                }
-            }
+        let how = match action {
+            Action::Shutdown(how) => how,
+            Action::EndIdle => Shutdown::Read,
+            Action::CancelRead => return self.act_on_read(),
+        };
+        match &self.target {
+            Target::Socket(socket) => socket::shutdown(*socket, how),
+            Target::Task(task) => task.shutdown(how),
+        }
+    }
+
+    fn act_on_read(&self) {
+        if let Target::Task(task) = &self.target {
+            task.cancel_read();
+        } else if let Some(canceller) = self.canceller.take() {
+            canceller.cancel();
         }
     }
 
@@ -159,8 +181,16 @@ impl Deadlines {
     }
 
     pub(crate) fn watch(&'static self, socket: RawFd) -> Watched {
+        self.watch_target(Target::Socket(socket))
+    }
+
+    pub(crate) fn watch_task(&'static self, task: Rc<dyn Interrupt>) -> Watched {
+        self.watch_target(Target::Task(task))
+    }
+
+    fn watch_target(&'static self, target: Target) -> Watched {
         let watch = Rc::new(Watch {
-            socket,
+            target,
             at: Cell::new(NEVER),
             action: Cell::new(Action::Shutdown(Shutdown::Both)),
             has_fired: Cell::new(false),

@@ -45,7 +45,8 @@ pub(crate) struct Line<'l> {
     pub(crate) method: &'l [u8],
     pub(crate) authority: &'l [u8],
     pub(crate) target: &'l [u8],
-    pub(crate) minor: u8,
+    /// Of HTTP.
+    pub(crate) version: &'static str,
     /// 0: the exchange ended without a response.
     pub(crate) status: u16,
     pub(crate) request_bytes: u64,
@@ -182,7 +183,7 @@ impl Line<'_> {
             "method": text(self.method),
             "authority": text(self.authority),
             "target": text(self.target),
-            "protocol": if self.minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" },
+            "protocol": format!("HTTP/{}", self.version),
             "status": self.status,
             "request_body_bytes": self.request_bytes,
             "response_body_bytes": self.response_bytes,

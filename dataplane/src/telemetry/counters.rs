@@ -64,6 +64,7 @@ pub(crate) struct Counted {
     pub(crate) requests: Map<Place, Classes>,
     pub(crate) listeners: Map<Slot, Durations>,
     pub(crate) backends: Map<Slot, Durations>,
+    pub(crate) goaways: Map<&'static str, u64>,
     pub(crate) totals: Totals,
 }
 
@@ -168,6 +169,7 @@ pub(crate) struct Counters {
     unmatched: RefCell<Map<Slot, Classes>>,
     listeners: RefCell<Map<Slot, Durations>>,
     backends: RefCell<Map<Slot, Durations>>,
+    goaways: RefCell<Map<&'static str, u64>>,
     totals: Cell<Totals>,
 }
 
@@ -197,6 +199,11 @@ impl Counters {
         let mut totals = self.totals.get();
         change(&mut totals);
         self.totals.set(totals);
+    }
+
+    /// A client's connection of HTTP/2 was ended for what it sent.
+    pub(crate) fn goaway(&self, reason: &'static str) {
+        *self.goaways.borrow_mut().entry(reason).or_default() += 1;
     }
 
     pub(crate) fn accept_failed(&self) {
@@ -239,6 +246,7 @@ impl Counters {
             requests: self.requests(),
             listeners: self.listeners.borrow().clone(),
             backends: self.backends.borrow().clone(),
+            goaways: self.goaways.borrow().clone(),
             totals: self.totals.get(),
         }
     }

@@ -46,6 +46,7 @@ impl Collector for Scrape {
         }
         self.requests(&all, &mut encoder)?;
         self.backends(&all, &mut encoder)?;
+        goaways(&all, &mut encoder)?;
         self.totals(&all.totals, &mut encoder)?;
         self.state(&mut encoder)
     }
@@ -61,6 +62,9 @@ fn merge(all: &mut Counted, one: &Counted) {
     }
     for (slot, durations) in &one.backends {
         all.backends.entry(*slot).or_default().add(durations);
+    }
+    for (reason, count) in &one.goaways {
+        *all.goaways.entry(reason).or_default() += count;
     }
     all.totals.add(&one.totals);
 }
@@ -337,6 +341,18 @@ fn classes(
                 .encode_family(&labels)?
                 .encode_counter::<NoLabels, _, u64>(count, None)?;
         }
+    }
+    Ok(())
+}
+
+fn goaways(all: &Counted, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Connections of HTTP/2 that were ended for what the client sent, by reason";
+    let mut family =
+        encoder.encode_descriptor("ringgate_http2_goaways", help, None, MetricType::Counter)?;
+    for (reason, count) in &all.goaways {
+        family
+            .encode_family(&[("reason", *reason)])?
+            .encode_counter::<NoLabels, _, u64>(count, None)?;
     }
     Ok(())
 }

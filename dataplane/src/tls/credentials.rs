@@ -188,7 +188,7 @@ impl Keeper {
             Some(clients) => builder.with_client_cert_verifier(self.verifier(clients, objects)?),
         };
         let mut config = builder.with_cert_resolver(Arc::new(Certificates::new(certificates)));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         if let Some(ticketer) = &self.ticketer {
             let clients = termination.clients.as_ref();

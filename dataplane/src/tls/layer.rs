@@ -37,6 +37,10 @@ impl Layer {
         self.session.borrow().has_plain()
     }
 
+    pub(crate) fn is_http2(&self) -> bool {
+        self.session.borrow().is_http2()
+    }
+
     /// The handshake to its end; `begun` are bytes that came before the session was there.
     pub(crate) async fn handshake(&self, stream: &Stream, begun: &mut [u8]) -> io::Result<()> {
         // What comes behind the handshake is kept for the first read.

@@ -72,6 +72,15 @@ impl Session {
         matches!(self.side, Side::Server(_))
     }
 
+    /// Whether both sides have agreed on HTTP/2 (RFC 7301; RFC 9113, section 3.2).
+    pub(crate) fn is_http2(&self) -> bool {
+        let protocol = match &self.side {
+            Side::Server(connection) => connection.alpn_protocol(),
+            Side::Client(connection) => connection.alpn_protocol(),
+        };
+        protocol == Some(b"h2")
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
         self.is_ended
     }

@@ -296,6 +296,7 @@ impl Receiving<'_> {
             head,
             buf: self.input.pending(),
             method: self.method,
+            is_http2: self.upstream.stream.is_http2(),
         }
     }
 

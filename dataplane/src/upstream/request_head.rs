@@ -48,7 +48,7 @@ impl Asked<'_> {
             encode::field(out, name.as_bytes(), value.as_bytes());
         }
         if let Some(via) = &self.settings.via {
-            write_via(via, self.head.minor, out);
+            write_via(via, self.downstream.version(self.head.minor), out);
         }
         if let Some(upgrade) = self.head.upgrade {
             encode::field(out, b"connection", b"upgrade");
@@ -133,12 +133,10 @@ impl Asked<'_> {
 }
 
 /// RFC 9110, section 7.6.3.
-pub(crate) fn write_via(pseudonym: &str, minor: u8, out: &mut Vec<u8>) {
-    out.extend_from_slice(if minor == 0 {
-        b"via: 1.0 "
-    } else {
-        b"via: 1.1 "
-    });
+pub(crate) fn write_via(pseudonym: &str, version: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"via: ");
+    out.extend_from_slice(version.as_bytes());
+    out.push(b' ');
     out.extend_from_slice(pseudonym.as_bytes());
     out.extend_from_slice(encode::CRLF);
 }

@@ -16,6 +16,8 @@ pub(crate) struct Answered<'r> {
     pub(crate) head: &'r ResponseHead,
     pub(crate) buf: &'r [u8],
     pub(crate) method: Method,
+    /// Whether the backend has answered in HTTP/2.
+    pub(crate) is_http2: bool,
 }
 
 impl Answered<'_> {
@@ -52,7 +54,12 @@ impl Answered<'_> {
             encode::field(out, name.as_bytes(), value.as_bytes());
         }
         if let Some(via) = &settings.via {
-            write_via(via, self.head.minor, out);
+            let version = match self.head.minor {
+                _ if self.is_http2 => "2.0",
+                0 => "1.0",
+                _ => "1.1",
+            };
+            write_via(via, version, out);
         }
         reply.connection.write(out);
         self.write_framing(reply, out);

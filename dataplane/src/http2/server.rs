@@ -1,0 +1,264 @@
+//! HTTP/2 towards the client: a connection's life, and a task for each of its requests. Owns how many run
+//! at a time and when the connection ends; what happens to a request is `proxy`'s.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use http::header::CONTENT_LENGTH;
+use ringgate_core::http1::Framing;
+use ringgate_core::http2::PREFACE;
+use ringgate_core::ir::ListenerSettings;
+
+use super::bridge::Bridge;
+use super::head::{self, Shape};
+use super::wire::{Line, Shared, Wire};
+use crate::downstream::Downstream;
+use crate::downstream::h1;
+use crate::downstream::reply::Reply;
+use crate::limits;
+use crate::shard::timer::{Action, Interrupt, NEVER, Watched};
+use crate::sys::buffer::Buffer;
+use crate::sys::io::spawn;
+use crate::sys::socket::Shutdown;
+
+type Incoming = (Request<RecvStream>, SendResponse<Bytes>);
+
+/// What a connection's task and those of its streams know of each other.
+#[derive(Default)]
+struct Life {
+    /// Streams whose task runs.
+    streams: Cell<u32>,
+    /// No further requests are taken.
+    is_ending: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Life {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// A connection that was idle for too long, or that is to drain, says so and completes what is under way.
+impl Interrupt for Life {
+    fn shutdown(&self, _: Shutdown) {
+        self.is_ending.set(true);
+        self.wake();
+    }
+
+    fn cancel_read(&self) {}
+}
+
+/// Serves requests until either side ends the connection. `begun` is what has come already.
+pub(crate) async fn serve(downstream: &Downstream, begun: Option<Buffer>) {
+    let shard = downstream.shard;
+    let settings = h1::settings(downstream, Clone::clone);
+    let shared = Shared::new(shard, begun, PREFACE.len());
+    let life = Rc::new(Life::default());
+    let serving = Serving {
+        downstream,
+        shared: &shared,
+        idle: shard.deadlines.watch_task(life.clone()),
+        life: &life,
+        settings: &settings,
+    };
+    let line = Line {
+        transport: &downstream.stream,
+        watch: &downstream.watch,
+        idle: settings.timeouts.idle,
+    };
+    let now = shard.deadlines.now();
+    let until = Action::Shutdown(Shutdown::Both);
+    downstream.watch.set(now, settings.timeouts.header, until);
+    let is_busy = || life.streams.get() > 0;
+    shared
+        .run(line, is_busy, serving.run(Wire(shared.clone())))
+        .await;
+}
+
+struct Serving<'s> {
+    downstream: &'s Downstream,
+    shared: &'s Shared,
+    life: &'s Rc<Life>,
+    /// How long the connection may be without a request.
+    idle: Watched,
+    settings: &'s ListenerSettings,
+}
+
+impl Serving<'_> {
+    async fn run(self, wire: Wire) {
+        let handshake = builder(self.settings).handshake::<_, Bytes>(wire);
+        let mut connection = match handshake.await {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::debug!(client = %self.downstream.client, %error, "no HTTP/2 after all");
+                return;
+            }
+        };
+        self.downstream.watch.clear();
+        let (mut is_ending, mut was_busy) = (false, true);
+        loop {
+            let next = poll_fn(|context| {
+                self.set_deadline(&mut was_busy);
+                self.poll_next(context, &mut connection, &mut is_ending)
+            });
+            match next.await {
+                Some(Ok(incoming)) => self.start(incoming),
+                Some(Err(error)) => {
+                    tracing::debug!(client = %self.downstream.client, %error, "a connection is ended");
+                    if let Some(reason) = error.reason().filter(|_| error.is_library()) {
+                        self.downstream.shard.counters.goaway(name(reason));
+                    }
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn poll_next(
+        &self,
+        context: &mut Context<'_>,
+        connection: &mut Connection<Wire, Bytes>,
+        is_ending: &mut bool,
+    ) -> Poll<Option<Result<Incoming, h2::Error>>> {
+        *self.life.waker.borrow_mut() = Some(context.waker().clone());
+        if !*is_ending {
+            if let Some(flood) = self.shared.flood() {
+                *is_ending = true;
+                tracing::debug!(client = %self.downstream.client, flood = flood.name(), "a connection is ended");
+                self.downstream.shard.counters.goaway(flood.name());
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            } else if self.life.is_ending.get() {
+                *is_ending = true;
+                connection.graceful_shutdown();
+            }
+        }
+        // A client that takes requests back at once must not make us work on more than it may have open
+        // (CVE-2023-44487): those beyond wait in the library, which has a bound for them too.
+        if self.life.streams.get() < limits::H2_STREAMS {
+            return connection.poll_accept(context);
+        }
+        connection
+            .poll_closed(context)
+            .map(|closed| closed.err().map(Err))
+    }
+
+    /// While requests are under way, draining alone ends the connection.
+    fn set_deadline(&self, was_busy: &mut bool) {
+        let is_busy = self.life.streams.get() > 0;
+        if is_busy == std::mem::replace(was_busy, is_busy) {
+            return;
+        }
+        let shard = self.downstream.shard;
+        if is_busy {
+            self.idle.set_at(NEVER - 1, Action::EndIdle);
+            return;
+        }
+        let wait = match shard.is_draining() {
+            true => Duration::from_millis(limits::HOT_MS),
+            false => self.settings.timeouts.keep_alive,
+        };
+        let now = shard.deadlines.now();
+        self.idle.set(now, wait, Action::EndIdle);
+    }
+
+    fn start(&self, (request, respond): Incoming) {
+        let (parts, body) = request.into_parts();
+        let protocol = parts.extensions.get::<h2::ext::Protocol>();
+        let key = protocol.map(|_| self.websocket_key()).unwrap_or_default();
+        let shape = Shape {
+            is_whole: body.is_end_stream(),
+            protocol: protocol.map(h2::ext::Protocol::as_str),
+            key: &key,
+            most_fields: self.settings.limits.header_fields,
+        };
+        let mut text = self.downstream.shard.buffers.take();
+        let written = head::request_text(&parts, shape, text.out());
+        // Of a tunnel all bytes are its own.
+        let framing = match parts.headers.contains_key(CONTENT_LENGTH) {
+            _ if shape.protocol.is_some() => Framing::UntilClose,
+            _ if shape.is_whole => Framing::None,
+            true => Framing::UntilClose,
+            false => Framing::Chunked,
+        };
+        let method = match parts.method {
+            http::Method::HEAD => ringgate_core::http1::Method::Head,
+            _ => ringgate_core::http1::Method::Get,
+        };
+        let asked = (method, shape.protocol.is_some());
+        let bridge = Rc::new(Bridge::server(body, framing, respond, asked));
+        let stream = self.downstream.stream(bridge);
+        let refused = written.err();
+        let refused = refused.map(|error| Reply::bad_head(&error, error.status()));
+        let open = Open::new(self.life);
+        spawn(async move {
+            h1::answer_one(&stream, text, refused).await;
+            drop(open);
+        });
+    }
+
+    /// 16 random bytes in Base64 (RFC 6455, section 4.1).
+    fn websocket_key(&self) -> String {
+        let mut random = self.downstream.shard.random.borrow_mut();
+        let halves = [random.bits().to_be_bytes(), random.bits().to_be_bytes()];
+        BASE64_STANDARD.encode(halves.as_flattened())
+    }
+}
+
+/// Counts a stream as long as its task runs.
+struct Open(Rc<Life>);
+
+impl Open {
+    fn new(life: &Rc<Life>) -> Self {
+        life.streams.set(life.streams.get() + 1);
+        Self(life.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let streams = self.0.streams.get();
+        self.0.streams.set(streams - 1);
+        // Others may wait for its place, or the connection is idle from here on.
+        if streams == 1 || streams == limits::H2_STREAMS {
+            self.0.wake();
+        }
+    }
+}
+
+fn builder(settings: &ListenerSettings) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(limits::H2_STREAMS)
+        .initial_window_size(limits::H2_STREAM_WINDOW)
+        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
+        .max_header_list_size(settings.limits.header_bytes)
+        .max_send_buffer_size(limits::H2_SEND_BYTES)
+        .enable_connect_protocol();
+    builder
+}
+
+/// Of the errors that a peer's bytes can be (RFC 9113, section 7).
+fn name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NO_ERROR => "no_error",
+        Reason::PROTOCOL_ERROR => "protocol_error",
+        Reason::FLOW_CONTROL_ERROR => "flow_control_error",
+        Reason::SETTINGS_TIMEOUT => "settings_timeout",
+        Reason::FRAME_SIZE_ERROR => "frame_size_error",
+        Reason::COMPRESSION_ERROR => "compression_error",
+        Reason::ENHANCE_YOUR_CALM => "enhance_your_calm",
+        _ => "other",
+    }
+}
