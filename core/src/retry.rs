@@ -18,6 +18,8 @@ pub enum Failure {
     /// A connection that was kept from before closed without a byte of response: the backend very
     /// likely closed it before it saw the request.
     StaleConnection,
+    /// The backend says that it has done nothing of what was asked (RFC 9113, section 8.7).
+    Refused,
     /// The attempt ran out of time.
     Timeout,
     /// The connection broke, or what came was no HTTP.
@@ -46,7 +48,7 @@ pub fn after(
     random: &mut Random,
 ) -> Option<Duration> {
     let untouched = match failure {
-        Failure::Connect => request.replayable,
+        Failure::Connect | Failure::Refused => request.replayable,
         Failure::StaleConnection => request.replayable && request.idempotent,
         _ => false,
     };
@@ -57,7 +59,7 @@ pub fn after(
     }
     let retry = retry?;
     let asked = match failure {
-        Failure::Connect | Failure::Timeout => true,
+        Failure::Connect | Failure::Refused | Failure::Timeout => true,
         Failure::StaleConnection => request.idempotent,
         Failure::Status(status) => retry.codes.contains(&status),
         Failure::Broken => false,
@@ -108,6 +110,8 @@ mod tests {
         assert!(again(Failure::Connect, 1, POST, None));
         assert!(!again(Failure::Connect, 2, POST, None));
         assert!(!again(Failure::Connect, 1, STREAM, None));
+        assert!(again(Failure::Refused, 1, POST, None));
+        assert!(!again(Failure::Refused, 1, STREAM, None));
         assert!(again(Failure::StaleConnection, 1, GET, None));
         assert!(!again(Failure::StaleConnection, 1, POST, None));
         for failure in [Failure::Timeout, Failure::Broken, Failure::Status(503)] {

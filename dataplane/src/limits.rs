@@ -22,6 +22,12 @@ pub(crate) const H2_STREAM_WINDOW: u32 = 64 << 10;
 pub(crate) const H2_CONNECTION_WINDOW: u32 = 1 << 20;
 /// What of a stream's response is kept for a client that has windows for it, but whose connection is slow.
 pub(crate) const H2_SEND_BYTES: usize = 32 << 10;
+/// Requests that share a connection to a backend, if the backend takes as many: its one reader is what they
+/// wait for.
+pub(crate) const H2_UPSTREAM_STREAMS: usize = 100;
+/// How long a backend's connection may take no bytes before it is given up; requests have deadlines of their
+/// own.
+pub(crate) const H2_UPSTREAM_WRITE: Duration = Duration::from_secs(60);
 /// What is written on a connection of HTTP/2 while an earlier write is under way.
 pub(crate) const H2_OUTGOING_BYTES: usize = 64 << 10;
 /// Request bodies that are kept for another attempt, or for a mirror; longer ones are streamed only.

@@ -285,6 +285,7 @@ impl<'t> Matched<'_, 't> {
             buf: session.input.pending(),
             path: self.request.path,
             prefix_length: self.prefix_length,
+            protocol: backend.backend.protocol,
         };
         if let Err(error) = asked.write(&target.plan, head.out()) {
             self.downstream.shard.buffers.give(head);

@@ -56,6 +56,11 @@ impl Transport {
         self.tls.as_ref().is_some_and(|tls| tls.is_http2())
     }
 
+    /// Whether the peer has said that it did nothing of what was asked (RFC 9113, section 8.7).
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(&self.under, Under::Http2(bridge) if bridge.is_refused())
+    }
+
     /// Whether it is a stream of HTTP/2.
     pub(crate) fn is_http2(&self) -> bool {
         matches!(self.under, Under::Http2(_))

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ringgate_core::grpc::Carriage;
 use ringgate_core::http1::{
-    After, Framing, Limits, Parse, Relay, RequestError, RequestHead, ServerSide, parse_request,
+    After, Framing, Limits, LineError, Parse, Relay, RequestError, RequestHead, ServerSide,
+    parse_request,
 };
 use ringgate_core::http2::PREFACE;
 use ringgate_core::ir::ListenerSettings;
@@ -156,14 +157,23 @@ async fn answer(downstream: &Downstream, session: &mut Session, head: Head) -> A
         Head::Complete => proxy::request(downstream, session).await,
         Head::Idle | Head::Closed => After::Close { unread: false },
         Head::Late => reply::refuse(downstream, session, Reply::timeout()).await,
+        // Most likely meant as HTTP/2's preface, or no HTTP at all (RFC 9113, section 3.4).
+        Head::Refused(RequestError::Line(LineError::NotHttp)) => {
+            count_refused(downstream);
+            After::Close { unread: true }
+        }
         Head::Refused(error) => refuse(downstream, session, Reply::refused(&error)).await,
     }
 }
 
 async fn refuse(downstream: &Downstream, session: &mut Session, reply: Reply) -> After {
+    count_refused(downstream);
+    reply::refuse(downstream, session, reply).await
+}
+
+fn count_refused(downstream: &Downstream) {
     let counters = &downstream.shard.counters;
     counters.total(|totals| totals.refused_requests += 1);
-    reply::refuse(downstream, session, reply).await
 }
 
 /// Whether the client speaks HTTP/2: reads on for as long as that can't be told.

@@ -68,6 +68,15 @@ impl Downstream {
         }
     }
 
+    /// What a body's buffer grows to. Of a connection's streams there are many at a time, and their frames
+    /// are no larger anyway.
+    pub(crate) fn body_buffer(&self) -> usize {
+        match self.stream.is_http2() {
+            true => limits::BUFFER_BYTES,
+            false => limits::BODY_BUFFER_BYTES,
+        }
+    }
+
     /// Sends all of a buffer, which comes back with it; the client may take no longer than `idle` for each
     /// part that it takes.
     pub(crate) async fn write(&self, out: Buffer, idle: Duration) -> (io::Result<()>, Buffer) {

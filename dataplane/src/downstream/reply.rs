@@ -109,6 +109,11 @@ impl Reply {
                 "connect_failed",
                 "The backend can't be connected to.\n",
             ),
+            Failure::Refused => Self::text(
+                503,
+                "backend_refused",
+                "The backend takes no further requests now.\n",
+            ),
             Failure::Timeout => Self::text(
                 504,
                 "backend_timeout",

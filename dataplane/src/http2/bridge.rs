@@ -25,6 +25,9 @@ use crate::sys::socket::Shutdown;
 /// Heads that we have written ourselves, from heads that kept their limits.
 const OWN_HEAD: Limits = limits::RESPONSE_HEAD;
 
+/// Copying less costs less than a buffer that doesn't return to the pool.
+const TAKEN: usize = 4 << 10;
+
 pub(crate) struct Bridge {
     incoming: RefCell<Incoming>,
     outgoing: RefCell<Outgoing>,
@@ -209,9 +212,19 @@ impl Bridge {
             };
             return outgoing.body(&rest).map(|(piece, _)| piece);
         }
+        if self.is_server()
+            && let Some(piece) = outgoing.whole(buffer)
+        {
+            return Ok(piece);
+        }
         let (piece, used) = outgoing.body(buffer.pending())?;
         buffer.mark_sent(used);
         Ok(piece)
+    }
+
+    /// Responses go out once. Requests may have to be sent again.
+    fn is_server(&self) -> bool {
+        self.reason == Reason::INTERNAL_ERROR
     }
 
     /// Opens the stream if the head is whole; gives what came behind it.
@@ -381,6 +394,22 @@ impl Interrupt for Bridge {
 }
 
 impl Outgoing {
+    /// A large part of a body, without a copy: its buffer goes with it.
+    fn whole(&mut self, buffer: &mut Buffer) -> Option<Piece> {
+        let (Self::Body(_, relay), length) = (self, buffer.len()) else {
+            return None;
+        };
+        if length < TAKEN || relay.verbatim(length) < length {
+            return None;
+        }
+        relay.advance(length);
+        Some(Piece {
+            bytes: buffer.take(),
+            trailers: Vec::new(),
+            is_last: relay.is_done(),
+        })
+    }
+
     /// What of a body is to be sent for `input`, and how much of `input` that is.
     fn body(&mut self, input: &[u8]) -> io::Result<(Piece, usize)> {
         match self {

@@ -6,9 +6,10 @@
 //!
 //! - `wire`: bytes between a connection and the library
 //! - `head`: heads and trailers between the versions
-//! - [`bridge`]: one stream; [`server`]: a client's connection
+//! - [`bridge`]: one stream; [`server`]: a client's connection; [`client`]: an endpoint's connections
 
 pub(crate) mod bridge;
+pub(crate) mod client;
 mod head;
 pub(crate) mod server;
 mod wire;

@@ -37,9 +37,18 @@ type Incoming = (Request<RecvStream>, SendResponse<Bytes>);
 struct Life {
     /// Streams whose task runs.
     streams: Cell<u32>,
-    /// No further requests are taken.
-    is_ending: Cell<bool>,
+    ending: Cell<Ending>,
     waker: RefCell<Option<Waker>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Ending {
+    #[default]
+    No,
+    /// The client was idle for too long, or we are to drain.
+    Asked,
+    /// It was told, but doesn't answer.
+    Late,
 }
 
 impl Life {
@@ -53,7 +62,10 @@ impl Life {
 /// A connection that was idle for too long, or that is to drain, says so and completes what is under way.
 impl Interrupt for Life {
     fn shutdown(&self, _: Shutdown) {
-        self.is_ending.set(true);
+        self.ending.set(match self.ending.get() {
+            Ending::No => Ending::Asked,
+            Ending::Asked | Ending::Late => Ending::Late,
+        });
         self.wake();
     }
 
@@ -70,6 +82,8 @@ pub(crate) async fn serve(downstream: &Downstream, begun: Option<Buffer>) {
         downstream,
         shared: &shared,
         idle: shard.deadlines.watch_task(life.clone()),
+        was_busy: Cell::new(false),
+        told: Cell::default(),
         life: &life,
         settings: &settings,
     };
@@ -93,6 +107,9 @@ struct Serving<'s> {
     life: &'s Rc<Life>,
     /// How long the connection may be without a request.
     idle: Watched,
+    was_busy: Cell<bool>,
+    /// What the client was told.
+    told: Cell<Ending>,
     settings: &'s ListenerSettings,
 }
 
@@ -107,12 +124,9 @@ impl Serving<'_> {
             }
         };
         self.downstream.watch.clear();
-        let (mut is_ending, mut was_busy) = (false, true);
+        self.set_deadline();
         loop {
-            let next = poll_fn(|context| {
-                self.set_deadline(&mut was_busy);
-                self.poll_next(context, &mut connection, &mut is_ending)
-            });
+            let next = poll_fn(|context| self.poll_next(context, &mut connection));
             match next.await {
                 Some(Ok(incoming)) => self.start(incoming),
                 Some(Err(error)) => {
@@ -120,6 +134,7 @@ impl Serving<'_> {
                     if let Some(reason) = error.reason().filter(|_| error.is_library()) {
                         self.downstream.shard.counters.goaway(name(reason));
                     }
+                    return;
                 }
                 None => return,
             }
@@ -130,19 +145,12 @@ impl Serving<'_> {
         &self,
         context: &mut Context<'_>,
         connection: &mut Connection<Wire, Bytes>,
-        is_ending: &mut bool,
     ) -> Poll<Option<Result<Incoming, h2::Error>>> {
         *self.life.waker.borrow_mut() = Some(context.waker().clone());
-        if !*is_ending {
-            if let Some(flood) = self.shared.flood() {
-                *is_ending = true;
-                tracing::debug!(client = %self.downstream.client, flood = flood.name(), "a connection is ended");
-                self.downstream.shard.counters.goaway(flood.name());
-                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-            } else if self.life.is_ending.get() {
-                *is_ending = true;
-                connection.graceful_shutdown();
-            }
+        self.end(connection);
+        let is_busy = self.life.streams.get() > 0;
+        if is_busy != self.was_busy.replace(is_busy) {
+            self.set_deadline();
         }
         // A client that takes requests back at once must not make us work on more than it may have open
         // (CVE-2023-44487): those beyond wait in the library, which has a bound for them too.
@@ -154,20 +162,43 @@ impl Serving<'_> {
             .map(|closed| closed.err().map(Err))
     }
 
+    /// Says goodbye, where there is a reason to.
+    fn end(&self, connection: &mut Connection<Wire, Bytes>) {
+        let told = self.told.get();
+        if let Some(flood) = self.shared.flood() {
+            if told != Ending::Late {
+                let client = self.downstream.client;
+                tracing::debug!(%client, flood = flood.name(), "a connection is ended");
+                self.downstream.shard.counters.goaway(flood.name());
+                self.told.set(Ending::Late);
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            }
+            return;
+        }
+        let asked = self.life.ending.get();
+        if asked == told {
+            return;
+        }
+        self.told.set(asked);
+        match asked {
+            Ending::No => {}
+            Ending::Asked => connection.graceful_shutdown(),
+            Ending::Late => connection.abrupt_shutdown(Reason::NO_ERROR),
+        }
+        self.set_deadline();
+    }
+
     /// While requests are under way, draining alone ends the connection.
-    fn set_deadline(&self, was_busy: &mut bool) {
-        let is_busy = self.life.streams.get() > 0;
-        if is_busy == std::mem::replace(was_busy, is_busy) {
-            return;
-        }
+    fn set_deadline(&self) {
         let shard = self.downstream.shard;
-        if is_busy {
-            self.idle.set_at(NEVER - 1, Action::EndIdle);
-            return;
-        }
-        let wait = match shard.is_draining() {
-            true => Duration::from_millis(limits::HOT_MS),
-            false => self.settings.timeouts.keep_alive,
+        let wait = match self.told.get() {
+            _ if self.life.streams.get() > 0 => {
+                return self.idle.set_at(NEVER - 1, Action::EndIdle);
+            }
+            Ending::No if !shard.is_draining() => self.settings.timeouts.keep_alive,
+            // Its first request is most likely there already.
+            Ending::No => Duration::from_millis(limits::HOT_MS),
+            Ending::Asked | Ending::Late => Duration::from_millis(limits::LINGER_MS),
         };
         let now = shard.deadlines.now();
         self.idle.set(now, wait, Action::EndIdle);

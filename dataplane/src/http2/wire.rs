@@ -179,7 +179,7 @@ impl Shared {
             if self.outgoing.borrow().is_empty() {
                 break;
             }
-            let out = self.outgoing.replace(self.shard.buffers.take());
+            let out = self.outgoing.take();
             self.account.borrow_mut().sent(out.len());
             let alive = || {
                 let until = Action::Shutdown(Shutdown::Both);
@@ -259,6 +259,9 @@ impl AsyncWrite for Wire {
         if outgoing.len() >= limits::H2_OUTGOING_BYTES {
             shared.is_full.set(true);
             return Poll::Pending;
+        }
+        if outgoing.capacity() == 0 {
+            *outgoing = shared.shard.buffers.take();
         }
         let before = outgoing.len();
         for part in parts {

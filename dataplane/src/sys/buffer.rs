@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use bytes::Bytes;
 use monoio::buf::{IoBuf, IoBufMut};
 
 use crate::limits;
@@ -46,6 +47,13 @@ impl Buffer {
         if self.start >= self.bytes.len() {
             self.clear();
         }
+    }
+
+    /// Gives what is pending away, with its memory.
+    pub(crate) fn take(&mut self) -> Bytes {
+        let Self { bytes, start } = std::mem::take(self);
+        let mut all = Bytes::from(bytes);
+        all.split_off(start.min(all.len()))
     }
 
     pub(crate) fn clear(&mut self) {
@@ -144,10 +152,11 @@ impl Pool {
         }
     }
 
-    /// Takes a buffer back; one that has grown is dropped, so that a large message leaves no trace.
+    /// Takes a buffer back; one that has grown is dropped, so that a large message leaves no trace, and so
+    /// is one that was never of the pool.
     pub(crate) fn give(&self, mut buffer: Buffer) {
         let mut free = self.free.borrow_mut();
-        let fits = buffer.capacity() <= limits::BUFFER_BYTES && buffer.capacity() > 0;
+        let fits = buffer.capacity() == limits::BUFFER_BYTES;
         if fits && free.len() < limits::FREE_BUFFERS {
             buffer.clear();
             free.push(buffer);
@@ -186,6 +195,8 @@ mod tests {
     fn grown_buffers_do_not_return_to_the_pool() {
         let pool = Pool::default();
         pool.give(Buffer::with_capacity(limits::BUFFER_BYTES + 1));
+        assert!(pool.free.borrow().is_empty());
+        pool.give(Buffer::with_capacity(limits::BUFFER_BYTES - 1));
         assert!(pool.free.borrow().is_empty());
         pool.give(Buffer::with_capacity(limits::BUFFER_BYTES));
         assert_eq!(pool.free.borrow().len(), 1);

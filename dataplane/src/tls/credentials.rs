@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ringgate_core::ir::{
-    self, BackendTls, ClientValidation, Id, Kind, Object, Protocol, SubjectName, Termination,
-    TlsVersion, Trust, Unverified,
+    self, BackendProtocol, BackendTls, ClientValidation, Id, Kind, Object, Protocol, SubjectName,
+    Termination, TlsVersion, Trust, Unverified,
 };
 use ringgate_core::table::{Compiler, Slot};
 use rustls::client::Resumption;
@@ -227,7 +227,10 @@ impl Keeper {
             |id, _| matches!(objects.get(id), Some(Object::Backend(one)) if one.tls.is_some()),
         );
         for (id, object) in objects {
-            let Object::Backend(ir::Backend { tls: Some(tls), .. }) = object else {
+            let Object::Backend(one) = object else {
+                continue;
+            };
+            let Some(tls) = &one.tls else {
                 continue;
             };
             let authorities = match &tls.trust {
@@ -240,7 +243,11 @@ impl Keeper {
             let (true, Some(slot)) = (is_touched, compiler.slot_of(id)) else {
                 continue;
             };
-            let made = self.make_backend(tls, &ours, objects);
+            let alpn = match one.protocol {
+                BackendProtocol::Http1 => b"http/1.1".as_slice(),
+                BackendProtocol::Http2 => b"h2",
+            };
+            let made = self.make_backend(tls, alpn, &ours, objects);
             put(&mut self.backends, &mut self.failures, id, slot, made);
         }
         self.shown = ours;
@@ -249,6 +256,7 @@ impl Keeper {
     fn make_backend(
         &mut self,
         tls: &BackendTls,
+        alpn: &[u8],
         ours: &BTreeSet<Id>,
         objects: &BTreeMap<Id, Object>,
     ) -> Result<ToBackend, String> {
@@ -273,7 +281,7 @@ impl Keeper {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
         let mut anonymous = builder.with_no_client_auth();
-        anonymous.alpn_protocols = vec![b"http/1.1".to_vec()];
+        anonymous.alpn_protocols = vec![alpn.to_vec()];
         let known = ours.iter().filter_map(|id| {
             let certificate = self.certificates.get(id)?.clone();
             let mut config = anonymous.clone();

@@ -143,6 +143,8 @@ impl Connection {
     pub(crate) fn failure(&self, is_first: bool) -> Failure {
         if self.watch.has_fired() {
             Failure::Timeout
+        } else if is_first && self.stream.is_refused() {
+            Failure::Refused
         } else if is_first && self.is_reused {
             Failure::StaleConnection
         } else {
@@ -270,7 +272,13 @@ impl Receiving<'_> {
             false => self.forward.idle(),
         };
         self.upstream.set_deadline(now, idle, self.until);
-        let input = std::mem::take(&mut self.input);
+        let mut input = std::mem::take(&mut self.input);
+        if input.capacity() == 0 {
+            // HTTP/2 towards the client takes whole buffers.
+            input = self.downstream.shard.buffers.take();
+        } else if input.room() == 0 {
+            input.reserve(limits::BUFFER_BYTES);
+        }
         let (read, input) = self.upstream.stream.read(input).await;
         self.input = input;
         if !self.is_uploading.get() {
@@ -278,7 +286,7 @@ impl Receiving<'_> {
         }
         // Only a large message fills a buffer: then fewer, larger reads pay.
         if self.input.room() == 0 {
-            let more = limits::BODY_BUFFER_BYTES - limits::BUFFER_BYTES;
+            let more = self.downstream.body_buffer() - limits::BUFFER_BYTES;
             self.input.reserve(more);
         }
         match read {
@@ -402,7 +410,7 @@ impl Receiving<'_> {
                 relay.advance(length);
                 std::mem::swap(&mut out, &mut self.input);
             } else {
-                let room = limits::BODY_BUFFER_BYTES;
+                let room = self.downstream.body_buffer();
                 match relay.pump(self.input.pending(), out.out(), room) {
                     Ok(taken) => self.input.consume(taken),
                     Err(_) => return (Err(Stop::Backend), out),

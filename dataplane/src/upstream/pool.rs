@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use ringgate_core::balance;
 use ringgate_core::http1::{ClientSide, ResponseHead};
-use ringgate_core::ir::{Balance, Endpoints, Id};
+use ringgate_core::ir::{BackendProtocol, Balance, Endpoints, Id};
 use ringgate_core::table::{Backend, Slot};
 
+use crate::http2::bridge::Bridge;
+use crate::http2::client::{self, Place, Sessions};
 use crate::limits;
 use crate::shard::Shard;
 use crate::shard::timer::Action;
@@ -34,11 +36,31 @@ pub(crate) struct Connection {
     /// The certificate that was shown: whom the backend takes us for.
     identity: Option<Id>,
     since: Millis,
+    share: Share,
 }
 
-impl Drop for Connection {
+/// What of the endpoint's connections it is.
+enum Share {
+    All {
+        _open: Open,
+    },
+    /// One stream of HTTP/2.
+    Stream(Rc<Bridge>, Place),
+}
+
+/// Counts a connection to an endpoint as long as it lives.
+struct Open(Rc<Endpoint>);
+
+impl Open {
+    fn on(endpoint: &Rc<Endpoint>) -> Self {
+        endpoint.open.set(endpoint.open.get() + 1);
+        Self(endpoint.clone())
+    }
+}
+
+impl Drop for Open {
     fn drop(&mut self) {
-        self.endpoint.open.set(self.endpoint.open.get() - 1);
+        self.0.open.set(self.0.open.get() - 1);
     }
 }
 
@@ -56,6 +78,8 @@ pub(crate) struct Endpoint {
         reason = "a connection is handed on as the box it lives in"
     )]
     idle: RefCell<Vec<Box<Connection>>>,
+    /// Where the backend speaks HTTP/2.
+    sessions: Sessions,
 }
 
 /// Counts a request on an endpoint as long as it lives.
@@ -138,6 +162,7 @@ impl Upstreams {
                     let idle = now.saturating_sub(connection.since);
                     idle < keep && connection.stream.is_quiet()
                 });
+                endpoint.sessions.prune(now, keep);
             }
         }
     }
@@ -145,7 +170,9 @@ impl Upstreams {
     pub(crate) fn idle(&self) -> usize {
         let backends = self.backends.borrow();
         let endpoints = backends.values().flat_map(|backing| &backing.endpoints);
-        endpoints.map(|endpoint| endpoint.idle.borrow().len()).sum()
+        let idle =
+            endpoints.map(|endpoint| endpoint.idle.borrow().len() + endpoint.sessions.idle());
+        idle.sum()
     }
 }
 
@@ -216,6 +243,7 @@ impl Endpoint {
             open: Cell::new(0),
             is_gone: Cell::new(false),
             idle: RefCell::default(),
+            sessions: Sessions::default(),
         })
     }
 
@@ -227,34 +255,29 @@ impl Endpoint {
         certificate: Option<&Id>,
         within: Duration,
     ) -> Result<Box<Connection>, Unavailable> {
-        let settings = &backend.backend.settings;
         // Shown in TLS only.
         let identity = certificate.filter(|_| backend.backend.tls.is_some());
+        if backend.backend.protocol == BackendProtocol::Http2 {
+            return Box::pin(self.stream(shard, backend, identity, within)).await;
+        }
         while let Some(connection) = self.take_idle(identity) {
             // What came since its last response answers nothing that we asked (RFC 9112, section 9.2).
             if connection.stream.is_quiet() {
                 return Ok(connection);
             }
         }
-        if settings
-            .max_connections
-            .is_some_and(|most| self.open.get() >= most)
-        {
-            return Err(Unavailable::Full);
-        }
-        // Counted before it is there, so that a burst keeps within the bound too.
-        self.open.set(self.open.get() + 1);
-        let timeout = settings.connect_timeout.min(within);
-        let connected = self.connect(shard, backend, identity, timeout).await;
-        shard.counters.total(|totals| match &connected {
-            Ok(_) => totals.upstream_connections += 1,
-            Err(_) => totals.upstream_connect_failures += 1,
-        });
-        let (stream, watch) = connected.map_err(|error| {
-            self.open.set(self.open.get() - 1);
-            Unavailable::Connect(error)
-        })?;
-        Ok(Box::new(Connection {
+        let (carrier, open) = self.open(shard, backend, identity, within).await?;
+        let share = Share::All { _open: open };
+        Ok(self.connection_of(carrier, identity, share))
+    }
+
+    fn connection_of(
+        self: &Rc<Self>,
+        (stream, watch): (Transport, Watched),
+        identity: Option<&Id>,
+        share: Share,
+    ) -> Box<Connection> {
+        Box::new(Connection {
             stream,
             watch,
             side: RefCell::default(),
@@ -263,7 +286,68 @@ impl Endpoint {
             endpoint: self.clone(),
             identity: identity.cloned(),
             since: 0,
-        }))
+            share,
+        })
+    }
+
+    /// A stream of HTTP/2, on a connection that others may use too; the first request opens it, and those
+    /// that come meanwhile wait for it.
+    async fn stream(
+        self: &Rc<Self>,
+        shard: &'static Shard,
+        backend: &Backend,
+        identity: Option<&Id>,
+        within: Duration,
+    ) -> Result<Box<Connection>, Unavailable> {
+        loop {
+            if let Some((bridge, place)) = self.sessions.stream(shard, identity) {
+                if self.is_gone.get() {
+                    self.sessions.end();
+                }
+                let watch = shard.deadlines.watch_task(bridge.clone());
+                let carrier = (Transport::http2(bridge.clone()), watch);
+                let share = Share::Stream(bridge, place);
+                return Ok(self.connection_of(carrier, identity, share));
+            }
+            let Some(connecting) = self.sessions.begin() else {
+                let opened = self.sessions.wait().await;
+                opened.map_err(Unavailable::Connect)?;
+                continue;
+            };
+            let (carrier, open) = self.open(shard, backend, identity, within).await?;
+            let scheme = match backend.backend.tls {
+                Some(_) => "https",
+                None => "http",
+            };
+            let as_whom = (scheme, identity.cloned());
+            let opened = self.sessions.open(shard, carrier, as_whom, open).await;
+            opened.map_err(Unavailable::Connect)?;
+            connecting.succeed();
+        }
+    }
+
+    /// A new connection.
+    async fn open(
+        self: &Rc<Self>,
+        shard: &'static Shard,
+        backend: &Backend,
+        identity: Option<&Id>,
+        within: Duration,
+    ) -> Result<((Transport, Watched), Open), Unavailable> {
+        let settings = &backend.backend.settings;
+        let most = settings.max_connections;
+        if most.is_some_and(|most| self.open.get() >= most) {
+            return Err(Unavailable::Full);
+        }
+        // Counted before it is there, so that a burst keeps within the bound too.
+        let open = Open::on(self);
+        let timeout = settings.connect_timeout.min(within);
+        let connected = self.connect(shard, backend, identity, timeout).await;
+        shard.counters.total(|totals| match &connected {
+            Ok(_) => totals.upstream_connections += 1,
+            Err(_) => totals.upstream_connect_failures += 1,
+        });
+        Ok((connected.map_err(Unavailable::Connect)?, open))
     }
 
     /// TCP, and TLS where the backend has it; both within `timeout`.
@@ -292,6 +376,7 @@ impl Endpoint {
     fn go(&self) {
         self.is_gone.set(true);
         drop(self.idle.take());
+        self.sessions.end();
     }
 
     fn take_idle(&self, identity: Option<&Id>) -> Option<Box<Connection>> {
@@ -316,12 +401,20 @@ async fn encrypt(
     };
     drop(table);
     let session = Session::client(to.config(identity).clone(), to.name.clone())?;
-    stream.encrypt(session, &shard.buffers, &mut []).await
+    stream.encrypt(session, &shard.buffers, &mut []).await?;
+    let is_wanted = backend.backend.protocol == BackendProtocol::Http2;
+    if is_wanted && !stream.has_agreed_on_http2() {
+        return Err(io::Error::other("it doesn't offer h2 by ALPN"));
+    }
+    Ok(())
 }
 
 /// Keeps a connection for a next request. The latest one is taken first, so that those of a burst
 /// grow old and close.
 pub(crate) fn keep(mut connection: Box<Connection>, now: Millis) {
+    if let Share::Stream(bridge, place) = connection.share {
+        return client::finish(&bridge, place);
+    }
     let endpoint = connection.endpoint.clone();
     if endpoint.is_gone.get() {
         return;

@@ -3,7 +3,7 @@
 
 use ringgate_core::filter::location;
 use ringgate_core::http1::{Field, FieldId, Framing, RequestHead, encode};
-use ringgate_core::ir::ListenerSettings;
+use ringgate_core::ir::{BackendProtocol, ListenerSettings};
 use ringgate_core::route::path::{self, PathError};
 use ringgate_core::table::Plan;
 
@@ -18,6 +18,7 @@ pub(crate) struct Asked<'r> {
     /// In its normal form.
     pub(crate) path: &'r str,
     pub(crate) prefix_length: usize,
+    pub(crate) protocol: BackendProtocol,
 }
 
 impl Asked<'_> {
@@ -49,6 +50,10 @@ impl Asked<'_> {
         }
         if let Some(via) = &self.settings.via {
             write_via(via, self.downstream.version(self.head.minor), out);
+        }
+        // In HTTP/1 it would have to be said of each hop anew, and nobody needs it there.
+        if self.head.te_trailers && self.protocol == BackendProtocol::Http2 {
+            encode::field(out, b"te", b"trailers");
         }
         if let Some(upgrade) = self.head.upgrade {
             encode::field(out, b"connection", b"upgrade");

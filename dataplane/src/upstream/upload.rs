@@ -59,9 +59,11 @@ impl Upload<'_> {
             self.body.advance(length);
             std::mem::swap(out, self.input);
         } else {
-            let taken = self
-                .body
-                .pump(self.input.pending(), out.out(), limits::BODY_BUFFER_BYTES);
+            let taken = self.body.pump(
+                self.input.pending(),
+                out.out(),
+                self.downstream.body_buffer(),
+            );
             self.input
                 .consume(taken.map_err(|error| Reply::bad_body(&error))?);
         }
@@ -115,7 +117,7 @@ impl Upload<'_> {
             .read_unless(input, watch.cancel_handle())
             .await;
         if input.room() == 0 {
-            input.reserve(limits::BODY_BUFFER_BYTES - limits::BUFFER_BYTES);
+            input.reserve(self.downstream.body_buffer() - limits::BUFFER_BYTES);
         }
         *self.input = input;
         match read {

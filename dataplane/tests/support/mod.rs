@@ -8,6 +8,8 @@
     reason = "each test file uses a part of it, and a test that can't go on shall stop and say why"
 )]
 
+pub(crate) mod http2;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -37,6 +37,9 @@ pub enum LineError {
     TargetHost(AuthorityError),
     #[error("no HTTP version at the end of the request line")]
     NoVersion,
+    /// Neither the method nor the version is one of HTTP: whoever sent it doesn't understand an answer.
+    #[error("this is not HTTP")]
+    NotHttp,
     #[error("HTTP version is neither 1.1 nor 1.0")]
     Version,
     #[error("request line does not end in CRLF")]
@@ -67,12 +70,17 @@ impl RequestHead {
             Some(_) => return Err(LineError::TargetCharacter),
             None => return Ok(None),
         }
-        let Some(minor) = parse_version(buf, target_end + 1)? else {
-            return Ok(None);
-        };
-        self.minor = minor;
         self.method_text = Span::new(start, method_end);
         self.method = Method::from_text(self.method_text.of(buf));
+        let minor = match parse_version(buf, target_end + 1) {
+            Ok(Some(minor)) => minor,
+            Ok(None) => return Ok(None),
+            Err(LineError::NoVersion) if self.method == Method::Other => {
+                return Err(LineError::NotHttp);
+            }
+            Err(error) => return Err(error),
+        };
+        self.minor = minor;
         self.target = Span::new(target_start, target_end);
         self.parse_target(buf)?;
         Ok(Some(target_end + 1 + VERSION_BYTES))
