@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use ringgate_core::grpc::Carriage;
@@ -14,11 +15,11 @@ use ringgate_core::ir::ListenerSettings;
 
 use super::Downstream;
 use super::reply::{self, Reply};
-use crate::limits;
 use crate::proxy;
 use crate::shard::timer::Action;
 use crate::sys::buffer::Buffer;
 use crate::sys::socket::Shutdown;
+use crate::{http2, limits};
 
 /// What a connection holds while it is in use; given back when it goes idle.
 pub(crate) struct Session {
@@ -44,16 +45,15 @@ enum Head {
     Refused(RequestError),
 }
 
-enum Next {
+enum Next<'d> {
     Idle,
     Close,
-    /// The client speaks HTTP/2, as it told us in advance (RFC 9113, section 3.3).
-    Http2(Buffer),
+    Http2(Pin<Box<dyn Future<Output = ()> + 'd>>),
 }
 
-/// Serves requests until either side ends the connection. `begun` is what has come already. Gives what has
-/// come if it turns out to be HTTP/2.
-pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) -> Option<Buffer> {
+/// Serves requests until either side ends the connection, in HTTP/2 if that is what the client speaks. `begun`
+/// is what has come already.
+pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) {
     let mut is_new = true;
     loop {
         let is_draining = downstream.shard.is_draining();
@@ -61,21 +61,20 @@ pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) ->
             false => settings(downstream, |settings| settings.timeouts.keep_alive),
             // Taken from the queue at the end: its request is most likely there already.
             true if is_new => Duration::from_millis(limits::HOT_MS),
-            true => return None,
+            true => return,
         };
         let now = downstream.shard.deadlines.now();
         downstream.watch.set(now, wait, Action::EndIdle);
-        let input = begun.take();
-        if input.is_none()
+        if begun.is_none()
             && (downstream.stream.readable().await.is_err() || downstream.watch.has_fired())
         {
-            return None;
+            return;
         }
         // Boxed, so that an idle connection's task is small.
-        match Box::pin(burst(downstream, input, is_new)).await {
+        match Box::pin(burst(downstream, begun.take(), is_new)).await {
             Next::Idle => {}
-            Next::Close => return None,
-            Next::Http2(begun) => return Some(begun),
+            Next::Close => return,
+            Next::Http2(serving) => return serving.await,
         }
         is_new = false;
     }
@@ -115,18 +114,18 @@ pub(crate) async fn answer_one(downstream: &Downstream, begun: Buffer, refused: 
 }
 
 /// Requests that follow one another closely share a buffer and a head.
-async fn burst(downstream: &Downstream, begun: Option<Buffer>, is_new: bool) -> Next {
+async fn burst(downstream: &Downstream, begun: Option<Buffer>, is_new: bool) -> Next<'_> {
     let begun = begun.unwrap_or_else(|| downstream.shard.buffers.take());
     let mut session = Session::new(begun);
-    if is_new && downstream.secured_by.is_none() && has_preface(downstream, &mut session).await {
-        return Next::Http2(session.input);
+    if is_new && speaks_http2(downstream, &mut session).await {
+        return Next::Http2(Box::pin(http2::server::serve(downstream, session.input)));
     }
     let next = requests(downstream, &mut session).await;
     downstream.shard.buffers.give(session.input);
     next
 }
 
-async fn requests(downstream: &Downstream, session: &mut Session) -> Next {
+async fn requests<'d>(downstream: &'d Downstream, session: &mut Session) -> Next<'d> {
     let mut is_first = true;
     loop {
         let head = read_head(downstream, session, is_first).await;
@@ -176,8 +175,12 @@ fn count_refused(downstream: &Downstream) {
     counters.total(|totals| totals.refused_requests += 1);
 }
 
-/// Whether the client speaks HTTP/2: reads on for as long as that can't be told.
-async fn has_preface(downstream: &Downstream, session: &mut Session) -> bool {
+/// As agreed on in TLS, or known to the client (RFC 9113, sections 3.2 and 3.3): then its preface says so, which
+/// is read as far as it takes to tell.
+async fn speaks_http2(downstream: &Downstream, session: &mut Session) -> bool {
+    if downstream.secured_by.is_some() {
+        return downstream.stream.has_agreed_on_http2();
+    }
     let mut is_waiting = false;
     loop {
         let come = session.input.pending();

@@ -13,6 +13,7 @@ use ringgate_core::table::{Bind, Slot};
 
 use crate::accept::Client;
 use crate::http2::bridge::Bridge;
+use crate::limits;
 use crate::shard::Shard;
 use crate::shard::timer::{Action, Watched};
 use crate::sys::buffer::Buffer;
@@ -20,7 +21,6 @@ use crate::sys::io::Stream;
 use crate::sys::socket::Shutdown;
 use crate::tls;
 use crate::transport::Transport;
-use crate::{http2, limits};
 
 /// A client's connection: what stays the same from request to request. Small, for idle connections
 /// hold nothing else.
@@ -114,15 +114,7 @@ pub(crate) fn serve(
     async move {
         let _counted = counted;
         match Box::pin(begin(&mut downstream)).await {
-            Ok(begun) if downstream.stream.has_agreed_on_http2() => {
-                Box::pin(http2::server::serve(&downstream, begun)).await;
-                return;
-            }
-            Ok(begun) => {
-                if let Some(begun) = h1::serve(&downstream, begun).await {
-                    Box::pin(http2::server::serve(&downstream, Some(begun))).await;
-                }
-            }
+            Ok(begun) => h1::serve(&downstream, begun).await,
             Err(error) => {
                 tracing::debug!(client = %downstream.client, %error, "a connection is refused");
             }

@@ -185,8 +185,8 @@ impl Sessions {
     /// Ends connections that were idle for too long.
     pub(crate) fn prune(&self, now: Millis, keep: Millis) {
         self.open.borrow_mut().retain(|session| {
-            let is_idle = session.streams.get() == 0;
-            !session.is_over() && !(is_idle && now.saturating_sub(session.since.get()) >= keep)
+            let is_fresh = now.saturating_sub(session.since.get()) < keep;
+            !session.is_over() && (is_fresh || session.streams.get() > 0)
         });
     }
 

@@ -73,10 +73,10 @@ impl Interrupt for Life {
 }
 
 /// Serves requests until either side ends the connection. `begun` is what has come already.
-pub(crate) async fn serve(downstream: &Downstream, begun: Option<Buffer>) {
+pub(crate) async fn serve(downstream: &Downstream, begun: Buffer) {
     let shard = downstream.shard;
     let settings = h1::settings(downstream, Clone::clone);
-    let shared = Shared::new(shard, begun, PREFACE.len());
+    let shared = Shared::new(shard, Some(begun), PREFACE.len());
     let life = Rc::new(Life::default());
     let serving = Serving {
         downstream,
