@@ -12,6 +12,7 @@ use ringgate_core::table::{Backend, Plan, Rule, Table};
 use crate::downstream::Downstream;
 use crate::downstream::h1::{self, Session};
 use crate::downstream::reply::{self, Reply};
+use crate::grpc_web::GrpcWeb;
 use crate::limits;
 use crate::mirror;
 use crate::proxy::Outcome;
@@ -40,6 +41,8 @@ pub(crate) struct Forward<'t> {
     pub(crate) started: Instant,
     /// How long the client waits, if it said so (`grpc-timeout`).
     pub(crate) patience: Option<Duration>,
+    /// The client speaks gRPC-Web, the backend gRPC.
+    pub(crate) web: Option<GrpcWeb>,
     pub(crate) method: Method,
     /// All of the body is in `out`, so that the request can be sent again. What was streamed can't.
     pub(crate) is_whole: bool,
@@ -104,7 +107,11 @@ async fn prepare(
     session: &mut Session,
     forward: &mut Forward<'_>,
 ) -> Result<(), Reply> {
-    session.body = Relay::new(session.head.framing, session.head.framing);
+    let framing = session.head.framing;
+    session.body = match forward.web {
+        Some(web) => web.upload(framing),
+        None => Relay::new(framing, framing),
+    };
     take_body(session, forward)?;
     let is_kept = forward
         .rule

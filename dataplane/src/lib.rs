@@ -8,6 +8,7 @@
 //! - [`http2`]: streams of HTTP/2, on either side, as connections of HTTP/1 that carry one exchange
 //! - [`proxy`]: THE request: what happens to each, with every branch in sight
 //! - [`forward`]: attempts at a backend; [`upstream`]: endpoints, pooled connections, one exchange
+//! - [`grpc_web`]: what changes of gRPC on its way from browsers
 //! - [`tunnel`], [`mirror`], [`echo`]: where a request goes instead, or besides
 //!
 //! # The life of a change
@@ -27,6 +28,7 @@ mod drain;
 mod echo;
 mod fields;
 mod forward;
+mod grpc_web;
 mod http2;
 mod join;
 mod limits;

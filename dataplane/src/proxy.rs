@@ -19,6 +19,7 @@ use crate::downstream::reply::{self, Reply};
 use crate::echo;
 use crate::fields::HeadFields;
 use crate::forward::{self, Forward};
+use crate::grpc_web::GrpcWeb;
 use crate::sys::buffer::Buffer;
 use crate::telemetry::access_log::Line;
 use crate::upstream::request_head;
@@ -278,6 +279,7 @@ impl<'t> Matched<'_, 't> {
         started: Instant,
     ) -> Decision<'t> {
         let mut head = self.downstream.shard.buffers.take();
+        let web = GrpcWeb::of(rule, session.grpc, self.request.fields);
         let asked = request_head::Asked {
             downstream: self.downstream,
             settings: &self.port.settings,
@@ -286,6 +288,7 @@ impl<'t> Matched<'_, 't> {
             path: self.request.path,
             prefix_length: self.prefix_length,
             protocol: backend.backend.protocol,
+            web,
         };
         if let Err(error) = asked.write(&target.plan, head.out()) {
             self.downstream.shard.buffers.give(head);
@@ -312,6 +315,7 @@ impl<'t> Matched<'_, 't> {
                 out: head,
                 started,
                 patience: self.patience(session),
+                web,
                 method: session.head.method,
                 is_whole: false,
             }),

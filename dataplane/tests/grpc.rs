@@ -116,12 +116,12 @@ fn errors_of_the_gateway_are_statuses_of_grpc() {
         assert!(response.field("date").is_some());
     }
     for kind in ["application/grpc-web", "application/grpc-web-text"] {
-        let response = call_as(&gateway, "/a.Empty/Get", kind, "");
+        let response = call_as(&gateway, "/a.Invalid/Get", kind, "");
         assert_eq!(status(&response), Some("14"));
         assert_eq!(response.field("content-type"), Some(kind));
     }
     let metrics = gateway.ask_admin("/metrics");
-    let counted = "route_kind=\"GRPCRoute\",route=\"default/route\",rule=\"1\",http_response_status_class=\"5xx\"} 3";
+    let counted = "route_kind=\"GRPCRoute\",route=\"default/route\",rule=\"0\",http_response_status_class=\"5xx\"} 3";
     assert!(metrics.contains(counted), "{metrics}");
 }
 
@@ -218,4 +218,117 @@ fn answers_of_backends_pass() {
     assert_eq!(response.status, 404);
     assert_eq!(response.field("grpc-status"), Some("5"));
     assert_eq!(origin.request().body, MESSAGE.as_bytes());
+}
+
+/// Answers with what it got, and a status behind it.
+fn repeat(stream: &mut std::net::TcpStream, request: &support::Request) -> Then {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/grpc+proto\r\ntransfer-encoding: chunked\r\n\r\n";
+    let size = format!("{:x}\r\n", request.body.len());
+    let end = "\r\n0\r\ngrpc-status: 0\r\n\r\n";
+    for part in [
+        head.as_bytes(),
+        size.as_bytes(),
+        &request.body,
+        end.as_bytes(),
+    ] {
+        stream.write_all(part).unwrap();
+    }
+    Then::Next
+}
+
+const TRAILERS: &str = "\u{80}\0\0\0\u{10}grpc-status: 0\r\n";
+
+fn bytes(text: &str) -> Vec<u8> {
+    text.chars()
+        .map(|c| u8::try_from(u32::from(c)).unwrap())
+        .collect()
+}
+
+#[test]
+fn grpc_web_is_translated_for_backends_of_a_grpc_route() {
+    let origin = Origin::start(repeat);
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .grpc_route(vec![of_service("a.B", rule("one"))])
+        .start();
+    let response = call_as(
+        &gateway,
+        "/a.B/Get",
+        "application/grpc-web+proto",
+        "x-grpc-web: 1\r\n",
+    );
+    let sent = origin.request();
+    assert_eq!(sent.field("content-type"), Some("application/grpc+proto"));
+    assert_eq!(sent.body, MESSAGE.as_bytes());
+    assert_eq!(
+        response.field("content-type"),
+        Some("application/grpc-web+proto")
+    );
+    assert_eq!(response.body, bytes(&format!("{MESSAGE}{TRAILERS}")));
+
+    let mut client = gateway.connect();
+    for framing in [
+        "content-length: 12\r\n\r\nAAAAAAJoaQ==",
+        "transfer-encoding: chunked\r\n\r\n5\r\nAAAAA\r\n7\r\nAJoaQ==\r\n0\r\n\r\n",
+    ] {
+        client.send(&format!("POST /a.B/Get HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc-web-text\r\n{framing}"));
+        let response = client.response();
+        assert_eq!(origin.request().body, MESSAGE.as_bytes());
+        assert_eq!(
+            response.field("content-type"),
+            Some("application/grpc-web-text+proto")
+        );
+        assert_eq!(response.text(), "AAAAAAJoaQ==gAAAABBncnBjLXN0YXR1czogMA0K");
+    }
+}
+
+#[test]
+fn text_of_grpc_web_that_is_none_is_refused() {
+    let origin = Origin::start(repeat);
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .grpc_route(vec![of_service("a.B", rule("one"))])
+        .start();
+    let response = call_as(&gateway, "/a.B/Get", "application/grpc-web-text", "");
+    assert_eq!(status(&response), Some("13"), "the message is no base64");
+    assert!(origin.has_none());
+}
+
+/// Its backend may understand it.
+#[test]
+fn an_http_route_passes_grpc_web_on() {
+    let origin = Origin::start(repeat);
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .route(vec![rule("one")])
+        .start();
+    call_as(&gateway, "/a.B/Get", "application/grpc-web", "");
+    assert_eq!(
+        origin.request().field("content-type"),
+        Some("application/grpc-web")
+    );
+}
+
+/// What isn't gRPC's stays, and so does a status that stands in the head.
+#[test]
+fn answers_without_trailers_are_not_recoded() {
+    let origin = Origin::start(|stream, request| {
+        let answer = match request.line.contains("Plain") {
+            true => "HTTP/1.1 503 No\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\nbusy",
+            false => {
+                "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: 5\r\ncontent-length: 0\r\n\r\n"
+            }
+        };
+        stream.write_all(answer.as_bytes()).unwrap();
+        Then::Next
+    });
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .grpc_route(vec![of_service("a.B", rule("one"))])
+        .start();
+    let plain = call_as(&gateway, "/a.B/Plain", "application/grpc-web", "");
+    assert_eq!((plain.status, plain.text()), (503, "busy".to_owned()));
+    let none = call_as(&gateway, "/a.B/Get", "application/grpc-web", "");
+    assert_eq!(status(&none), Some("5"));
+    assert_eq!(none.field("content-type"), Some("application/grpc-web"));
 }

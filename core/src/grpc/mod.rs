@@ -3,9 +3,11 @@
 //!
 //! - [`status`]: replies of our own, as a client of gRPC reads them
 //! - [`timeout`]: how long a client waits
+//! - [`web`]: gRPC-Web's bodies
 
 pub mod status;
 pub mod timeout;
+pub mod web;
 
 /// How a request of gRPC is carried, by its content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +31,27 @@ impl Carriage {
         }
     }
 
+    /// The content type with another carriage: a format and parameters stay.
+    #[must_use]
+    pub fn rename(self, content_type: &[u8]) -> Vec<u8> {
+        let format = content_type.get(name_length(content_type)..);
+        [self.content_type(), format.unwrap_or_default()].concat()
+    }
+
     /// None: it isn't gRPC's. A message format (`+proto`) and parameters may follow the name.
     #[must_use]
     pub fn of(content_type: &[u8]) -> Option<Self> {
-        let end = |byte: &u8| matches!(byte, b'+' | b';' | b' ' | b'\t');
-        let end = content_type.iter().position(end);
-        let name = content_type.get(..end.unwrap_or(content_type.len()))?;
+        let name = content_type.get(..name_length(content_type))?;
         let mut all = [Self::Plain, Self::Web, Self::WebText].into_iter();
         all.find(|one| name.eq_ignore_ascii_case(one.content_type()))
     }
+}
+
+/// Up to a message format or a parameter.
+fn name_length(content_type: &[u8]) -> usize {
+    let end = |byte: &u8| matches!(byte, b'+' | b';' | b' ' | b'\t');
+    let end = content_type.iter().position(end);
+    end.unwrap_or(content_type.len())
 }
 
 #[cfg(test)]
@@ -59,5 +73,7 @@ mod tests {
         ] {
             assert_eq!(Carriage::of(text.as_bytes()), carriage, "{text}");
         }
+        let renamed = Carriage::Plain.rename(b"application/grpc-web-text+proto");
+        assert_eq!(renamed, b"application/grpc+proto");
     }
 }

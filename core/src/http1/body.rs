@@ -5,6 +5,7 @@ use super::chunked::{Decoder, Event};
 use super::encode;
 use super::field::{self, FieldError};
 use super::framing::Framing;
+use crate::grpc::web::{NotBase64, Recode};
 
 /// Why a body can't be carried on. Its connection is of no more use, at either end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,8 @@ pub enum BodyError {
     Truncated,
     #[error("body is not as long as was announced to its receiver")]
     Length,
+    #[error(transparent)]
+    NotBase64(#[from] NotBase64),
 }
 
 /// A body between two connections.
@@ -41,6 +44,42 @@ pub struct Relay {
     /// Bytes left of the body ([`Source::Length`]) or of the present chunk.
     left: u64,
     received: u64,
+    recoding: Option<Box<Recoding>>,
+}
+
+/// Of a body whose bytes change on their way: its receiver's framing, which is written around what comes
+/// out.
+#[derive(Clone, Debug)]
+struct Recoding {
+    recode: Recode,
+    is_chunked: bool,
+    /// As far as they came.
+    trailers: Vec<u8>,
+}
+
+impl Recoding {
+    /// Appends what `bytes` become, and the end behind them if `is_last`.
+    fn write(&mut self, bytes: &[u8], is_last: bool, out: &mut Vec<u8>) -> Result<(), BodyError> {
+        let mut recoded = Vec::new();
+        self.recode.bytes(bytes, &mut recoded)?;
+        if is_last {
+            self.recode.end(&self.trailers, &mut recoded)?;
+        }
+        if !self.is_chunked {
+            out.append(&mut recoded);
+            return Ok(());
+        }
+        if !recoded.is_empty() {
+            encode::chunk_start(out, recoded.len() as u64);
+            out.append(&mut recoded);
+            encode::chunk_end(out);
+        }
+        if is_last {
+            encode::last_chunk(out);
+            encode::head_end(out);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +141,22 @@ impl Relay {
             stage,
             left,
             received: 0,
+            recoding: None,
+        }
+    }
+
+    /// A body that isn't empty, of which `recode` changes the bytes: `to` is [`Framing::Chunked`] or
+    /// [`Framing::UntilClose`], for nobody knows its length before its end.
+    #[must_use]
+    pub fn recoding(from: Framing, to: Framing, recode: Recode) -> Self {
+        let recoding = Recoding {
+            recode,
+            is_chunked: to == Framing::Chunked,
+            trailers: Vec::new(),
+        };
+        Self {
+            recoding: Some(Box::new(recoding)),
+            ..Self::new(from, Framing::UntilClose)
         }
     }
 
@@ -119,6 +174,7 @@ impl Relay {
         Self {
             sink: Sink::Discard,
             stage,
+            recoding: None,
             ..self
         }
     }
@@ -148,7 +204,30 @@ impl Relay {
         out: &mut Vec<u8>,
         room: usize,
     ) -> Result<usize, BodyError> {
-        self.pump_apart(input, out, room, &mut Vec::new())
+        match self.recoding.take() {
+            None => self.pump_apart(input, out, room, &mut Vec::new()),
+            Some(mut recoding) => {
+                let used = self.pump_recoding(&mut recoding, input, out, room);
+                self.recoding = Some(recoding);
+                used
+            }
+        }
+    }
+
+    fn pump_recoding(
+        &mut self,
+        recoding: &mut Recoding,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        room: usize,
+    ) -> Result<usize, BodyError> {
+        if self.is_done() {
+            return Ok(0);
+        }
+        let mut bytes = Vec::new();
+        let used = self.pump_apart(input, &mut bytes, room, &mut recoding.trailers)?;
+        recoding.write(&bytes, self.is_done(), out)?;
+        Ok(used)
     }
 
     /// As [`pump`](Self::pump), for a receiver with a framing of its own (HTTP/2): [`Framing::UntilClose`] to
@@ -201,7 +280,8 @@ impl Relay {
             (Source::Chunked(_), Sink::Raw { left }) => left.is_none(),
             _ => false,
         };
-        if !can_pass || !matches!(self.stage, Stage::Data | Stage::Start) {
+        let is_recoded = self.recoding.is_some();
+        if is_recoded || !can_pass || !matches!(self.stage, Stage::Data | Stage::Start) {
             return 0;
         }
         usize::try_from(self.left)
@@ -234,7 +314,11 @@ impl Relay {
     pub fn end_of_stream(&mut self, out: &mut Vec<u8>) -> Result<(), BodyError> {
         match (self.stage, &self.source) {
             (Stage::Done, _) => Ok(()),
-            (_, Source::UntilClose) => self.finish(out),
+            (_, Source::UntilClose) => {
+                self.finish(out)?;
+                let recoding = self.recoding.as_mut();
+                recoding.map_or(Ok(()), |recoding| recoding.write(&[], true, out))
+            }
             (Stage::Start, _) if self.left == 0 => self.pump(&[], out, 0).map(drop),
             _ => Err(BodyError::Truncated),
         }

@@ -1,5 +1,6 @@
 //! Bodies through a relay: every pair of framings, what is refused, what is dropped.
 
+use ringgate_core::grpc::web::{Base64, Recode};
 use ringgate_core::http1::{BodyError, Framing, Relay};
 
 /// All at once; gives what the receiver gets and how many bytes were left over.
@@ -311,4 +312,45 @@ fn the_rest_of_a_body_can_be_thrown_away_midway() {
             .into_discard()
             .is_done()
     );
+}
+
+/// gRPC-Web: however a body is cut, the receiver gets the same frames, and the trailers as the last.
+#[test]
+fn a_recoded_body_is_the_same_however_it_comes() {
+    let message = b"\0\0\0\0\x05hello";
+    let mut sent = format!("{:x}\r\n", message.len()).into_bytes();
+    sent.extend_from_slice(message);
+    sent.extend_from_slice(b"\r\n0\r\nGrpc-Status: 0\r\ngrpc-message: fine\r\n\r\n");
+    let frame = b"\x80\0\0\0\x24grpc-status: 0\r\ngrpc-message: fine\r\n";
+    for cut in 1..=sent.len() {
+        let to_web = Recode::ToWeb { as_text: false };
+        let mut relay = Relay::recoding(Framing::Chunked, Framing::Chunked, to_web);
+        assert_eq!(relay.verbatim(100), 0);
+        let mut out = Vec::new();
+        for piece in sent.chunks(cut) {
+            assert!(!relay.is_done());
+            assert_eq!(relay.pump(piece, &mut out, 100).unwrap(), piece.len());
+        }
+        assert!(relay.is_done());
+        assert_eq!(relay.pump(b"x", &mut out, 100).unwrap(), 0);
+        let mut plain = Vec::new();
+        let mut receiver = Relay::new(Framing::Chunked, Framing::UntilClose);
+        assert_eq!(receiver.pump(&out, &mut plain, 1000).unwrap(), out.len());
+        assert!(receiver.is_done());
+        assert_eq!(plain, [&message[..], frame].concat());
+    }
+}
+
+#[test]
+fn a_recoded_body_ends_with_its_stream_and_is_refused_if_it_is_none() {
+    let mut out = Vec::new();
+    let text = Recode::FromText(Base64::default());
+    let mut relay = Relay::recoding(Framing::UntilClose, Framing::Chunked, text.clone());
+    relay.pump(b"Zm9v", &mut out, 100).unwrap();
+    relay.end_of_stream(&mut out).unwrap();
+    assert_eq!(out, b"3\r\nfoo\r\n0\r\n\r\n");
+    let mut short = Relay::recoding(Framing::Length(3), Framing::Chunked, text.clone());
+    assert!(short.pump(b"Zm9", &mut Vec::new(), 100).is_err());
+    let mut odd = Relay::recoding(Framing::Length(4), Framing::Chunked, text);
+    assert!(odd.pump(b"Zm9!", &mut Vec::new(), 100).is_err());
 }

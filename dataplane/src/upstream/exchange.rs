@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use ringgate_core::http1::{
-    Answer, Method, Parse, Relay, ResponseHead, ServerSide, parse_response,
+    Answer, Framing, Method, Parse, Relay, ResponseHead, ServerSide, parse_response,
 };
 use ringgate_core::retry::Failure;
 
@@ -15,6 +15,7 @@ use crate::downstream::Downstream;
 use crate::downstream::h1::Session;
 use crate::downstream::reply::Reply;
 use crate::forward::Forward;
+use crate::grpc_web::GrpcWeb;
 use crate::join::both;
 use crate::limits;
 use crate::proxy::Outcome;
@@ -305,7 +306,13 @@ impl Receiving<'_> {
             buf: self.input.pending(),
             method: self.method,
             is_http2: self.upstream.stream.is_http2(),
+            web: self.web(head),
         }
+    }
+
+    fn web(&self, head: &ResponseHead) -> Option<GrpcWeb> {
+        let web = self.forward.web?;
+        GrpcWeb::translates(head, self.input.pending()).then_some(web)
     }
 
     async fn interim(&mut self, head: &ResponseHead) -> bool {
@@ -348,14 +355,19 @@ impl Receiving<'_> {
         if self.retry_codes.contains(&head.status) && !is_late {
             return self.set_aside(head);
         }
+        let web = self.web(head).filter(|_| !head.framing.is_empty());
+        let framing = web.map_or(head.framing, |_| Framing::Chunked);
         let reply = {
             let mut side = self.side.borrow_mut();
             if self.downstream.shard.is_draining() {
                 side.drain();
             }
-            side.response(head.status, head.framing)
+            side.response(head.status, framing)
         };
-        let mut relay = Relay::new(head.framing, reply.framing);
+        let mut relay = match web {
+            Some(web) => web.download(head.framing, reply.framing),
+            None => Relay::new(head.framing, reply.framing),
+        };
         let mut out = self.downstream.shard.buffers.take();
         self.answered(head).write(reply, out.out());
         self.input.consume(head.len);

@@ -2,12 +2,14 @@
 //! carried out.
 
 use ringgate_core::filter::location;
+use ringgate_core::grpc::Carriage;
 use ringgate_core::http1::{Field, FieldId, Framing, RequestHead, encode};
 use ringgate_core::ir::{BackendProtocol, ListenerSettings};
 use ringgate_core::route::path::{self, PathError};
 use ringgate_core::table::Plan;
 
 use crate::downstream::Downstream;
+use crate::grpc_web::GrpcWeb;
 
 /// A request as it was received, and what routing knows of it.
 pub(crate) struct Asked<'r> {
@@ -19,6 +21,7 @@ pub(crate) struct Asked<'r> {
     pub(crate) path: &'r str,
     pub(crate) prefix_length: usize,
     pub(crate) protocol: BackendProtocol,
+    pub(crate) web: Option<GrpcWeb>,
 }
 
 impl Asked<'_> {
@@ -45,6 +48,7 @@ impl Asked<'_> {
             }
         }
         self.write_forwarded(plan, out);
+        self.write_grpc(plan, out);
         for (name, value) in plan.request.appended() {
             encode::field(out, name.as_bytes(), value.as_bytes());
         }
@@ -52,14 +56,16 @@ impl Asked<'_> {
             write_via(via, self.downstream.version(self.head.minor), out);
         }
         // In HTTP/1 it would have to be said of each hop anew, and nobody needs it there.
-        if self.head.te_trailers && self.protocol == BackendProtocol::Http2 {
+        let wants_trailers = self.head.te_trailers || self.web.is_some();
+        if wants_trailers && self.protocol == BackendProtocol::Http2 {
             encode::field(out, b"te", b"trailers");
         }
         if let Some(upgrade) = self.head.upgrade {
             encode::field(out, b"connection", b"upgrade");
             encode::field(out, b"upgrade", upgrade.of(self.buf));
         }
-        match self.head.framing {
+        let framing = self.head.framing;
+        match self.web.map_or(framing, |web| web.upload_framing(framing)) {
             // Said only where the client said it: 0 differs from nothing for POST and PUT.
             Framing::None | Framing::UntilClose => {}
             framing => encode::framing(out, framing),
@@ -90,6 +96,7 @@ impl Asked<'_> {
             | FieldId::XForwardedProto => true,
             // Nobody but a trusted proxy may tell a backend who the client is.
             FieldId::Forwarded => !self.downstream.is_trusted,
+            FieldId::ContentType => self.web.is_some(),
             _ => false,
         }
     }
@@ -121,6 +128,20 @@ impl Asked<'_> {
         for (name, id, ours) in fallback {
             if !plan.request.drops(name) {
                 encode::field(out, name, self.received(id).next().unwrap_or(ours));
+            }
+        }
+    }
+
+    /// In place of gRPC-Web's content type, that of gRPC.
+    fn write_grpc(&self, plan: &Plan, out: &mut Vec<u8>) {
+        if self.web.is_none() {
+            return;
+        }
+        let types = self.head.fields.iter();
+        for field in types.filter(|field| field.id == FieldId::ContentType) {
+            if !plan.request.drops(b"content-type") {
+                let renamed = Carriage::Plain.rename(field.value.of(self.buf));
+                encode::field(out, b"content-type", &renamed);
             }
         }
     }

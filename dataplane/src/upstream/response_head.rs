@@ -5,6 +5,7 @@ use ringgate_core::http1::{FieldId, Framing, Method, Reply, ResponseHead, encode
 
 use super::request_head::write_via;
 use crate::forward::Forward;
+use crate::grpc_web::GrpcWeb;
 use crate::shard::Shard;
 use crate::shard::timer::Millis;
 
@@ -18,6 +19,8 @@ pub(crate) struct Answered<'r> {
     pub(crate) method: Method,
     /// Whether the backend has answered in HTTP/2.
     pub(crate) is_http2: bool,
+    /// The response is gRPC's, and the client wants gRPC-Web.
+    pub(crate) web: Option<GrpcWeb>,
 }
 
 impl Answered<'_> {
@@ -39,7 +42,13 @@ impl Answered<'_> {
             }
             has_date |= field.id == FieldId::Date;
             has_server |= field.id == FieldId::Server;
-            encode::field_copy(out, field, self.buf);
+            match self.web.filter(|_| field.id == FieldId::ContentType) {
+                Some(web) => {
+                    let renamed = web.response_type(field.value.of(self.buf));
+                    encode::field(out, name, &renamed);
+                }
+                None => encode::field_copy(out, field, self.buf),
+            }
         }
         if !has_date && !plan.response.drops(b"date") {
             out.extend_from_slice(b"date: ");
