@@ -10,93 +10,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use ringgate_core::ir::{
-    Authorities, BackendProtocol, BackendTls, Certificate, ClientValidation, Der, Id, Object,
-    PrivateKey, SubjectName, Termination, TlsVersion, Trust, Unverified,
+    BackendProtocol, BackendTls, ClientValidation, Id, Object, SubjectName, Termination,
+    TlsVersion, Trust, Unverified,
 };
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig,
-    ServerConnection, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection,
+    StreamOwned,
 };
+use support::certificates::{Authority, Identity, client_config, client_of, terminate};
 use support::{DataPlane, Wanted, name, rule};
-
-/// An authority, and what it signs.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-}
-
-/// A certificate for some names, with its key.
-struct Identity {
-    chain: CertificateDer<'static>,
-    key: KeyPair,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        }
-    }
-
-    fn sign(&self, names: &[&str]) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = names
-            .iter()
-            .map(|name| match name.contains("://") {
-                true => SanType::URI((*name).try_into().unwrap()),
-                false => SanType::DnsName((*name).try_into().unwrap()),
-            })
-            .collect();
-        let chain = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        Identity { chain, key }
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        roots
-    }
-
-    fn object(&self) -> Object {
-        Object::Authorities(Authorities {
-            certificates: vec![Der(self.certificate.as_ref().into())],
-        })
-    }
-}
-
-impl Identity {
-    fn object(&self) -> Object {
-        Object::Certificate(Certificate {
-            chain: vec![Der(self.chain.as_ref().into())],
-            key: PrivateKey(self.key.serialize_der().into()),
-            ocsp: None,
-        })
-    }
-
-    fn key(&self) -> PrivateKeyDer<'static> {
-        PrivateKeyDer::try_from(self.key.serialize_der()).unwrap()
-    }
-}
-
-fn terminate(certificates: &[&str]) -> Termination {
-    let ids = certificates.iter().map(|one| Id::certificate(&name(one)));
-    Termination {
-        certificates: ids.collect(),
-        minimum: TlsVersion::V1_2,
-        clients: None,
-    }
-}
 
 fn authorities() -> Id {
     Id::authorities("ConfigMap", &name("ca"))
@@ -109,20 +35,6 @@ fn echo(identity: &Identity) -> Wanted {
         .objects
         .insert(Id::certificate(&name("cert")), identity.object());
     wanted
-}
-
-fn client_config(roots: RootCertStore) -> ClientConfig {
-    client_of(roots, rustls::ALL_VERSIONS).with_no_client_auth()
-}
-
-fn client_of(
-    roots: RootCertStore,
-    versions: &[&'static SupportedProtocolVersion],
-) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
-    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_root_certificates(roots)
 }
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;

@@ -8,6 +8,7 @@
     reason = "each test file uses a part of it, and a test that can't go on shall stop and say why"
 )]
 
+pub(crate) mod certificates;
 pub(crate) mod http2;
 
 use std::collections::BTreeMap;
@@ -340,6 +341,18 @@ impl Drop for DataPlane {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// What `look` finds, once it finds something.
+pub(crate) fn wait_until<T>(look: impl Fn() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "it never came");
+        thread::yield_now();
     }
 }
 
