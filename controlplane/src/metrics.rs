@@ -227,6 +227,7 @@ impl Metrics {
             Kind::Listener => "listener",
             Kind::HttpRoute => "http_route",
             Kind::GrpcRoute => "grpc_route",
+            Kind::TlsRoute => "tls_route",
             Kind::Backend => "backend",
             Kind::Certificate => "certificate",
             Kind::Authorities => "authorities",

@@ -20,8 +20,8 @@ pub const ADDRESSES: usize = 16;
 pub const TRUSTED_PROXIES: usize = 1_024;
 /// Listeners that one route is attached to: the API has 32 parents, each may name a Gateway of 64 listeners.
 pub const ATTACHMENTS: usize = 32 * 64;
-/// Hostnames of a route at a listener: the API allows 16.
-pub const HOSTNAMES: usize = 16;
+/// Hostnames of a route at a listener: the API allows a TLSRoute 1,024, others 16.
+pub const HOSTNAMES: usize = 1_024;
 /// Rules of a route: the API allows 16, and files may be more generous.
 pub const RULES: usize = 1_024;
 /// Matches of a rule: the API allows 64.

@@ -1,10 +1,12 @@
 //! The PROXY protocol, versions 1 and 2, as a connection's first bytes (HAProxy's specification, revision
-//! 2020/03/05): who the client is, told by a load balancer in front. Sans-IO; whom to believe is the caller's
-//! business.
+//! 2020/03/05): who the client is, told by a load balancer in front, or by us to a backend. Sans-IO; whom to
+//! believe is the caller's business.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use thiserror::Error;
+
+use crate::ir::ProxyHeader;
 
 /// The longest header of version 1, line end included (specification, section 2.1).
 const V1_BYTES_MAX: usize = 107;
@@ -160,6 +162,49 @@ fn v2_source(family: u8, rest: &[u8]) -> Result<Option<SocketAddr>, ProxyProtoco
     Ok(Some(source))
 }
 
+/// Appends the header of a connection from `source` that came to `destination`. Both are written as IPv6 if
+/// either is.
+pub fn write(version: ProxyHeader, source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) {
+    let (from, to) = same_family(source.ip().to_canonical(), destination.ip().to_canonical());
+    let (source, destination) = (source.port(), destination.port());
+    match version {
+        ProxyHeader::V1 => {
+            let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
+            let line = format!("PROXY {family} {from} {to} {source} {destination}\r\n");
+            out.extend_from_slice(line.as_bytes());
+        }
+        ProxyHeader::V2 => {
+            out.extend_from_slice(V2_SIGNATURE);
+            // Version 2, command PROXY; then the family with a stream, and the length of what follows.
+            let (family, length) = if from.is_ipv4() {
+                (0x11, 12)
+            } else {
+                (0x21, 36)
+            };
+            out.extend_from_slice(&[0x21, family, 0, length]);
+            for address in [from, to] {
+                match address {
+                    IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
+                    IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
+                }
+            }
+            out.extend_from_slice(&source.to_be_bytes());
+            out.extend_from_slice(&destination.to_be_bytes());
+        }
+    }
+}
+
+fn same_family(one: IpAddr, other: IpAddr) -> (IpAddr, IpAddr) {
+    let mapped = |address| match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().into(),
+        v6 => v6,
+    };
+    match one.is_ipv4() == other.is_ipv4() {
+        true => (one, other),
+        false => (mapped(one), mapped(other)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +291,54 @@ mod tests {
         }
     }
 
+    #[test]
+    fn headers_are_written_as_the_specification_has_them() {
+        let written = |version, source: &str, destination: &str| {
+            let mut out = Vec::new();
+            let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
+            write(version, source, destination, &mut out);
+            out
+        };
+        assert_eq!(
+            written(ProxyHeader::V1, "192.0.2.1:56324", "10.0.0.1:443"),
+            b"PROXY TCP4 192.0.2.1 10.0.0.1 56324 443\r\n"
+        );
+        assert_eq!(
+            written(ProxyHeader::V1, "[2001:db8::1]:1", "10.0.0.1:443"),
+            b"PROXY TCP6 2001:db8::1 ::ffff:10.0.0.1 1 443\r\n"
+        );
+        let addresses = [192, 0, 2, 1, 10, 0, 0, 1, 0xdc, 4, 1, 187];
+        assert_eq!(
+            written(ProxyHeader::V2, "[::ffff:192.0.2.1]:56324", "10.0.0.1:443"),
+            v2(1, 0x11, &addresses)
+        );
+    }
+
     proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            source: (IpAddr, u16),
+            destination: (IpAddr, u16),
+            behind in proptest::collection::vec(0_u8.., 0..64),
+        ) {
+            let (source, destination) = (SocketAddr::from(source), SocketAddr::from(destination));
+            for version in [ProxyHeader::V1, ProxyHeader::V2] {
+                let mut bytes = Vec::new();
+                write(version, source, destination, &mut bytes);
+                let len = bytes.len();
+                for end in 0..len {
+                    proptest::prop_assert_eq!(parse(&bytes[..end]), Ok(Header::Partial));
+                }
+                bytes.extend(&behind);
+                let Ok(Header::Complete { len: read, source: Some(found) }) = parse(&bytes) else {
+                    panic!("not read: {bytes:?}");
+                };
+                proptest::prop_assert_eq!(read, len);
+                proptest::prop_assert_eq!(found.ip().to_canonical(), source.ip().to_canonical());
+                proptest::prop_assert_eq!(found.port(), source.port());
+            }
+        }
+
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(0_u8.., 0..64)) {
             let _ = parse(&bytes);

@@ -12,9 +12,10 @@ use ringgate_core::ir::{
     BackendTarget, BackendTls, Balance, Certificate, ClientValidation, Cors, Der,
     DownstreamTimeouts, Endpoint, Endpoints, FieldMatch, Filter, HeaderEdits, HeaderField,
     Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network,
-    Object, ObjectName, Origin, PathMatch, PathModifier, PrivateKey, Protocol, ProxyProtocol,
-    Redirect, Retry, Rewrite, RouteProtocol, RpcMatch, Rule, Snapshot, SubjectName, Termination,
-    TextMatch, Timeouts, TlsVersion, Tokens, Trust, Unverified, Version, WeightedBackend,
+    Object, ObjectName, Origin, PathMatch, PathModifier, PrivateKey, Protocol, ProxyHeader,
+    ProxyProtocol, Redirect, Retry, Rewrite, RouteProtocol, RpcMatch, Rule, Snapshot,
+    StreamBackend, StreamRoute, SubjectName, Termination, TextMatch, Timeouts, TlsVersion, Tokens,
+    Trust, Unverified, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 
@@ -214,6 +215,53 @@ fn serving_certificate() -> Certificate {
     }
 }
 
+fn stream_listener(gateway: &ObjectName, name: &str, protocol: Protocol) -> Listener {
+    Listener {
+        name: name.into(),
+        protocol,
+        ..listener(gateway)
+    }
+}
+
+fn stream_route(name: &ObjectName) -> StreamRoute {
+    let target = BackendTarget::Backend(Id::backend(name, 80, BackendProtocol::Tcp));
+    let backend = |target, weight| StreamBackend { target, weight };
+    StreamRoute {
+        name: name.clone(),
+        created: 7,
+        attachments: vec![Attachment {
+            listener: Id::listener(name, "passes"),
+            hostnames: vec![AttachedHost::as_written(
+                Hostname::parse("*.example.com").unwrap(),
+            )],
+        }],
+        rule: Some("all".into()),
+        backends: vec![backend(target, 9), backend(BackendTarget::Invalid, 1)],
+    }
+}
+
+/// A plain listener; a route of connections, and listeners of both kinds for them.
+fn streams(name: &ObjectName, certificate: &Id) -> [(Id, Object); 4] {
+    let ends = Protocol::Tls(Termination {
+        certificates: vec![certificate.clone()],
+        minimum: TlsVersion::V1_2,
+        clients: None,
+    });
+    let listener = |section, protocol| {
+        let listener = stream_listener(name, section, protocol);
+        (Id::listener(name, section), Object::Listener(listener))
+    };
+    [
+        (
+            Id::listener(name, "web"),
+            Object::Listener(self::listener(name)),
+        ),
+        listener("passes", Protocol::TlsPassthrough),
+        listener("ends", ends),
+        (Id::tls_route(name), Object::TlsRoute(stream_route(name))),
+    ]
+}
+
 fn snapshot() -> Snapshot {
     let name = ObjectName::new("default", "one");
     let backend = Id::backend(&name, 80, BackendProtocol::Http1);
@@ -236,6 +284,7 @@ fn snapshot() -> Snapshot {
             settings: BackendSettings {
                 balance: Balance::RoundRobin,
                 max_connections: Some(3),
+                proxy_header: Some(ProxyHeader::V2),
                 ..BackendSettings::default()
             },
         })
@@ -243,14 +292,11 @@ fn snapshot() -> Snapshot {
     let route_to =
         |make: fn(&ObjectName, &Id) -> HttpRoute| Object::HttpRoute(make(&name, &backend));
     let (http, grpc) = (route_to(route), route_to(grpc_route));
+    let streams = streams(&name, &certificate);
     let address = Endpoint {
         address: "[fd00::2]:90".parse().unwrap(),
     };
     let objects = BTreeMap::from([
-        (
-            Id::listener(&name, "web"),
-            Object::Listener(listener(&name)),
-        ),
         (Id::http_route(&name), http),
         (Id::grpc_route(&name), grpc),
         (
@@ -272,13 +318,17 @@ fn snapshot() -> Snapshot {
             Id::backend(&name, 80, BackendProtocol::Http2),
             service(BackendProtocol::Http2, Endpoints::Echo("one".into())),
         ),
+        (
+            Id::backend(&name, 80, BackendProtocol::Tcp),
+            service(BackendProtocol::Tcp, Endpoints::Addresses(Vec::new())),
+        ),
     ]);
     Snapshot {
         version: Version {
             term: 2,
             sequence: 3,
         },
-        objects,
+        objects: objects.into_iter().chain(streams).collect(),
     }
 }
 

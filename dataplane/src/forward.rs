@@ -290,8 +290,8 @@ async fn attempt(
             shard.counters.total(|totals| totals.tunnels += 1);
             let idle = forward.settings.timeouts.tunnel_idle;
             let sent = std::mem::take(&mut session.input);
-            let bytes = Box::pin(tunnel::run(downstream, &connection, idle, sent, received)).await;
-            outcome.response_bytes = bytes;
+            let tunnel = tunnel::run(downstream, &connection, idle, sent, received);
+            outcome.response_bytes = Box::pin(tunnel).await.down;
             Attempt::Over(After::Tunnel)
         }
     }

@@ -9,6 +9,7 @@
 //! - [`proxy`]: THE request: what happens to each, with every branch in sight
 //! - [`forward`]: attempts at a backend; [`upstream`]: endpoints, pooled connections, one exchange
 //! - [`grpc_web`]: what changes of gRPC on its way from browsers
+//! - [`stream`]: instead of requests, a connection whose bytes go to a backend whatever they mean
 //! - [`tunnel`], [`mirror`], [`echo`]: where a request goes instead, or besides
 //!
 //! # The life of a change
@@ -36,6 +37,7 @@ mod mirror;
 mod proxy;
 mod serve;
 mod shard;
+mod stream;
 mod sys;
 mod telemetry;
 mod tls;

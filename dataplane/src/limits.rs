@@ -30,6 +30,9 @@ pub(crate) const H2_UPSTREAM_STREAMS: usize = 100;
 pub(crate) const H2_UPSTREAM_WRITE: Duration = Duration::from_secs(60);
 /// What is written on a connection of HTTP/2 while an earlier write is under way.
 pub(crate) const H2_OUTGOING_BYTES: usize = 64 << 10;
+/// Endpoints that are tried for a connection whose bytes go on as they are: each may take its connect timeout,
+/// and the client waits.
+pub(crate) const STREAM_ATTEMPTS: u32 = 3;
 /// Request bodies that are kept for another attempt, or for a mirror; longer ones are streamed only.
 pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 /// Connections that the kernel queues for a shard before it refuses more (also bounded by

@@ -2,6 +2,7 @@
 //! stream of HTTP/2 that carries one exchange.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::http2::bridge::Bridge;
@@ -99,6 +100,14 @@ impl Transport {
             (Under::Stream(stream), None) => stream.write(buffer, before_each).await,
             (Under::Stream(stream), Some(tls)) => tls.write(stream, buffer, before_each).await,
             (Under::Http2(bridge), _) => bridge.write(buffer, before_each).await,
+        }
+    }
+
+    /// Where the peer reached us.
+    pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
+        match &self.under {
+            Under::Stream(stream) => stream.local_address(),
+            Under::Http2(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

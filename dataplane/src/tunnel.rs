@@ -12,15 +12,24 @@ use crate::sys::socket::Shutdown;
 use crate::transport::Transport;
 use crate::upstream::pool::Connection;
 
+/// How many bytes went through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Carried {
+    /// To the backend.
+    pub(crate) up: u64,
+    /// To the client.
+    pub(crate) down: u64,
+}
+
 /// Carries bytes until both sides have ended, or neither has sent anything for `idle`. `sent` and
-/// `received` are what came before. Gives how many bytes went to the client.
+/// `received` are what came before.
 pub(crate) async fn run(
     downstream: &Downstream,
     upstream: &Connection,
     idle: Duration,
     sent: Buffer,
     received: Buffer,
-) -> u64 {
+) -> Carried {
     let shard = downstream.shard;
     let alive = || {
         let now = shard.deadlines.now();
@@ -43,7 +52,10 @@ pub(crate) async fn run(
     let (sent, received) = both(upward.carry(sent, &alive), downward.carry(received, &alive)).await;
     shard.buffers.give(sent);
     shard.buffers.give(received);
-    down.get()
+    Carried {
+        up: up.get(),
+        down: down.get(),
+    }
 }
 
 struct Way<'w> {

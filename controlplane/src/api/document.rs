@@ -18,6 +18,7 @@ use super::reference::GATEWAY_GROUP;
 use super::service::{EndpointSlice, Service};
 use super::storage::{ConfigMap, Namespace, Secret};
 use super::text::{is_label, is_subdomain};
+use super::tls_route::TlsRoute;
 use super::{Object, ObjectKey, ObjectKind};
 use crate::problem::{Position, Severity};
 use crate::yaml::{Finding, Node, Reading, Value, decode, nearest};
@@ -155,7 +156,6 @@ fn api_version_of(kind: ObjectKind) -> String {
 
 /// Kinds of Gateway API that nothing is done with yet.
 const NOT_CARRIED_OUT: &[&str] = &[
-    "TLSRoute",
     "TCPRoute",
     "UDPRoute",
     "BackendLBPolicy",
@@ -262,6 +262,7 @@ fn read_kind(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
         ObjectKind::ListenerSet => typed::<ListenerSet>(node, kind, index),
         ObjectKind::HttpRoute => typed::<HttpRoute>(node, kind, index),
         ObjectKind::GrpcRoute => typed::<GrpcRoute>(node, kind, index),
+        ObjectKind::TlsRoute => typed::<TlsRoute>(node, kind, index),
         ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(node, kind, index),
         ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(node, kind, index),
         ObjectKind::BackendPolicy => typed::<BackendPolicy>(node, kind, index),
@@ -292,7 +293,7 @@ macro_rules! typed {
     };
 }
 
-typed!(GatewayClass Gateway ListenerSet HttpRoute GrpcRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Namespace Service EndpointSlice Secret ConfigMap ClusterTrustBundle);
+typed!(GatewayClass Gateway ListenerSet HttpRoute GrpcRoute TlsRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Namespace Service EndpointSlice Secret ConfigMap ClusterTrustBundle);
 
 fn typed<T: Typed>(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
     let reading = Reading {

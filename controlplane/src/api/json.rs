@@ -18,6 +18,7 @@ use super::policy::{BackendPolicy, ListenerPolicy};
 use super::pool::{AddressPool, GatewayParameters};
 use super::service::{EndpointSlice, Service};
 use super::storage::{ConfigMap, Namespace, Secret};
+use super::tls_route::TlsRoute;
 use super::{Object, ObjectKind};
 
 /// An object that the API server has taken, and we don't understand.
@@ -41,6 +42,7 @@ pub fn read(kind: ObjectKind, value: &mut Value) -> Result<Object, JsonError> {
         ObjectKind::ListenerSet => typed::<ListenerSet>(&*value)?.into(),
         ObjectKind::HttpRoute => typed::<HttpRoute>(&*value)?.into(),
         ObjectKind::GrpcRoute => typed::<GrpcRoute>(&*value)?.into(),
+        ObjectKind::TlsRoute => typed::<TlsRoute>(&*value)?.into(),
         ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(&*value)?.into(),
         ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(&*value)?.into(),
         ObjectKind::BackendPolicy => typed::<BackendPolicy>(&*value)?.into(),
@@ -111,7 +113,7 @@ macro_rules! slim {
     };
 }
 
-slim!(GatewayClass Gateway ListenerSet HttpRoute GrpcRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Service ConfigMap ClusterTrustBundle);
+slim!(GatewayClass Gateway ListenerSet HttpRoute GrpcRoute TlsRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Service ConfigMap ClusterTrustBundle);
 
 impl Slim for Secret {
     fn slim(&mut self) {

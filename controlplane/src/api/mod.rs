@@ -24,6 +24,7 @@ pub mod reference;
 pub mod service;
 pub mod storage;
 pub mod text;
+pub mod tls_route;
 
 pub use object::{Object, ObjectKey, ObjectKind};
 

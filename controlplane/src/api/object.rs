@@ -15,6 +15,7 @@ use super::policy::{BackendPolicy, ListenerPolicy};
 use super::pool::{AddressPool, GatewayParameters};
 use super::service::{EndpointSlice, Service};
 use super::storage::{ConfigMap, Namespace, Secret};
+use super::tls_route::TlsRoute;
 
 /// Defines the kinds: variant, kind as written, API group, versions, whether it has a namespace.
 macro_rules! kinds {
@@ -88,6 +89,7 @@ kinds! {
     ListenerSet = "ListenerSet", "gateway.networking.k8s.io", ["v1"], true;
     HttpRoute = "HTTPRoute", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
     GrpcRoute = "GRPCRoute", "gateway.networking.k8s.io", ["v1", "v1alpha2"], true;
+    TlsRoute = "TLSRoute", "gateway.networking.k8s.io", ["v1", "v1alpha3", "v1alpha2"], true;
     ReferenceGrant = "ReferenceGrant", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
     ListenerPolicy = "ListenerPolicy", "ringgate.io", ["v1alpha1"], true;
     BackendPolicy = "BackendPolicy", "ringgate.io", ["v1alpha1"], true;
@@ -106,7 +108,7 @@ impl ObjectKind {
     /// Whether objects of it attach to listeners.
     #[must_use]
     pub const fn is_route(self) -> bool {
-        matches!(self, Self::HttpRoute | Self::GrpcRoute)
+        matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::TlsRoute)
     }
 }
 

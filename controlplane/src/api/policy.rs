@@ -123,7 +123,17 @@ pub struct BackendPolicySpec {
     pub timeouts: BackendTimeouts,
     /// Per endpoint and shard.
     pub max_connections: Option<Positive>,
+    pub proxy_protocol: Option<ProxyHeader>,
 }
+
+choice!(
+    /// What connections begin with that carry a client's bytes.
+    ProxyHeader {
+        Off = "Off",
+        V1 = "V1",
+        V2 = "V2",
+    }
+);
 
 choice!(Balance {
     LeastLoadedOfTwo = "LeastLoadedOfTwo",
@@ -155,6 +165,11 @@ impl BackendPolicySpec {
             idle_timeout: or(self.timeouts.idle, default.idle_timeout),
             keep_alive: or(self.timeouts.keep_alive, default.keep_alive),
             max_connections: self.max_connections.map(Positive::get),
+            proxy_header: match &self.proxy_protocol {
+                Some(ProxyHeader::V1) => Some(ir::ProxyHeader::V1),
+                Some(ProxyHeader::V2) => Some(ir::ProxyHeader::V2),
+                Some(ProxyHeader::Off | ProxyHeader::Unknown(_)) | None => None,
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 use ringgate_core::ir::ObjectName;
 use serde::{Deserialize, Serialize};
 
-use super::text::{Group, KindName, NamespaceName, Port, RefName, SectionName};
+use super::text::{Group, KindName, NamespaceName, Port, RefName, SectionName, Weight};
 
 pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 
@@ -88,6 +88,41 @@ impl BackendObjectReference {
     #[must_use]
     pub fn is_service(&self) -> bool {
         self.group.is_empty() && self.kind == "Service"
+    }
+}
+
+/// BackendRef.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "BackendRefText")]
+pub struct BackendRef {
+    pub reference: BackendObjectReference,
+    pub weight: Weight,
+}
+
+/// As it is written: the reference's fields beside its own. (`flatten` would lose places.)
+#[derive(Deserialize)]
+struct BackendRefText {
+    group: Option<Group>,
+    kind: Option<KindName>,
+    name: RefName,
+    namespace: Option<NamespaceName>,
+    port: Option<Port>,
+    #[serde(default)]
+    weight: Weight,
+}
+
+impl From<BackendRefText> for BackendRef {
+    fn from(text: BackendRefText) -> Self {
+        Self {
+            reference: BackendObjectReference::new(
+                text.group,
+                text.kind,
+                text.name,
+                text.namespace,
+                text.port,
+            ),
+            weight: text.weight,
+        }
     }
 }
 

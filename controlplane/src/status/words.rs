@@ -221,7 +221,7 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::ForeignService(_) => "rename or remove that Service".to_owned(),
         Fault::AddressPending => return None,
         Fault::NotCarriedOut => "remove it, or don't rely on it".to_owned(),
-        Fault::Protocol(_) => "use protocol HTTP or HTTPS".to_owned(),
+        Fault::Protocol(_) => "use protocol HTTP, HTTPS or TLS".to_owned(),
         Fault::HostnameConflict { .. } => {
             "give it another port or hostname, or remove one of the two".to_owned()
         }

@@ -21,6 +21,7 @@ use crate::api::policy::{BackendPolicy, ListenerPolicy};
 use crate::api::pool::{AddressPool, GatewayParameters};
 use crate::api::service::{EndpointSlice, Service};
 use crate::api::storage::{ConfigMap, Namespace, Secret};
+use crate::api::tls_route::TlsRoute;
 use crate::api::{Object, ObjectKey};
 use crate::watch::{Batch, Event, Misread};
 
@@ -41,6 +42,7 @@ pub struct Resources {
     pub listener_sets: ByName<ListenerSet>,
     pub http_routes: ByName<HttpRoute>,
     pub grpc_routes: ByName<GrpcRoute>,
+    pub tls_routes: ByName<TlsRoute>,
     pub reference_grants: ByName<ReferenceGrant>,
     pub listener_policies: ByName<ListenerPolicy>,
     pub backend_policies: ByName<BackendPolicy>,
@@ -122,6 +124,7 @@ impl Resources {
             Object::ListenerSet(one) => put(&mut self.listener_sets, name, one),
             Object::HttpRoute(one) => put(&mut self.http_routes, name, one),
             Object::GrpcRoute(one) => put(&mut self.grpc_routes, name, one),
+            Object::TlsRoute(one) => put(&mut self.tls_routes, name, one),
             Object::ReferenceGrant(one) => put(&mut self.reference_grants, name, one),
             Object::ListenerPolicy(one) => put(&mut self.listener_policies, name, one),
             Object::BackendPolicy(one) => put(&mut self.backend_policies, name, one),
@@ -153,6 +156,7 @@ impl Resources {
             Kind::ListenerSet => self.listener_sets.remove(name).is_some(),
             Kind::HttpRoute => self.http_routes.remove(name).is_some(),
             Kind::GrpcRoute => self.grpc_routes.remove(name).is_some(),
+            Kind::TlsRoute => self.tls_routes.remove(name).is_some(),
             Kind::ReferenceGrant => self.reference_grants.remove(name).is_some(),
             Kind::ListenerPolicy => self.listener_policies.remove(name).is_some(),
             Kind::BackendPolicy => self.backend_policies.remove(name).is_some(),

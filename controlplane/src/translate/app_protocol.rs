@@ -48,7 +48,7 @@ fn spoken(name: &str) -> Spoken {
 }
 
 /// What a route speaks to a port with this `appProtocol`. `own` is what it speaks to one that says
-/// nothing: HTTP/2, if its requests can't be carried otherwise.
+/// nothing: HTTP/2, if its requests can't be carried otherwise. One of connections doesn't speak at all.
 ///
 /// # Errors
 /// Why the route can't send there.
@@ -57,6 +57,9 @@ pub(super) fn choose(
     name: &str,
     has_policy: bool,
 ) -> Result<BackendProtocol, Unspoken> {
+    if own == BackendProtocol::Tcp {
+        return Ok(own);
+    }
     let spoken = spoken(name);
     match (spoken.carried, own) {
         (Carried::WebSocket, BackendProtocol::Http2) => Err(Unspoken::WebSocket),
@@ -69,7 +72,7 @@ pub(super) fn choose(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use BackendProtocol::{Http1, Http2};
+    use BackendProtocol::{Http1, Http2, Tcp};
 
     #[test]
     fn names_decide_what_is_spoken() {
@@ -83,6 +86,13 @@ mod tests {
         for (name, http, grpc) in plain {
             assert_eq!(choose(Http1, name, false), Ok(http), "{name:?}");
             assert_eq!(choose(Http2, name, false), grpc, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_go_to_a_port_whatever_it_says() {
+        for name in ["h2c", "https", "kubernetes.io/wss", "kafka"] {
+            assert_eq!(choose(Tcp, name, false), Ok(Tcp), "{name:?}");
         }
     }
 

@@ -147,7 +147,10 @@ pub(super) fn translate(
         }
         Some(service) => slice_endpoints(inputs.resources, service, name),
     };
-    let echoes = inputs.options.echo && !service.is_some_and(|service| is_external(service));
+    // It answers requests, whatever bytes are.
+    let requests = name.protocol != BackendProtocol::Tcp;
+    let echoes =
+        inputs.options.echo && requests && !service.is_some_and(|service| is_external(service));
     let endpoints = if endpoints.is_empty() && echoes {
         Endpoints::Echo(name.service.name.clone())
     } else {

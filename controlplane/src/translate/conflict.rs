@@ -78,10 +78,18 @@ fn conflict(one: &ListenerDraft, other: &ListenerDraft) -> Option<Fault> {
         None
     } else if transport(one)? != transport(other)? {
         Some(Fault::ProtocolConflict { with })
-    } else if one.protocol == other.protocol && one.hostname == other.hostname {
-        Some(Fault::HostnameConflict { with })
+    } else if one.hostname == other.hostname {
+        Some(same_host(&one.protocol, &other.protocol, with))
     } else {
         None
+    }
+}
+
+/// The fault of listeners that only a hostname could tell apart.
+fn same_host(one: &ListenerProtocol, other: &ListenerProtocol, with: ListenerName) -> Fault {
+    match one == other {
+        true => Fault::HostnameConflict { with },
+        false => Fault::ProtocolConflict { with },
     }
 }
 
@@ -96,7 +104,7 @@ struct Taken {
 struct Port {
     /// The first listener of each transport.
     transports: Vec<(Transport, ListenerName)>,
-    hosts: HashMap<(ListenerProtocol, Hostname), ListenerName>,
+    hosts: HashMap<Hostname, (ListenerProtocol, ListenerName)>,
 }
 
 impl Taken {
@@ -125,8 +133,8 @@ impl Port {
         if let Some((_, with)) = others.find(|(theirs, _)| *theirs != mine) {
             return Some(Fault::ProtocolConflict { with: with.clone() });
         }
-        let with = self.hosts.get(&one.host())?.clone();
-        Some(Fault::HostnameConflict { with })
+        let (protocol, with) = self.hosts.get(&one.hostname)?;
+        Some(same_host(&one.protocol, protocol, with.clone()))
     }
 
     fn insert(&mut self, listener: &ListenerDraft) {
@@ -137,7 +145,8 @@ impl Port {
         if !self.transports.iter().any(|(one, _)| *one == transport) {
             self.transports.push((transport, name.clone()));
         }
-        self.hosts.entry(listener.host()).or_insert(name);
+        let host = self.hosts.entry(listener.hostname.clone());
+        host.or_insert_with(|| (listener.protocol.clone(), name));
     }
 }
 
@@ -147,11 +156,6 @@ impl ListenerDraft {
             owner: self.owner.clone(),
             listener: self.name.clone(),
         }
-    }
-
-    /// What tells listeners of one port apart.
-    fn host(&self) -> (ListenerProtocol, Hostname) {
-        (self.protocol.clone(), self.hostname.clone())
     }
 
     fn mark(&mut self, fault: Option<Fault>) {
@@ -173,7 +177,7 @@ impl ListenerDraft {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Transport {
     Plain,
-    /// HTTPS and TLS share a port: the name in the handshake tells them apart.
+    /// HTTPS and TLS share a port, whatever becomes of the TLS: the name in the handshake tells them apart.
     Tls,
     Bytes,
 }

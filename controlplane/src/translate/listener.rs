@@ -72,14 +72,23 @@ impl ListenerDraft {
             addresses: gateway.addresses.clone(),
             port: bound,
             public_port: (bound != self.port).then_some(self.port),
-            protocol: match &self.tls {
-                None => ir::Protocol::Http,
-                Some(tls) => ir::Protocol::Https(tls.translate()),
-            },
+            protocol: self.speaks(),
             hostname: self.hostname.clone(),
             client_certificate: gateway.client_certificate.as_ref().map(Id::certificate),
             settings,
         })
+    }
+}
+
+impl ListenerDraft {
+    /// Without `tls` a listener of TLS passes it on.
+    fn speaks(&self) -> ir::Protocol {
+        match (&self.protocol, &self.tls) {
+            (ListenerProtocol::Tls, Some(tls)) => ir::Protocol::Tls(tls.translate()),
+            (ListenerProtocol::Tls, None) => ir::Protocol::TlsPassthrough,
+            (_, Some(tls)) => ir::Protocol::Https(tls.translate()),
+            (_, None) => ir::Protocol::Http,
+        }
     }
 }
 
@@ -165,8 +174,8 @@ fn draft(
             report(&part, Fault::RouteKind { kind, carried });
         }
     }
-    let speaks_tls = listener.protocol == ListenerProtocol::Https;
-    let mut tls = speaks_tls.then(|| tls::decide(owner, listener, resources, &mut report));
+    let ends_tls = tls::ends(listener);
+    let mut tls = ends_tls.then(|| tls::decide(owner, listener, resources, &mut report));
     if let Some(tls) = &mut tls {
         tls.clients = frontend.clients(listener.port.get(), resources, &mut findings);
     }
@@ -200,6 +209,7 @@ fn carried(protocol: &ListenerProtocol) -> &'static [ObjectKind] {
         ListenerProtocol::Http | ListenerProtocol::Https => {
             &[ObjectKind::HttpRoute, ObjectKind::GrpcRoute]
         }
+        ListenerProtocol::Tls => &[ObjectKind::TlsRoute],
         _ => &[],
     }
 }

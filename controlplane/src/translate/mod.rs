@@ -2,7 +2,7 @@
 //! each object. Pure: the same input gives the same result, in whatever order objects came.
 //!
 //! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
-//! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes (of any kind: `route`), `http_route` and `grpc_route` (with `http_match`, `filter`,
+//! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes (of any kind: `route`), `http_route`, `grpc_route` and `tls_route` (with `http_match`, `filter`,
 //! `backend`, `app_protocol`, `grant`) what it does there, `policy` with which settings, `backend_tls` how backends are
 //! spoken to by TLS, `material` which certificates and authorities all of that needs. `misread` tells of what nobody understood. What is wrong becomes a
 //! [`problem::Finding`], without words; [`crate::status`] has those.
@@ -31,6 +31,7 @@ mod policy;
 pub mod problem;
 mod route;
 mod tls;
+mod tls_route;
 pub mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -263,5 +263,8 @@ fn backend_over(section: &BackendPolicySpec, whole: &BackendPolicySpec) -> Backe
             keep_alive: above.keep_alive.or(below.keep_alive),
         },
         max_connections: section.max_connections.or(whole.max_connections),
+        proxy_protocol: (section.proxy_protocol.as_ref())
+            .or(whole.proxy_protocol.as_ref())
+            .cloned(),
     }
 }

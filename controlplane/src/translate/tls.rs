@@ -10,7 +10,7 @@ use super::certificate;
 use super::frontend::ClientsDraft;
 use super::problem::{Fault, Purpose};
 use crate::api::ObjectKey;
-use crate::api::gateway::{Listener, ListenerTls, TlsMode};
+use crate::api::gateway::{Listener, ListenerProtocol, ListenerTls, TlsMode};
 use crate::api::text::AnnotationValue;
 use crate::store::Resources;
 
@@ -38,6 +38,19 @@ impl TlsDraft {
             minimum: self.minimum,
             clients: self.clients.as_ref().map(ClientsDraft::translate),
         }
+    }
+}
+
+/// Whether the listener terminates TLS, or is meant to in a way that isn't known.
+pub(super) fn ends(listener: &Listener) -> bool {
+    let passes = listener
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.mode == TlsMode::Passthrough);
+    match listener.protocol {
+        ListenerProtocol::Https => true,
+        ListenerProtocol::Tls => !passes,
+        _ => false,
     }
 }
 

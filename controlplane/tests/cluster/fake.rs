@@ -95,6 +95,7 @@ impl Fake {
             (GATEWAY, "ListenerSet", "listenersets"),
             (GATEWAY, "HTTPRoute", "httproutes"),
             (GATEWAY, "GRPCRoute", "grpcroutes"),
+            (GATEWAY, "TLSRoute", "tlsroutes"),
             (GATEWAY, "ReferenceGrant", "referencegrants"),
             ("coordination.k8s.io/v1", "Lease", "leases"),
             ("events.k8s.io/v1", "Event", "events"),

@@ -30,6 +30,8 @@ pub enum BackendProtocol {
     Http1,
     /// HTTP/2: in plain text with prior knowledge (RFC 9113, section 3.3), with TLS all that ALPN offers.
     Http2,
+    /// Bytes of a client's connection; what they mean is between client and backend.
+    Tcp,
 }
 
 impl BackendProtocol {
@@ -75,6 +77,17 @@ pub struct BackendSettings {
     pub keep_alive: Duration,
     /// Per endpoint and shard; default: no limit but the shard's.
     pub max_connections: Option<u32>,
+    /// What a connection begins with that carries a client's bytes. Those for requests never have it: they
+    /// are shared by clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_header: Option<ProxyHeader>,
+}
+
+/// Version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum ProxyHeader {
+    V1,
+    V2,
 }
 
 impl Default for BackendSettings {
@@ -85,6 +98,7 @@ impl Default for BackendSettings {
             idle_timeout: Duration::from_secs(60),
             keep_alive: Duration::from_secs(60),
             max_connections: None,
+            proxy_header: None,
         }
     }
 }

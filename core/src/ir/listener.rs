@@ -12,6 +12,21 @@ use super::{Hostname, Id, ListenerSettings, ObjectName, Termination};
 pub enum Protocol {
     Http,
     Https(Termination),
+    /// TLS that ends here: what is in it goes to backends as bytes.
+    Tls(Termination),
+    /// TLS that goes to backends as it is, by its server name.
+    TlsPassthrough,
+}
+
+impl Protocol {
+    /// What TLS ends here with, if it does.
+    #[must_use]
+    pub fn termination(&self) -> Option<&Termination> {
+        match self {
+            Self::Https(termination) | Self::Tls(termination) => Some(termination),
+            Self::Http | Self::TlsPassthrough => None,
+        }
+    }
 }
 
 /// One listener of one Gateway. Several may share an address and port: the most specific

@@ -9,6 +9,7 @@ mod listener;
 mod name;
 mod policy;
 mod route;
+mod stream;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-pub use backend::{Backend, BackendProtocol, BackendSettings, Balance, Endpoint, Endpoints};
+pub use backend::{
+    Backend, BackendProtocol, BackendSettings, Balance, Endpoint, Endpoints, ProxyHeader,
+};
 pub use filter::{
     Cors, Filter, HeaderEdits, HeaderField, Mirror, Origin, PathModifier, Redirect, Rewrite, Tokens,
 };
@@ -27,6 +30,7 @@ pub use route::{
     AttachedHost, Attachment, BackendTarget, FieldMatch, HttpRoute, Match, PathMatch, Retry,
     RouteProtocol, RpcMatch, Rule, TextMatch, Timeouts, WeightedBackend,
 };
+pub use stream::{StreamBackend, StreamRoute};
 pub use tls::{
     Authorities, BackendTls, Certificate, ClientValidation, Der, PrivateKey, SubjectName,
     Termination, TlsVersion, Trust, Unverified,
@@ -60,6 +64,7 @@ pub enum Object {
     Listener(Listener),
     /// GRPCRoutes too.
     HttpRoute(HttpRoute),
+    TlsRoute(StreamRoute),
     Backend(Backend),
     Certificate(Certificate),
     Authorities(Authorities),
@@ -74,6 +79,7 @@ impl Object {
                 RouteProtocol::Http => Kind::HttpRoute,
                 RouteProtocol::Grpc => Kind::GrpcRoute,
             },
+            Self::TlsRoute(_) => Kind::TlsRoute,
             Self::Backend(_) => Kind::Backend,
             Self::Certificate(_) => Kind::Certificate,
             Self::Authorities(_) => Kind::Authorities,

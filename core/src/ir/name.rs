@@ -37,6 +37,7 @@ pub enum Kind {
     Listener,
     HttpRoute,
     GrpcRoute,
+    TlsRoute,
     Backend,
     Certificate,
     Authorities,
@@ -45,7 +46,7 @@ pub enum Kind {
 /// An object's identity within a snapshot; stable over versions.
 ///
 /// `path` is `namespace/gateway/listener` for a listener, `namespace/name` for a route,
-/// `namespace/service/port` for a backend, with `/http2` behind it where that is spoken, `namespace/secret` for a certificate and
+/// `namespace/service/port` for a backend, with `/http2` or `/tcp` behind it where that is spoken, `namespace/secret` for a certificate and
 /// `Kind/namespace/name` of where they stand for authorities.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
@@ -54,10 +55,11 @@ pub struct Id {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Listener,
         Self::HttpRoute,
         Self::GrpcRoute,
+        Self::TlsRoute,
         Self::Backend,
         Self::Certificate,
         Self::Authorities,
@@ -90,10 +92,19 @@ impl Id {
     }
 
     #[must_use]
+    pub fn tls_route(route: &ObjectName) -> Self {
+        Self {
+            kind: Kind::TlsRoute,
+            path: route.to_string().into(),
+        }
+    }
+
+    #[must_use]
     pub fn backend(service: &ObjectName, port: u16, protocol: BackendProtocol) -> Self {
         let suffix = match protocol {
             BackendProtocol::Http1 => "",
             BackendProtocol::Http2 => "/http2",
+            BackendProtocol::Tcp => "/tcp",
         };
         Self {
             kind: Kind::Backend,
@@ -125,6 +136,7 @@ impl fmt::Display for Id {
             Kind::Listener => "listener",
             Kind::HttpRoute => "httproute",
             Kind::GrpcRoute => "grpcroute",
+            Kind::TlsRoute => "tlsroute",
             Kind::Backend => "backend",
             Kind::Certificate => "certificate",
             Kind::Authorities => "authorities",

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use super::hosts::HostMap;
 use super::paths::Candidate;
 use super::rule::{Rule, Slots};
-use super::{Backend, Bind, CompileError, HostRoutes, Listener, Port, Problem, Slot, Table};
+use super::stream::{HostStream, StreamRule};
+use super::{
+    Backend, Bind, Carries, CompileError, HostRoutes, Listener, Port, Problem, Slot, Table,
+};
 use crate::ir::{self, Id, Object};
 use crate::route::{Pattern, Precedence, Residual, rpc_pattern};
 
@@ -20,6 +23,7 @@ pub struct Compiler {
     slots: HashMap<Id, Slot>,
     next_slot: u32,
     routes: HashMap<Id, CompiledRoute>,
+    streams: HashMap<Id, CompiledStream>,
     /// Which routes are attached for a host of a listener.
     attached: HashMap<Id, BTreeMap<ir::Hostname, Attached>>,
     listeners: BTreeMap<Id, Listener>,
@@ -42,6 +46,12 @@ struct CompiledRoute {
     rules: Box<[Arc<Rule>]>,
     matches: Box<[CompiledMatch]>,
     problems: Vec<Problem>,
+}
+
+#[derive(Debug)]
+struct CompiledStream {
+    rule: Arc<StreamRule>,
+    problem: Option<Problem>,
 }
 
 /// A match with everything that doesn't depend on the host.
@@ -136,12 +146,9 @@ impl Compiler {
             ports: self.ports.values().cloned().collect(),
             backends: self.backends.clone(),
         };
-        let problems = self
-            .routes
-            .values()
-            .flat_map(|route| &route.problems)
-            .cloned();
-        let mut problems: Vec<_> = problems.collect();
+        let of_routes = self.routes.values().flat_map(|route| &route.problems);
+        let of_streams = self.streams.values().filter_map(|one| one.problem.as_ref());
+        let mut problems: Vec<_> = of_routes.chain(of_streams).cloned().collect();
         problems.sort_by(|a, b| (&a.object, a.rule).cmp(&(&b.object, b.rule)));
         Compiled {
             table: Arc::new(table),
@@ -156,10 +163,15 @@ impl Compiler {
         };
         match &old {
             Object::HttpRoute(route) => {
-                self.detach(id, route, touched);
+                self.detach(id, &route.attachments, touched);
                 let compiled = self.routes.remove(id);
                 let rules = compiled.iter().flat_map(|compiled| &compiled.rules);
                 touched.retired.extend(rules.map(|rule| rule.slot));
+            }
+            Object::TlsRoute(route) => {
+                self.detach(id, &route.attachments, touched);
+                let compiled = self.streams.remove(id);
+                touched.retired.extend(compiled.map(|one| one.rule.slot));
             }
             Object::Backend(_) => self.touch_users(id, touched),
             Object::Listener(_) => {
@@ -181,11 +193,11 @@ impl Compiler {
             return;
         }
         match &object {
-            Object::HttpRoute(route) => {
-                if let Some(Object::HttpRoute(old)) = old.cloned() {
-                    self.detach(&id, &old, touched);
+            Object::HttpRoute(_) | Object::TlsRoute(_) => {
+                if let Some(old) = old.cloned() {
+                    self.detach(&id, attachments(&old), touched);
                 }
-                self.attach(&id, route, touched);
+                self.attach(&id, attachments(&object), touched);
                 touched.routes.insert(id.clone());
             }
             Object::Backend(backend) => {
@@ -208,14 +220,14 @@ impl Compiler {
 
     fn upsert_listener(&mut self, id: &Id, listener: &ir::Listener, touched: &mut Touched) {
         let slot = self.slot(id);
-        let routes = match self.listeners.remove(id) {
-            Some(old) => old.routes,
+        let (routes, streams) = match self.listeners.remove(id) {
+            Some(old) => (old.routes, old.streams),
             None => {
                 let hosts = self.attached.get(id).into_iter().flat_map(BTreeMap::keys);
                 touched
                     .hosts
                     .extend(hosts.map(|host| (id.clone(), host.clone())));
-                HostMap::default()
+                (HostMap::default(), HostMap::default())
             }
         };
         let compiled = Listener {
@@ -225,9 +237,15 @@ impl Compiler {
             hostname: listener.hostname.clone(),
             public_port: listener.public_port.unwrap_or(listener.port),
             client_certificate: listener.client_certificate.clone(),
-            is_encrypted: matches!(listener.protocol, ir::Protocol::Https(_)),
+            is_encrypted: listener.protocol != ir::Protocol::Http,
+            carries: match listener.protocol {
+                ir::Protocol::Http | ir::Protocol::Https(_) => Carries::Requests,
+                ir::Protocol::Tls(_) => Carries::Bytes,
+                ir::Protocol::TlsPassthrough => Carries::Tls,
+            },
             settings: Arc::new(listener.settings.clone()),
             routes,
+            streams,
         };
         self.listeners.insert(id.clone(), compiled);
         touched.listeners.insert(id.clone());
@@ -236,11 +254,9 @@ impl Compiler {
     /// A backend came or went: routes that name it are compiled again.
     fn touch_users(&self, backend: &Id, touched: &mut Touched) {
         for (id, object) in &self.objects {
-            if let Object::HttpRoute(route) = object
-                && uses(route, backend)
-            {
+            if uses(object, backend) {
                 touched.routes.insert(id.clone());
-                for attachment in &route.attachments {
+                for attachment in attachments(object) {
                     let hosts = attachment.hostnames.iter();
                     let hosts =
                         hosts.map(|host| (attachment.listener.clone(), host.hostname.clone()));
@@ -250,8 +266,8 @@ impl Compiler {
         }
     }
 
-    fn attach(&mut self, id: &Id, route: &ir::HttpRoute, touched: &mut Touched) {
-        for attachment in &route.attachments {
+    fn attach(&mut self, id: &Id, attachments: &[ir::Attachment], touched: &mut Touched) {
+        for attachment in attachments {
             let hosts = self
                 .attached
                 .entry(attachment.listener.clone())
@@ -265,8 +281,8 @@ impl Compiler {
         }
     }
 
-    fn detach(&mut self, id: &Id, route: &ir::HttpRoute, touched: &mut Touched) {
-        for attachment in &route.attachments {
+    fn detach(&mut self, id: &Id, attachments: &[ir::Attachment], touched: &mut Touched) {
+        for attachment in attachments {
             let Some(hosts) = self.attached.get_mut(&attachment.listener) else {
                 continue;
             };
@@ -295,8 +311,17 @@ impl Compiler {
 
     fn compile_routes(&mut self, touched: &mut Touched) {
         for id in std::mem::take(&mut touched.routes) {
-            let Some(Object::HttpRoute(route)) = self.objects.get(&id) else {
-                continue;
+            let route = match self.objects.get(&id) {
+                Some(Object::HttpRoute(route)) => route,
+                Some(Object::TlsRoute(route)) => {
+                    let before = self.streams.get(&id).map(|before| before.rule.slot);
+                    let slot = before.unwrap_or_else(|| next(&mut self.next_slot));
+                    let slots = BackendSlots(&self.slots);
+                    let compiled = CompiledStream::compile(&id, route, slot, &slots);
+                    self.streams.insert(id, compiled);
+                    continue;
+                }
+                _ => continue,
             };
             let before = self.routes.remove(&id);
             let before = before.map_or_else(Box::default, |before| before.rules);
@@ -317,12 +342,13 @@ impl Compiler {
                 continue;
             };
             let routes = self.attached.get(id).and_then(|hosts| hosts.get(host));
+            let routes = || routes.into_iter().flat_map(|routes| &routes.0);
             let mut candidates = Vec::new();
-            for route in routes.into_iter().flat_map(|routes| &routes.0) {
+            for route in routes() {
                 if let (Some(Object::HttpRoute(object)), Some(compiled)) =
                     (self.objects.get(route), self.routes.get(route))
                 {
-                    let written = written(object, id, host);
+                    let written = written(&object.attachments, id, host);
                     compiled.candidates(object, written, &mut candidates);
                 }
             }
@@ -331,6 +357,15 @@ impl Compiler {
             } else {
                 let built = HostRoutes::build(host.clone(), candidates);
                 listener.routes.insert(host, Arc::new(built));
+            }
+            let streams = routes().filter_map(|route| {
+                let attachments = attachments(self.objects.get(route)?);
+                let rule = &self.streams.get(route)?.rule;
+                Some((written(attachments, id, host), rule))
+            });
+            match HostStream::choose(host, streams) {
+                Some(stream) => listener.streams.insert(host, stream),
+                None => listener.streams.remove(host),
             }
         }
     }
@@ -364,6 +399,21 @@ struct BackendSlots<'c>(&'c HashMap<Id, Slot>);
 impl Slots for BackendSlots<'_> {
     fn backend(&self, id: &Id) -> Option<Slot> {
         self.0.get(id).copied()
+    }
+}
+
+impl CompiledStream {
+    fn compile(id: &Id, route: &ir::StreamRoute, slot: Slot, backends: &impl Slots) -> Self {
+        let (rule, error) = StreamRule::compile(route, slot, backends);
+        let object = id.clone();
+        Self {
+            rule: Arc::new(rule),
+            problem: error.map(|error| Problem {
+                object,
+                rule: Some(0),
+                error,
+            }),
+        }
     }
 }
 
@@ -461,12 +511,12 @@ fn next(last: &mut u32) -> Slot {
 
 /// What a route itself says, where it is attached to a listener for `host`.
 fn written<'r>(
-    route: &'r ir::HttpRoute,
+    attachments: &'r [ir::Attachment],
     listener: &Id,
     host: &'r ir::Hostname,
 ) -> &'r ir::Hostname {
-    let attachments = route.attachments.iter();
     let hosts = attachments
+        .iter()
         .filter(|one| one.listener == *listener)
         .flat_map(|one| &one.hostnames)
         .filter(|one| one.hostname == *host)
@@ -476,7 +526,24 @@ fn written<'r>(
         .unwrap_or(host)
 }
 
-fn uses(route: &ir::HttpRoute, backend: &Id) -> bool {
+/// Where a route is attached; anything else nowhere.
+fn attachments(object: &Object) -> &[ir::Attachment] {
+    match object {
+        Object::HttpRoute(route) => &route.attachments,
+        Object::TlsRoute(route) => &route.attachments,
+        _ => &[],
+    }
+}
+
+fn uses(object: &Object, backend: &Id) -> bool {
+    let route = match object {
+        Object::HttpRoute(route) => route,
+        Object::TlsRoute(route) => {
+            let target = ir::BackendTarget::Backend(backend.clone());
+            return route.backends.iter().any(|one| one.target == target);
+        }
+        _ => return false,
+    };
     let mirrors = |filters: &[ir::Filter]| {
         filters.iter().any(|filter| match filter {
             ir::Filter::Mirror(mirror) => mirror.backend == *backend,

@@ -9,6 +9,7 @@ mod hosts;
 mod paths;
 mod problem;
 mod rule;
+mod stream;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ pub use problem::{CompileError, Problem};
 pub use rule::{
     Action, MatchedRule, MirrorTarget, Plan, Rule, RuleName, Target, Targets, WeightedTarget,
 };
+pub use stream::{HostStream, StreamRule, StreamTarget};
 
 use crate::ir;
 use crate::route::{Fields, Request};
@@ -67,6 +69,16 @@ pub struct Port {
     listeners: HostMap<Listener>,
 }
 
+/// What goes on to backends from a listener's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    Requests,
+    /// The bytes of each connection, those inside of its TLS.
+    Bytes,
+    /// The bytes of each connection, its TLS as it is.
+    Tls,
+}
+
 /// One listener of a port, with the routes that are attached to it.
 #[derive(Clone, Debug)]
 pub struct Listener {
@@ -80,8 +92,10 @@ pub struct Listener {
     pub client_certificate: Option<ir::Id>,
     /// Whether clients speak TLS with it.
     pub is_encrypted: bool,
+    pub carries: Carries,
     pub settings: Arc<ir::ListenerSettings>,
     routes: HostMap<Arc<HostRoutes>>,
+    streams: HostMap<HostStream>,
 }
 
 impl HasHost for Listener {
@@ -141,6 +155,17 @@ impl Listener {
         self.routes
             .candidates(request.host)
             .find_map(|routes| routes.find(request))
+    }
+
+    /// The rule that takes a connection for a host (a server name of TLS, in lower case; empty without one).
+    #[must_use]
+    pub fn stream(&self, host: &str) -> Option<&Arc<StreamRule>> {
+        let mut streams = self.streams.candidates(host);
+        streams.next().map(|one| &one.rule)
+    }
+
+    pub fn streams(&self) -> impl Iterator<Item = &HostStream> {
+        self.streams.values()
     }
 
     pub fn hosts(&self) -> impl Iterator<Item = &Arc<HostRoutes>> {

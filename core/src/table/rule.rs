@@ -255,6 +255,21 @@ impl Rule {
     }
 }
 
+impl Target {
+    pub(super) fn compile(
+        target: &ir::BackendTarget,
+        slots: &impl Slots,
+    ) -> Result<Self, CompileError> {
+        match target {
+            ir::BackendTarget::Invalid => Ok(Self::Invalid),
+            ir::BackendTarget::Backend(id) => slots
+                .backend(id)
+                .map(Self::Backend)
+                .ok_or_else(|| CompileError::MissingBackend { id: id.clone() }),
+        }
+    }
+}
+
 impl WeightedTarget {
     fn compile(
         backend: &ir::WeightedBackend,
@@ -262,13 +277,7 @@ impl WeightedTarget {
         rule_plan: &Arc<Plan>,
         slots: &impl Slots,
     ) -> Result<Self, CompileError> {
-        let target = match &backend.target {
-            ir::BackendTarget::Invalid => Target::Invalid,
-            ir::BackendTarget::Backend(id) => slots
-                .backend(id)
-                .map(Target::Backend)
-                .ok_or_else(|| CompileError::MissingBackend { id: id.clone() })?,
-        };
+        let target = Target::compile(&backend.target, slots)?;
         let (plan, redirect) = if backend.filters.is_empty() {
             (rule_plan.clone(), None)
         } else {

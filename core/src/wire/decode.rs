@@ -1,6 +1,7 @@
 //! Messages to IR: everything that the IR's types promise is checked here, once.
 
 mod backend;
+mod stream;
 mod tls;
 
 use std::net::IpAddr;
@@ -94,6 +95,7 @@ pub fn id(id: Option<&proto::ObjectId>) -> Result<ir::Id> {
         proto::object_id::Kind::Listener => ir::Kind::Listener,
         proto::object_id::Kind::HttpRoute => ir::Kind::HttpRoute,
         proto::object_id::Kind::GrpcRoute => ir::Kind::GrpcRoute,
+        proto::object_id::Kind::TlsRoute => ir::Kind::TlsRoute,
         proto::object_id::Kind::Backend => ir::Kind::Backend,
         proto::object_id::Kind::Certificate => ir::Kind::Certificate,
         proto::object_id::Kind::Authorities => ir::Kind::Authorities,
@@ -109,6 +111,7 @@ fn object(object: proto::Object) -> Result<ir::Object> {
     Ok(match object.object.ok_or(DecodeError::Missing("object"))? {
         Object::Listener(one) => ir::Object::Listener(listener(&one)?),
         Object::HttpRoute(one) => ir::Object::HttpRoute(http_route(&one)?),
+        Object::TlsRoute(one) => ir::Object::TlsRoute(stream::route(&one)?),
         Object::Backend(one) => ir::Object::Backend(backend::decode(&one)?),
         Object::Certificate(one) => ir::Object::Certificate(tls::certificate(&one)?),
         Object::Authorities(one) => ir::Object::Authorities(tls::authorities(&one)?),
@@ -194,6 +197,10 @@ fn listener(listener: &proto::Listener) -> Result<ir::Listener> {
             proto::listener::Protocol::Https => {
                 ir::Protocol::Https(tls::termination(listener.termination.as_ref())?)
             }
+            proto::listener::Protocol::Tls => {
+                ir::Protocol::Tls(tls::termination(listener.termination.as_ref())?)
+            }
+            proto::listener::Protocol::TlsPassthrough => ir::Protocol::TlsPassthrough,
         },
         hostname: hostname(&listener.hostname)?,
         client_certificate: listener

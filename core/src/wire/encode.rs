@@ -1,5 +1,6 @@
 //! IR to messages: total, for the IR can't hold what the messages couldn't say.
 
+mod stream;
 mod tls;
 
 use std::net::IpAddr;
@@ -48,6 +49,7 @@ pub fn id(id: &ir::Id) -> proto::ObjectId {
         ir::Kind::Listener => proto::object_id::Kind::Listener,
         ir::Kind::HttpRoute => proto::object_id::Kind::HttpRoute,
         ir::Kind::GrpcRoute => proto::object_id::Kind::GrpcRoute,
+        ir::Kind::TlsRoute => proto::object_id::Kind::TlsRoute,
         ir::Kind::Backend => proto::object_id::Kind::Backend,
         ir::Kind::Certificate => proto::object_id::Kind::Certificate,
         ir::Kind::Authorities => proto::object_id::Kind::Authorities,
@@ -63,6 +65,7 @@ fn object(object: &ir::Object) -> proto::Object {
     let object = match object {
         ir::Object::Listener(one) => Object::Listener(listener(one)),
         ir::Object::HttpRoute(one) => Object::HttpRoute(http_route(one)),
+        ir::Object::TlsRoute(one) => Object::TlsRoute(stream::route(one)),
         ir::Object::Backend(one) => Object::Backend(backend(one)),
         ir::Object::Certificate(one) => Object::Certificate(tls::certificate(one)),
         ir::Object::Authorities(one) => Object::Authorities(tls::authorities(one)),
@@ -114,11 +117,10 @@ fn listener(listener: &ir::Listener) -> proto::Listener {
         protocol: match listener.protocol {
             ir::Protocol::Http => proto::listener::Protocol::Http.into(),
             ir::Protocol::Https(_) => proto::listener::Protocol::Https.into(),
+            ir::Protocol::Tls(_) => proto::listener::Protocol::Tls.into(),
+            ir::Protocol::TlsPassthrough => proto::listener::Protocol::TlsPassthrough.into(),
         },
-        termination: match &listener.protocol {
-            ir::Protocol::Http => None,
-            ir::Protocol::Https(termination) => Some(tls::termination(termination)),
-        },
+        termination: listener.protocol.termination().map(tls::termination),
         client_certificate: listener.client_certificate.as_ref().map(id),
         hostname: hostname(&listener.hostname),
         settings: Some(listener_settings(&listener.settings)),
@@ -231,12 +233,16 @@ fn field_match(field: &ir::FieldMatch) -> proto::FieldMatch {
 
 fn weighted_backend(backend: &ir::WeightedBackend) -> proto::WeightedBackend {
     proto::WeightedBackend {
-        backend: match &backend.target {
-            ir::BackendTarget::Backend(backend) => Some(id(backend)),
-            ir::BackendTarget::Invalid => None,
-        },
+        backend: target(&backend.target),
         weight: backend.weight,
         filters: backend.filters.iter().map(filter).collect(),
+    }
+}
+
+fn target(target: &ir::BackendTarget) -> Option<proto::ObjectId> {
+    match target {
+        ir::BackendTarget::Backend(backend) => Some(id(backend)),
+        ir::BackendTarget::Invalid => None,
     }
 }
 
@@ -355,6 +361,7 @@ fn backend(backend: &ir::Backend) -> proto::Backend {
         protocol: match backend.protocol {
             ir::BackendProtocol::Http1 => proto::backend::Protocol::Unspecified.into(),
             ir::BackendProtocol::Http2 => proto::backend::Protocol::Http2.into(),
+            ir::BackendProtocol::Tcp => proto::backend::Protocol::Tcp.into(),
         },
         tls: backend.tls.as_ref().map(tls::backend),
         settings: Some(backend_settings(&backend.settings)),
@@ -362,7 +369,7 @@ fn backend(backend: &ir::Backend) -> proto::Backend {
 }
 
 fn backend_settings(settings: &ir::BackendSettings) -> proto::BackendSettings {
-    use proto::backend_settings::Balance;
+    use proto::backend_settings::{Balance, ProxyHeader};
     proto::BackendSettings {
         balance: match settings.balance {
             ir::Balance::LeastLoadedOfTwo => Balance::LeastLoadedOfTwo.into(),
@@ -372,5 +379,10 @@ fn backend_settings(settings: &ir::BackendSettings) -> proto::BackendSettings {
         idle_timeout_ms: millis(settings.idle_timeout),
         keep_alive_ms: millis(settings.keep_alive),
         max_connections: settings.max_connections,
+        proxy_header: match settings.proxy_header {
+            None => ProxyHeader::Unspecified.into(),
+            Some(ir::ProxyHeader::V1) => ProxyHeader::V1.into(),
+            Some(ir::ProxyHeader::V2) => ProxyHeader::V2.into(),
+        },
     }
 }

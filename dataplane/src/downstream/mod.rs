@@ -5,21 +5,23 @@ mod proxy_protocol;
 pub(crate) mod reply;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringgate_core::table::{Bind, Slot};
+use ringgate_core::table::{Bind, Carries, Slot};
 
 use crate::accept::Client;
 use crate::http2::bridge::Bridge;
 use crate::limits;
 use crate::shard::Shard;
 use crate::shard::timer::{Action, Watched};
+use crate::stream;
 use crate::sys::buffer::Buffer;
 use crate::sys::io::Stream;
 use crate::sys::socket::Shutdown;
 use crate::tls;
+use crate::tls::accept::Accepted;
 use crate::transport::Transport;
 
 /// A client's connection: what stays the same from request to request. Small, for idle connections
@@ -77,6 +79,12 @@ impl Downstream {
         }
     }
 
+    /// Where the client reached us; of a connection that is gone already, nowhere.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), self.bind.port);
+        self.stream.local_address().unwrap_or(nowhere)
+    }
+
     /// Sends all of a buffer, which comes back with it; the client may take no longer than `idle` for each
     /// part that it takes.
     pub(crate) async fn write(&self, out: Buffer, idle: Duration) -> (io::Result<()>, Buffer) {
@@ -114,7 +122,13 @@ pub(crate) fn serve(
     async move {
         let _counted = counted;
         match Box::pin(begin(&mut downstream)).await {
-            Ok(begun) => h1::serve(&downstream, begun).await,
+            Ok(Begun::Requests(begun)) => h1::serve(&downstream, begun).await,
+            Ok(Begun::Stream(accepted)) => {
+                // One that is refused ends without leave, so that the client takes it for what it is.
+                if !Box::pin(stream::serve(&downstream, *accepted)).await {
+                    return;
+                }
+            }
             Err(error) => {
                 tracing::debug!(client = %downstream.client, %error, "a connection is refused");
             }
@@ -134,9 +148,16 @@ enum Refused {
     Tls(#[from] tls::accept::Refused),
 }
 
-/// What comes before the first request: who the client is, and TLS. Gives what of the request has come.
+/// What a connection is for.
+enum Begun {
+    /// With what of the first one has come.
+    Requests(Option<Buffer>),
+    Stream(Box<Accepted>),
+}
+
+/// What comes before the first request: who the client is, and TLS.
 /// The error is boxed for the sake of idle connections, whose future has room for it.
-async fn begin(downstream: &mut Downstream) -> Result<Option<Buffer>, Box<Refused>> {
+async fn begin(downstream: &mut Downstream) -> Result<Begun, Box<Refused>> {
     let shard = downstream.shard;
     let begun = proxy_protocol::receive(downstream).await.map_err(|error| {
         shard.counters.total(|totals| totals.refused_requests += 1);
@@ -145,16 +166,23 @@ async fn begin(downstream: &mut Downstream) -> Result<Option<Buffer>, Box<Refuse
     let table = shard.table();
     let port = table.port(downstream.bind);
     if !port.is_some_and(|port| port.is_encrypted) {
-        return Ok(begun);
+        return Ok(Begun::Requests(begun));
     }
     drop(table);
     let accepted = tls::accept::accept(downstream, begun).await;
     shard.counters.total(|totals| match &accepted {
+        Ok(accepted) if accepted.carries == Carries::Tls => {}
         Ok(_) => totals.handshakes += 1,
         Err(_) => totals.handshake_failures += 1,
     });
-    downstream.secured_by = Some(accepted.map_err(|error| Box::new(Refused::from(error)))?);
-    Ok(None)
+    let accepted = accepted.map_err(|error| Box::new(Refused::from(error)))?;
+    if accepted.carries != Carries::Tls {
+        downstream.secured_by = Some(accepted.listener);
+    }
+    match accepted.carries {
+        Carries::Requests => Ok(Begun::Requests(None)),
+        Carries::Bytes | Carries::Tls => Ok(Begun::Stream(Box::new(accepted))),
+    }
 }
 
 /// Takes leave, so that the client knows that nothing was cut off (RFC 8446, section 6.1).

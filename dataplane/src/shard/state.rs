@@ -21,12 +21,17 @@ impl RuleStates {
         match targets {
             [] => None,
             [one] => (one.weight > 0).then_some(one),
-            _ => {
-                let weights = targets.iter().map(|target| target.weight);
-                let place = self.weights.entry(rule).or_default().next(weights)?;
-                targets.get(place)
-            }
+            _ => targets.get(self.next(rule, targets.iter().map(|target| target.weight))?),
         }
+    }
+
+    /// The place of the one that is due; none where all weights are zero.
+    pub(crate) fn next(
+        &mut self,
+        rule: Slot,
+        weights: impl ExactSizeIterator<Item = u32>,
+    ) -> Option<usize> {
+        self.weights.entry(rule).or_default().next(weights)
     }
 
     pub(crate) fn retire(&mut self, slots: &[Slot]) {

@@ -96,6 +96,11 @@ impl Stream {
         unsafe { &*self.inner.get() }.as_raw_fd()
     }
 
+    /// Where the peer reached us.
+    pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
+        socket::local_address(self.fd())
+    }
+
     /// Ends pending and future reads and writes; the descriptor stays until the stream is dropped.
     pub(crate) fn abort(&self) {
         socket::shutdown(self.fd(), socket::Shutdown::Both);

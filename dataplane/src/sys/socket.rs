@@ -103,6 +103,16 @@ pub(crate) fn is_quiet(socket: RawFd) -> bool {
     count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
 }
 
+/// Where a connection's peer reached us.
+pub(crate) fn local_address(socket: RawFd) -> io::Result<SocketAddr> {
+    // SAFETY: the caller's socket outlives this call.
+    let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+    let address = SockRef::from(&socket).local_addr()?;
+    address
+        .as_socket()
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 /// What waits to be read, without waiting for it.
 pub(crate) fn read_now(socket: RawFd, into: &mut [u8]) -> io::Result<usize> {
     let (place, length) = (into.as_mut_ptr().cast(), into.len());

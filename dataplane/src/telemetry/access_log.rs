@@ -63,6 +63,25 @@ pub(crate) struct Line<'l> {
     pub(crate) error: Option<&'static str>,
 }
 
+/// One connection whose bytes went on as they are, told.
+pub(crate) struct StreamLine<'l> {
+    pub(crate) client: SocketAddr,
+    /// Empty: it said none.
+    pub(crate) server_name: &'l str,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) took: Duration,
+    pub(crate) gateway: String,
+    pub(crate) listener: &'l str,
+    pub(crate) route_kind: Option<&'static str>,
+    pub(crate) route: Option<String>,
+    pub(crate) rule: Option<String>,
+    pub(crate) backend: Option<String>,
+    pub(crate) endpoint: Option<SocketAddr>,
+    pub(crate) attempts: u32,
+    pub(crate) error: Option<&'static str>,
+}
+
 impl AccessLog {
     /// Starts the writer.
     ///
@@ -87,8 +106,17 @@ impl AccessLog {
 
     /// False: dropped, for the writer is behind.
     pub(crate) fn send(&self, line: &Line<'_>) -> bool {
+        self.send_json(|| line.json())
+    }
+
+    /// As [`Self::send`].
+    pub(crate) fn send_stream(&self, line: &StreamLine<'_>) -> bool {
+        self.send_json(|| line.json())
+    }
+
+    fn send_json(&self, json: impl FnOnce() -> Vec<u8>) -> bool {
         match &self.0 {
-            Some(sender) => sender.try_send(line.json()).is_ok(),
+            Some(sender) => sender.try_send(json()).is_ok(),
             None => true,
         }
     }
@@ -174,11 +202,8 @@ impl Line<'_> {
     /// Field names are OpenTelemetry's where it has one.
     fn json(&self) -> Vec<u8> {
         let text = String::from_utf8_lossy;
-        let since = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
         let value = serde_json::json!({
-            "time_unix_ms": u64::try_from(since.as_millis()).unwrap_or(0),
+            "time_unix_ms": unix_ms(),
             "client": self.client.to_string(),
             "method": text(self.method),
             "authority": text(self.authority),
@@ -187,7 +212,7 @@ impl Line<'_> {
             "status": self.status,
             "request_body_bytes": self.request_bytes,
             "response_body_bytes": self.response_bytes,
-            "duration_ms": (self.took.as_secs_f64() * 1e6).round() / 1e3,
+            "duration_ms": millis(self.took),
             "gateway": self.gateway,
             "listener": self.listener,
             "route_kind": self.route_kind,
@@ -198,8 +223,45 @@ impl Line<'_> {
             "attempts": self.attempts,
             "error": self.error,
         });
-        let mut line = value.to_string().into_bytes();
-        line.push(b'\n');
-        line
+        line(&value)
     }
+}
+
+impl StreamLine<'_> {
+    /// Names as in a request's line, where both have one.
+    fn json(&self) -> Vec<u8> {
+        line(&serde_json::json!({
+            "time_unix_ms": unix_ms(),
+            "client": self.client.to_string(),
+            "server_name": self.server_name,
+            "sent_bytes": self.sent_bytes,
+            "received_bytes": self.received_bytes,
+            "duration_ms": millis(self.took),
+            "gateway": self.gateway,
+            "listener": self.listener,
+            "route_kind": self.route_kind,
+            "route": self.route,
+            "rule": self.rule,
+            "backend": self.backend,
+            "endpoint": self.endpoint.map(|endpoint| endpoint.to_string()),
+            "attempts": self.attempts,
+            "error": self.error,
+        }))
+    }
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(0)
+}
+
+/// To the microsecond.
+fn millis(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn line(value: &serde_json::Value) -> Vec<u8> {
+    let mut line = value.to_string().into_bytes();
+    line.push(b'\n');
+    line
 }

@@ -58,10 +58,55 @@ impl Durations {
 /// Where a request went: a listener, and a rule unless none took it.
 pub(crate) type Place = (Slot, Option<Slot>);
 
+/// Connections whose bytes went on as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stream {
+    /// With a backend.
+    pub(crate) opened: u64,
+    /// Without: no route, no backend, or none that answered.
+    pub(crate) refused: u64,
+    /// To backends, of those that are over.
+    pub(crate) sent: u64,
+    /// To clients.
+    pub(crate) received: u64,
+}
+
+impl Stream {
+    pub(crate) fn opened() -> Self {
+        Self {
+            opened: 1,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn refused() -> Self {
+        Self {
+            refused: 1,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn carried(sent: u64, received: u64) -> Self {
+        Self {
+            sent,
+            received,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.refused += other.refused;
+        self.sent += other.sent;
+        self.received += other.received;
+    }
+}
+
 /// A copy of everything that a shard has counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) requests: Map<Place, Classes>,
+    pub(crate) streams: Map<Place, Stream>,
     pub(crate) listeners: Map<Slot, Durations>,
     pub(crate) backends: Map<Slot, Durations>,
     pub(crate) goaways: Map<&'static str, u64>,
@@ -167,6 +212,7 @@ pub(crate) struct Counters {
     requests: RefCell<ByRule>,
     /// Requests that no rule took.
     unmatched: RefCell<Map<Slot, Classes>>,
+    streams: RefCell<Map<Place, Stream>>,
     listeners: RefCell<Map<Slot, Durations>>,
     backends: RefCell<Map<Slot, Durations>>,
     goaways: RefCell<Map<&'static str, u64>>,
@@ -185,6 +231,11 @@ impl Counters {
         }
         let mut listeners = self.listeners.borrow_mut();
         listeners.entry(listener).or_default().count(status, took);
+    }
+
+    pub(crate) fn stream(&self, place: Place, more: Stream) {
+        let mut streams = self.streams.borrow_mut();
+        streams.entry(place).or_default().add(&more);
     }
 
     pub(crate) fn backend(&self, backend: Slot, status: u16, took: Duration) {
@@ -227,6 +278,10 @@ impl Counters {
             unmatched.remove(slot);
             backends.remove(slot);
         }
+        let gone = |slot: Slot| slots.contains(&slot);
+        let is_gone = |(listener, rule): Place| gone(listener) || rule.is_some_and(gone);
+        let mut streams = self.streams.borrow_mut();
+        streams.retain(|place, _| !is_gone(*place));
         self.requests.borrow_mut().retire(slots);
     }
 
@@ -244,6 +299,7 @@ impl Counters {
     pub(crate) fn counted(&self) -> Counted {
         Counted {
             requests: self.requests(),
+            streams: self.streams.borrow().clone(),
             listeners: self.listeners.borrow().clone(),
             backends: self.backends.borrow().clone(),
             goaways: self.goaways.borrow().clone(),
@@ -278,6 +334,7 @@ mod tests {
         counters.request((Slot(5), Some(Slot(3))), 200, Duration::ZERO);
         counters.request((Slot(5), None), 404, Duration::ZERO);
         counters.backend(Slot(4), 200, Duration::ZERO);
+        counters.stream((Slot(1), Some(Slot(2))), Stream::opened());
         assert_eq!(counters.counted().requests.len(), 4);
         counters.retire(&[Slot(2), Slot(4), Slot(5)]);
         let counted = counters.counted();
@@ -286,6 +343,7 @@ mod tests {
             [&(Slot(1), Some(Slot(3)))]
         );
         assert!(counted.backends.is_empty());
+        assert!(counted.streams.is_empty());
         counters.retire(&[Slot(3)]);
         assert!(counters.counted().requests.is_empty());
         let pages = &counters.requests.borrow().pages;

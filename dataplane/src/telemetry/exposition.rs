@@ -13,7 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use ringgate_core::table::Slot;
 
-use super::counters::{BOUNDS, Classes, Counted, Durations, Totals};
+use super::counters::{BOUNDS, Classes, Counted, Durations, Place, Stream, Totals};
 use crate::config::InForce;
 use crate::shard::Report;
 
@@ -25,6 +25,8 @@ pub(crate) struct Scrape {
 }
 
 type Labels = Vec<(&'static str, String)>;
+/// One value of a label, and what is counted for it.
+type Part = (&'static str, fn(&Stream) -> u64);
 /// Counters and buckets carry no exemplars.
 type NoLabels = [(&'static str, &'static str); 0];
 
@@ -45,6 +47,7 @@ impl Collector for Scrape {
             merge(&mut all, &report.counted);
         }
         self.requests(&all, &mut encoder)?;
+        self.streams(&all, &mut encoder)?;
         self.backends(&all, &mut encoder)?;
         goaways(&all, &mut encoder)?;
         self.totals(&all.totals, &mut encoder)?;
@@ -56,6 +59,9 @@ fn merge(all: &mut Counted, one: &Counted) {
     for (place, classes) in &one.requests {
         let sums = all.requests.entry(*place).or_default().iter_mut();
         sums.zip(classes).for_each(|(sum, count)| *sum += count);
+    }
+    for (place, stream) in &one.streams {
+        all.streams.entry(*place).or_default().add(stream);
     }
     for (slot, durations) in &one.listeners {
         all.listeners.entry(*slot).or_default().add(durations);
@@ -158,23 +164,9 @@ impl Scrape {
     fn requests(&self, all: &Counted, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let places = self.listeners();
         let rules = self.rules();
-        let labelled = |(listener, rule): &(Slot, Option<Slot>)| {
-            let (gateway, name) = places.get(listener)?;
-            let none = <[String; 3]>::default();
-            let [kind, route, rule] = match rule {
-                Some(rule) => rules.get(rule)?,
-                None => &none,
-            };
-            Some(vec![
-                ("gateway", gateway.clone()),
-                ("listener", name.clone()),
-                ("route_kind", kind.clone()),
-                ("route", route.clone()),
-                ("rule", rule.clone()),
-            ])
-        };
         let requests = all.requests.iter();
-        let requests = requests.filter_map(|(place, classes)| Some((labelled(place)?, classes)));
+        let requests = requests
+            .filter_map(|(place, classes)| Some((labelled(*place, &places, &rules)?, classes)));
         let help = "Requests by listener, route, rule and status class; no class: ended without a response";
         classes("http_server_requests", help, sorted(requests), encoder)?;
         let listeners = all.listeners.iter().filter_map(|(slot, durations)| {
@@ -189,6 +181,29 @@ impl Scrape {
             &sorted(listeners),
             encoder,
         )
+    }
+
+    fn streams(&self, all: &Counted, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (places, rules) = (self.listeners(), self.rules());
+        let streams = all.streams.iter();
+        let streams = streams
+            .filter_map(|(place, stream)| Some((labelled(*place, &places, &rules)?, *stream)));
+        let streams = sorted(streams);
+        let connections: [Part; 2] = [
+            ("opened", |stream| stream.opened),
+            ("refused", |stream| stream.refused),
+        ];
+        let help =
+            "Connections whose bytes go on as they are, by listener, route, rule and outcome";
+        let name = "ringgate_stream_connections";
+        parts(name, help, "outcome", &connections, &streams, encoder)?;
+        let bytes: [Part; 2] = [
+            ("to_backend", |stream| stream.sent),
+            ("to_client", |stream| stream.received),
+        ];
+        let help = "Bytes of such connections that are over, by direction";
+        let name = "ringgate_stream_bytes";
+        parts(name, help, "direction", &bytes, &streams, encoder)
     }
 
     fn backends(&self, all: &Counted, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -299,19 +314,64 @@ impl Scrape {
     /// Kind, route and name of each: routes of two kinds may have one name.
     fn rules(&self) -> HashMap<Slot, [String; 3]> {
         let listeners = self.in_force.table.listeners();
-        let rules = listeners
-            .flat_map(|listener| listener.hosts())
-            .flat_map(|host| host.rules());
-        rules
-            .map(|rule| {
+        let mut names = HashMap::new();
+        for listener in listeners {
+            for rule in listener.hosts().flat_map(|host| host.rules()) {
                 let kind = rule.protocol.kind().to_owned();
-                (
-                    rule.slot,
-                    [kind, rule.route.to_string(), rule.name.to_string()],
-                )
-            })
-            .collect()
+                let name = [kind, rule.route.to_string(), rule.name.to_string()];
+                names.insert(rule.slot, name);
+            }
+            for rule in listener.streams().map(|host| &host.rule) {
+                let kind = rule.kind.to_owned();
+                let name = [kind, rule.route.to_string(), rule.name.to_string()];
+                names.insert(rule.slot, name);
+            }
+        }
+        names
     }
+}
+
+/// The labels of a listener and one of its rules; none of what isn't in force any more.
+fn labelled(
+    (listener, rule): Place,
+    listeners: &HashMap<Slot, (String, String)>,
+    rules: &HashMap<Slot, [String; 3]>,
+) -> Option<Labels> {
+    let (gateway, name) = listeners.get(&listener)?;
+    let none = <[String; 3]>::default();
+    let [kind, route, rule] = match rule {
+        Some(rule) => rules.get(&rule)?,
+        None => &none,
+    };
+    Some(vec![
+        ("gateway", gateway.clone()),
+        ("listener", name.clone()),
+        ("route_kind", kind.clone()),
+        ("route", route.clone()),
+        ("rule", rule.clone()),
+    ])
+}
+
+/// A counter with a label for each of its parts.
+fn parts(
+    name: &str,
+    help: &str,
+    label: &'static str,
+    parts: &[Part],
+    families: &[(Labels, Stream)],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, stream) in families {
+        for (part, of) in parts {
+            let mut labels = labels.clone();
+            labels.push((label, (*part).to_owned()));
+            family
+                .encode_family(&labels)?
+                .encode_counter::<NoLabels, _, u64>(&of(stream), None)?;
+        }
+    }
+    Ok(())
 }
 
 /// In the order of their labels, so that two scrapes can be compared.

@@ -1,9 +1,10 @@
-//! A client's handshake: which listener its server name asks for, and what that listener shows.
+//! A client's handshake: which listener its server name asks for, and what that listener shows, if it is the
+//! one that shows something.
 
 use std::io;
 use std::sync::Arc;
 
-use ringgate_core::table::Slot;
+use ringgate_core::table::{Carries, Listener, Slot};
 use rustls::server::Acceptor;
 use rustls::{AlertDescription, ServerConfig};
 use thiserror::Error;
@@ -24,7 +25,7 @@ pub(crate) enum Refused {
     PlainHttp,
     #[error("it sent no ClientHello: {0}")]
     Hello(rustls::Error),
-    #[error("no listener of this port is for the server name {0:?}")]
+    #[error("no listener of this port, or no route there, is for the server name {0:?}")]
     UnknownName(String),
     #[error("its listener has no certificate that works")]
     NoCertificate,
@@ -32,12 +33,21 @@ pub(crate) enum Refused {
     Handshake(io::Error),
 }
 
-/// Makes a connection an encrypted one. `begun` is what has come already. Gives the listener that the
-/// client asked for.
+/// The listener that a client asked for.
+pub(crate) struct Accepted {
+    pub(crate) listener: Slot,
+    pub(crate) carries: Carries,
+    /// The server name, in lower case; empty without one.
+    pub(crate) name: String,
+    /// All that has come, where TLS goes on to a backend as it is.
+    pub(crate) hello: Option<Buffer>,
+}
+
+/// Makes a connection an encrypted one, unless its listener passes TLS on. `begun` is what has come already.
 pub(crate) async fn accept(
     downstream: &mut Downstream,
     begun: Option<Buffer>,
-) -> Result<Slot, Refused> {
+) -> Result<Accepted, Refused> {
     let now = downstream.shard.deadlines.now();
     let within = h1::settings(downstream, |settings| settings.timeouts.header);
     // For the whole handshake, however many parts it comes in.
@@ -46,7 +56,7 @@ pub(crate) async fn accept(
     let input = begun.unwrap_or_else(|| downstream.shard.buffers.take());
     let (mut input, name) = read_hello(downstream, input).await;
     let result = match name {
-        Ok(name) => handshake(downstream, &mut input, &name.unwrap_or_default()).await,
+        Ok(name) => take(downstream, &mut input, name.unwrap_or_default()).await,
         Err(refused) => Err(refused),
     };
     if let Err(refused) = &result {
@@ -97,37 +107,73 @@ async fn read_hello(
     }
 }
 
+/// What the listener for a name does with its client.
+async fn take(
+    downstream: &mut Downstream,
+    input: &mut Buffer,
+    mut name: String,
+) -> Result<Accepted, Refused> {
+    name.make_ascii_lowercase();
+    let (listener, carries) = listener(downstream, &name)?;
+    let hello = match carries {
+        Carries::Tls => Some(std::mem::take(input)),
+        Carries::Requests | Carries::Bytes => {
+            handshake(downstream, input, listener).await?;
+            None
+        }
+    };
+    Ok(Accepted {
+        listener,
+        carries,
+        name,
+        hello,
+    })
+}
+
 async fn handshake(
     downstream: &mut Downstream,
     input: &mut Buffer,
-    name: &str,
-) -> Result<Slot, Refused> {
-    let (listener, config) = termination(downstream, name)?;
+    listener: Slot,
+) -> Result<(), Refused> {
+    let config = termination(downstream, listener)?;
     let session = Session::server(config).map_err(Refused::Handshake)?;
     let shard = downstream.shard;
     let begun = input.pending_mut();
     let encrypted = downstream.stream.encrypt(session, &shard.buffers, begun);
-    encrypted.await.map_err(Refused::Handshake)?;
-    Ok(listener)
+    encrypted.await.map_err(Refused::Handshake)
 }
 
-/// The most specific listener for a server name, and how it terminates.
-fn termination(downstream: &Downstream, name: &str) -> Result<(Slot, Arc<ServerConfig>), Refused> {
+/// The most specific listener for a server name.
+fn listener(downstream: &Downstream, name: &str) -> Result<(Slot, Carries), Refused> {
     let table = downstream.shard.table();
     let port = table.port(downstream.bind);
-    let listener = port.and_then(|port| port.listener(&name.to_ascii_lowercase()));
-    let Some(listener) = listener else {
-        return Err(Refused::UnknownName(name.to_owned()));
-    };
-    let config = table.credentials().termination(listener.slot);
-    let config = config.cloned().ok_or(Refused::NoCertificate)?;
-    Ok((listener.slot, config))
+    let listener = port.and_then(|port| port.listener(name));
+    // Whoever no route is for is told so before a handshake; requests may be for other hosts than it.
+    let has_route =
+        |one: &&Listener| one.carries == Carries::Requests || one.stream(name).is_some();
+    let listener = listener.filter(has_route);
+    let found = listener.map(|one| (one.slot, one.carries));
+    found.ok_or_else(|| Refused::UnknownName(name.to_owned()))
+}
+
+fn termination(downstream: &Downstream, listener: Slot) -> Result<Arc<ServerConfig>, Refused> {
+    let table = downstream.shard.table();
+    let config = table.credentials().termination(listener);
+    config.cloned().ok_or(Refused::NoCertificate)
+}
+
+/// Whether the port passes all TLS on: then it is no party to any handshake, and has nothing to say in one.
+fn only_passes(downstream: &Downstream) -> bool {
+    let table = downstream.shard.table();
+    let port = table.port(downstream.bind);
+    port.is_some_and(|port| port.listeners().all(|one| one.carries == Carries::Tls))
 }
 
 /// Says why, as far as TLS has a word for it; a failed handshake has said so itself.
 async fn tell(downstream: &Downstream, refused: &Refused) {
     let alert = match refused {
         Refused::Incomplete | Refused::Handshake(_) => return,
+        _ if only_passes(downstream) => return,
         Refused::PlainHttp => {
             let mut out = downstream.shard.buffers.take();
             out.out().extend_from_slice(PLAIN_HTTP);

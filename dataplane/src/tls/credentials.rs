@@ -113,7 +113,7 @@ impl Keeper {
                 self.backends.contains_key(id)
                     || matches!(objects.get(id), Some(Object::Backend(one)) if one.tls.is_some())
             }
-            Kind::HttpRoute | Kind::GrpcRoute => false,
+            Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => false,
         };
         if !changed.iter().any(is_ours) {
             return;
@@ -188,7 +188,10 @@ impl Keeper {
             Some(clients) => builder.with_client_cert_verifier(self.verifier(clients, objects)?),
         };
         let mut config = builder.with_cert_resolver(Arc::new(Certificates::new(certificates)));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // What is inside of other TLS is not ours to agree on.
+        if carries_requests(objects.get(id)) {
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        }
         config.session_storage = Arc::new(NoServerSessionStorage {});
         if let Some(ticketer) = &self.ticketer {
             let clients = termination.clients.as_ref();
@@ -244,8 +247,9 @@ impl Keeper {
                 continue;
             };
             let alpn = match one.protocol {
-                BackendProtocol::Http1 => b"http/1.1".as_slice(),
-                BackendProtocol::Http2 => b"h2",
+                BackendProtocol::Http1 => Some(b"http/1.1".as_slice()),
+                BackendProtocol::Http2 => Some(b"h2".as_slice()),
+                BackendProtocol::Tcp => None,
             };
             let made = self.make_backend(tls, alpn, &ours, objects);
             put(&mut self.backends, &mut self.failures, id, slot, made);
@@ -256,7 +260,7 @@ impl Keeper {
     fn make_backend(
         &mut self,
         tls: &BackendTls,
-        alpn: &[u8],
+        alpn: Option<&[u8]>,
         ours: &BTreeSet<Id>,
         objects: &BTreeMap<Id, Object>,
     ) -> Result<ToBackend, String> {
@@ -281,7 +285,7 @@ impl Keeper {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
         let mut anonymous = builder.with_no_client_auth();
-        anonymous.alpn_protocols = vec![alpn.to_vec()];
+        anonymous.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
         let known = ours.iter().filter_map(|id| {
             let certificate = self.certificates.get(id)?.clone();
             let mut config = anonymous.clone();
@@ -341,12 +345,17 @@ fn put<T>(
     }
 }
 
+fn carries_requests(listener: Option<&Object>) -> bool {
+    let protocol = |object: &Object| match object {
+        Object::Listener(listener) => Some(matches!(listener.protocol, Protocol::Https(_))),
+        _ => None,
+    };
+    listener.and_then(protocol).unwrap_or_default()
+}
+
 fn terminations(objects: &BTreeMap<Id, Object>) -> impl Iterator<Item = (&Id, &Termination)> {
     objects.iter().filter_map(|(id, object)| match object {
-        Object::Listener(listener) => match &listener.protocol {
-            Protocol::Https(termination) => Some((id, termination)),
-            Protocol::Http => None,
-        },
+        Object::Listener(listener) => Some((id, listener.protocol.termination()?)),
         _ => None,
     })
 }

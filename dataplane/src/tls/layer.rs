@@ -199,9 +199,7 @@ impl Layer {
 
     /// Says in the session that nothing more is sent.
     pub(crate) async fn close(&self, stream: &Stream) {
-        if self.is_writing.get() {
-            return;
-        }
+        self.turn().await;
         let mut records = self.buffers.take();
         self.session.borrow_mut().close(records.out());
         // The peer may be gone already.

@@ -266,9 +266,22 @@ impl Endpoint {
                 return Ok(connection);
             }
         }
-        let (carrier, open) = self.open(shard, backend, identity, within).await?;
+        let how = Beginning::for_requests(backend, identity);
+        let (carrier, open) = self.open(shard, backend, &how, within).await?;
         let share = Share::All { _open: open };
         Ok(self.connection_of(carrier, identity, share))
+    }
+
+    /// A new connection, for one client alone.
+    pub(crate) async fn alone(
+        self: &Rc<Self>,
+        shard: &'static Shard,
+        backend: &Backend,
+        how: &Beginning<'_>,
+    ) -> Result<Box<Connection>, Unavailable> {
+        let (carrier, open) = self.open(shard, backend, how, Duration::MAX).await?;
+        let share = Share::All { _open: open };
+        Ok(self.connection_of(carrier, how.certificate, share))
     }
 
     fn connection_of(
@@ -314,7 +327,8 @@ impl Endpoint {
                 opened.map_err(Unavailable::Connect)?;
                 continue;
             };
-            let (carrier, open) = self.open(shard, backend, identity, within).await?;
+            let how = Beginning::for_requests(backend, identity);
+            let (carrier, open) = self.open(shard, backend, &how, within).await?;
             let scheme = match backend.backend.tls {
                 Some(_) => "https",
                 None => "http",
@@ -331,7 +345,7 @@ impl Endpoint {
         self: &Rc<Self>,
         shard: &'static Shard,
         backend: &Backend,
-        identity: Option<&Id>,
+        how: &Beginning<'_>,
         within: Duration,
     ) -> Result<((Transport, Watched), Open), Unavailable> {
         let settings = &backend.backend.settings;
@@ -342,7 +356,7 @@ impl Endpoint {
         // Counted before it is there, so that a burst keeps within the bound too.
         let open = Open::on(self);
         let timeout = settings.connect_timeout.min(within);
-        let connected = self.connect(shard, backend, identity, timeout).await;
+        let connected = self.connect(shard, backend, how, timeout).await;
         shard.counters.total(|totals| match &connected {
             Ok(_) => totals.upstream_connections += 1,
             Err(_) => totals.upstream_connect_failures += 1,
@@ -350,22 +364,22 @@ impl Endpoint {
         Ok((connected.map_err(Unavailable::Connect)?, open))
     }
 
-    /// TCP, and TLS where the backend has it; both within `timeout`.
+    /// TCP, what goes before all else, and TLS; all within `timeout`.
     async fn connect(
         &self,
         shard: &'static Shard,
         backend: &Backend,
-        identity: Option<&Id>,
+        how: &Beginning<'_>,
         timeout: Duration,
     ) -> io::Result<(Transport, Watched)> {
         let until = shard.deadlines.now() + Millis::try_from(timeout.as_millis()).unwrap_or(0);
         let stream = Stream::connect(self.address, timeout).await?;
         let watch = shard.deadlines.watch(stream.fd());
         let mut stream = Transport::plain(stream);
-        if backend.backend.tls.is_some() {
+        if how.is_encrypted || !how.header.is_empty() {
             watch.set_at(until, Action::Shutdown(Shutdown::Both));
             // Boxed, for most backends are spoken to in plain text.
-            Box::pin(encrypt(&mut stream, shard, backend, identity)).await?;
+            Box::pin(begin(&mut stream, shard, backend, how)).await?;
             watch.clear();
         }
         Ok((stream, watch))
@@ -385,6 +399,45 @@ impl Endpoint {
             .iter()
             .rposition(|connection| connection.identity.as_ref() == identity)?;
         Some(idle.remove(place))
+    }
+}
+
+/// How a connection begins.
+pub(crate) struct Beginning<'h> {
+    pub(crate) is_encrypted: bool,
+    /// Shown in TLS, if the backend asks for one.
+    pub(crate) certificate: Option<&'h Id>,
+    /// In front of all else, TLS too.
+    pub(crate) header: &'h [u8],
+}
+
+impl<'h> Beginning<'h> {
+    /// What may be shared by requests.
+    fn for_requests(backend: &Backend, certificate: Option<&'h Id>) -> Self {
+        Self {
+            is_encrypted: backend.backend.tls.is_some(),
+            certificate,
+            header: &[],
+        }
+    }
+}
+
+async fn begin(
+    stream: &mut Transport,
+    shard: &'static Shard,
+    backend: &Backend,
+    how: &Beginning<'_>,
+) -> io::Result<()> {
+    if !how.header.is_empty() {
+        let mut header = shard.buffers.take();
+        header.out().extend_from_slice(how.header);
+        let (sent, header) = stream.write(header, || ()).await;
+        shard.buffers.give(header);
+        sent?;
+    }
+    match how.is_encrypted {
+        true => encrypt(stream, shard, backend, how.certificate).await,
+        false => Ok(()),
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn rules<'r, R>(
     at
 }
 
-/// Several references to one parent must differ by section or port, and all of them have the same of both.
+/// Also for routes of other kinds. Several references to one parent must differ by section or port, and all of them have the same of both.
 pub(super) fn parents(parents: &[ParentReference], checker: &mut Checker<'_>) {
     let at = SPEC.field("parentRefs");
     checker.items(&at, parents, 0, 32);

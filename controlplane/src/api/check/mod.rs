@@ -9,6 +9,7 @@ mod http_route;
 mod other;
 #[cfg(test)]
 mod tests;
+mod tls_route;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -62,6 +62,7 @@ pub fn has_status(kind: ObjectKind) -> bool {
         | ObjectKind::ListenerSet
         | ObjectKind::HttpRoute
         | ObjectKind::GrpcRoute
+        | ObjectKind::TlsRoute
         | ObjectKind::ListenerPolicy
         | ObjectKind::BackendPolicy
         | ObjectKind::BackendTlsPolicy => true,

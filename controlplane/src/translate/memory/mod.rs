@@ -12,6 +12,7 @@ use super::policy::Policies;
 use crate::api::ObjectKey;
 use crate::api::grpc_route::GrpcRoute;
 use crate::api::http_route::HttpRoute;
+use crate::api::tls_route::TlsRoute;
 use changes::Seen;
 use parents::ParentChanges;
 use routes::{Routes, Used};
@@ -25,6 +26,7 @@ pub(super) struct Memory {
     gateways: Gateways,
     http_routes: Routes<HttpRoute>,
     grpc_routes: Routes<GrpcRoute>,
+    tls_routes: Routes<TlsRoute>,
     used: Used,
     backends: backends::Backends,
 }
@@ -45,6 +47,8 @@ impl Memory {
             .update(inputs, decided, differs, &mut self.used);
         self.grpc_routes
             .update(inputs, decided, differs, &mut self.used);
+        self.tls_routes
+            .update(inputs, decided, differs, &mut self.used);
         self.backends
             .update(inputs, policies, self.used.keys(), &changes);
     }
@@ -55,12 +59,13 @@ impl Memory {
     }
 
     pub(super) fn fresh_routes(&self) -> usize {
-        self.http_routes.fresh() + self.grpc_routes.fresh()
+        self.http_routes.fresh() + self.grpc_routes.fresh() + self.tls_routes.fresh()
     }
 
     /// In order of kind and name.
     pub(super) fn routes(&self) -> impl Iterator<Item = (ObjectKey, &RouteResult)> {
-        self.http_routes.all().chain(self.grpc_routes.all())
+        let http = self.http_routes.all().chain(self.grpc_routes.all());
+        http.chain(self.tls_routes.all())
     }
 
     /// Those that routes in force use, in order of Service and port.

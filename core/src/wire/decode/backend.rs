@@ -23,6 +23,7 @@ pub(super) fn decode(backend: &proto::Backend) -> Result<ir::Backend> {
         protocol: match backend.protocol() {
             proto::backend::Protocol::Unspecified => ir::BackendProtocol::Http1,
             proto::backend::Protocol::Http2 => ir::BackendProtocol::Http2,
+            proto::backend::Protocol::Tcp => ir::BackendProtocol::Tcp,
         },
         tls: backend.tls.as_ref().map(tls::backend).transpose()?,
         settings: backend_settings(
@@ -42,7 +43,7 @@ fn endpoint(endpoint: &proto::Endpoint) -> Result<ir::Endpoint> {
 }
 
 fn backend_settings(settings: &proto::BackendSettings) -> ir::BackendSettings {
-    use proto::backend_settings::Balance;
+    use proto::backend_settings::{Balance, ProxyHeader};
     ir::BackendSettings {
         balance: match settings.balance() {
             Balance::RoundRobin => ir::Balance::RoundRobin,
@@ -52,5 +53,10 @@ fn backend_settings(settings: &proto::BackendSettings) -> ir::BackendSettings {
         idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
         keep_alive: Duration::from_millis(settings.keep_alive_ms),
         max_connections: settings.max_connections,
+        proxy_header: match settings.proxy_header() {
+            ProxyHeader::Unspecified => None,
+            ProxyHeader::V1 => Some(ir::ProxyHeader::V1),
+            ProxyHeader::V2 => Some(ir::ProxyHeader::V2),
+        },
     }
 }

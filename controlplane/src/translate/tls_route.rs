@@ -1,0 +1,93 @@
+//! TLSRoutes: one rule, and the backends that its connections go to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ringgate_core::ir::{
+    BackendProtocol, BackendTarget, Id, Object, ObjectName, StreamBackend, StreamRoute,
+};
+
+use super::route::{Placed, Route, Translated, Wanted};
+use crate::api::ObjectKind;
+use crate::api::meta::ObjectMeta;
+use crate::api::reference::{BackendRef, ParentReference};
+use crate::api::text::HostPattern;
+use crate::api::tls_route::TlsRoute;
+use crate::store::Resources;
+
+/// What a rule of connections is, beside its route.
+#[derive(Debug)]
+pub(super) struct StreamRule {
+    name: Option<Arc<str>>,
+    backends: Vec<StreamBackend>,
+}
+
+impl Route for TlsRoute {
+    const KIND: ObjectKind = ObjectKind::TlsRoute;
+    const SPEAKS: BackendProtocol = BackendProtocol::Tcp;
+    type Rule = StreamRule;
+
+    fn all(resources: &Resources) -> &BTreeMap<ObjectName, Arc<Self>> {
+        &resources.tls_routes
+    }
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn parent_refs(&self) -> &[ParentReference] {
+        &self.spec.parent_refs
+    }
+
+    fn hostnames(&self) -> &[HostPattern] {
+        &self.spec.hostnames
+    }
+
+    fn rules(&self, wanted: &mut Wanted<'_>) -> Translated<StreamRule> {
+        let rules = self.spec.rules.iter().enumerate().map(|(place, rule)| {
+            wanted.field = format!("spec.rules[{place}]");
+            StreamRule {
+                name: rule.name.as_ref().map(|name| name.shared()),
+                backends: backends(&rule.backend_refs, wanted),
+            }
+        });
+        Translated {
+            rules: rules.collect(),
+            broken: Vec::new(),
+            count: self.spec.rules.len(),
+        }
+    }
+
+    fn id(name: &ObjectName) -> Id {
+        Id::tls_route(name)
+    }
+
+    /// There is one rule, as the API has it.
+    fn object(placed: Placed, rules: Vec<StreamRule>) -> Object {
+        let rule = rules.into_iter().next();
+        let (rule, backends) = rule
+            .map(|rule| (rule.name, rule.backends))
+            .unwrap_or_default();
+        Object::TlsRoute(StreamRoute {
+            name: placed.name,
+            created: placed.created,
+            attachments: placed.attachments,
+            rule,
+            backends,
+        })
+    }
+}
+
+/// Those that can't be resolved are invalid, and are reported by `wanted`.
+fn backends(references: &[BackendRef], wanted: &mut Wanted<'_>) -> Vec<StreamBackend> {
+    let references = references.iter().enumerate();
+    references
+        .map(|(place, one)| {
+            let target = wanted.backend(&format!("backendRefs[{place}]"), &one.reference);
+            StreamBackend {
+                target: target.map_or(BackendTarget::Invalid, BackendTarget::Backend),
+                weight: one.weight.get(),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,21 @@
+//! Routes of connections, to messages.
+
+use super::{attachment, name, proto, target, text};
+use crate::ir;
+
+pub(super) fn route(route: &ir::StreamRoute) -> proto::StreamRoute {
+    let backends = route.backends.iter();
+    proto::StreamRoute {
+        name: Some(name(&route.name)),
+        created: route.created,
+        attachments: route.attachments.iter().map(attachment).collect(),
+        rule: route.rule.as_ref().map(text),
+        backends: backends
+            .map(|one| proto::WeightedBackend {
+                backend: target(&one.target),
+                weight: one.weight,
+                filters: Vec::new(),
+            })
+            .collect(),
+    }
+}
