@@ -43,6 +43,9 @@ pub const SUPPORTED: &[&str] = &[
     "HTTPRouteSchemeRedirect",
     "ListenerSet",
     "ReferenceGrant",
+    "TLSRoute",
+    "TLSRouteModeMixed",
+    "TLSRouteModeTerminate",
 ];
 
 #[cfg(test)]
@@ -60,7 +63,6 @@ mod tests {
             "GRPCRoute",
             "GatewayListenerFilters",
             "HTTPRouteBackendProtocolH2C",
-            "TLSRoute",
         ];
         assert!(!later.iter().any(|one| SUPPORTED.contains(one)));
     }
