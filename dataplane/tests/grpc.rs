@@ -1,5 +1,5 @@
-//! What clients of gRPC are told by the gateway itself, and how long it waits for them. Framed as HTTP/1
-//! here: what carries the messages makes no difference to it.
+//! What clients of gRPC are told by the gateway itself, how long it waits for them, and what it translates.
+//! Mostly framed as HTTP/1 here: what carries the messages makes no difference to it.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on shall stop")]
 
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use ringgate_core::ir::{
     BackendTarget, Match, PathMatch, RpcMatch, TextMatch, Timeouts, WeightedBackend,
 };
+use support::http2::{self, Client, answer, post, talk};
 use support::{DataPlane, Origin, Response, Rule, Then, Wanted, rule};
 
 const MESSAGE: &str = "\0\0\0\0\u{2}hi";
@@ -331,4 +332,65 @@ fn answers_without_trailers_are_not_recoded() {
     let none = call_as(&gateway, "/a.B/Get", "application/grpc-web", "");
     assert_eq!(status(&none), Some("5"));
     assert_eq!(none.field("content-type"), Some("application/grpc-web"));
+}
+
+fn of_grpc(path: &str) -> http::Request<()> {
+    let mut request = post(path);
+    let headers = request.headers_mut();
+    headers.insert("content-type", "application/grpc".parse().unwrap());
+    headers.insert("te", "trailers".parse().unwrap());
+    request
+}
+
+/// As clients and backends of gRPC speak.
+#[test]
+fn by_http2_a_call_goes_through_and_errors_are_trailers_alone() {
+    let origin = http2::Origin::start(http2::echo);
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .by_http2()
+        .grpc_route(vec![of_service("a.B", rule("one"))])
+        .start();
+    talk(async {
+        let mut client = Client::connect(gateway.port).await;
+        let (response, mut stream) = client.ask(of_grpc("/a.B/Get"), false).await;
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        let sending = http2::send(&mut stream, MESSAGE.into(), Some(trailers.clone()));
+        let (done, ()) = tokio::join!(answer(response), sending);
+        let done = done.unwrap();
+        assert_eq!(done.body, MESSAGE.as_bytes());
+        assert_eq!(done.trailers, Some(trailers));
+
+        let (response, _stream) = client.ask(of_grpc("/a.C/Get"), false).await;
+        let refused = response.await.unwrap();
+        assert_eq!(refused.status(), 200);
+        assert_eq!(refused.headers()["grpc-status"], "12");
+        assert!(refused.body().is_end_stream(), "trailers alone");
+    });
+    assert_eq!(origin.request().field("te"), Some("trailers"));
+}
+
+#[test]
+fn grpc_web_reaches_a_backend_of_http2() {
+    let origin = http2::Origin::start(|_, mut respond| {
+        let head = http::Response::builder().header("content-type", "application/grpc");
+        let mut stream = respond
+            .send_response(head.body(()).unwrap(), false)
+            .unwrap();
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        tokio::spawn(async move { http2::send(&mut stream, MESSAGE.into(), Some(trailers)).await });
+    });
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .by_http2()
+        .grpc_route(vec![of_service("a.B", rule("one"))])
+        .start();
+    let response = call_as(&gateway, "/a.B/Get", "application/grpc-web", "");
+    assert_eq!(response.body, bytes(&format!("{MESSAGE}{TRAILERS}")));
+    let got = origin.request();
+    assert_eq!(got.field("content-type"), Some("application/grpc"));
+    assert_eq!(got.field("te"), Some("trailers"));
+    assert_eq!(got.body, MESSAGE.as_bytes());
 }

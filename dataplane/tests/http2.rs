@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::Reason;
 use http::{HeaderMap, Request};
-use ringgate_core::ir::{DownstreamTimeouts, ListenerSettings, Object};
+use ringgate_core::ir::{DownstreamTimeouts, ListenerSettings};
 use support::http2::{self, Client, answer, echo, get, post, talk};
 use support::{DataPlane, Origin, Request as Got, Then, Wanted, plain, rule};
 
@@ -28,13 +28,8 @@ fn before_http2(origin: &http2::Origin) -> DataPlane {
 }
 
 fn wanted_http2(origin: &http2::Origin) -> Wanted {
-    let mut wanted = Wanted::new().backend("one", &[origin.address]);
-    for object in wanted.objects.values_mut() {
-        if let Object::Backend(backend) = object {
-            backend.protocol = ringgate_core::ir::BackendProtocol::Http2;
-        }
-    }
-    wanted.route(vec![rule("one")])
+    let wanted = Wanted::new().backend("one", &[origin.address]);
+    wanted.by_http2().route(vec![rule("one")])
 }
 
 #[test]

@@ -165,6 +165,16 @@ impl Wanted {
         self.insert_backend(service, Endpoints::Addresses(endpoints.collect()), settings);
     }
 
+    /// Speaks HTTP/2 to the backends that are there.
+    pub(crate) fn by_http2(mut self) -> Self {
+        for object in self.objects.values_mut() {
+            if let Object::Backend(backend) = object {
+                backend.protocol = BackendProtocol::Http2;
+            }
+        }
+        self
+    }
+
     pub(crate) fn echo(mut self, service: &str) -> Self {
         let echo = Endpoints::Echo(service.into());
         self.insert_backend(service, echo, BackendSettings::default());
