@@ -17,7 +17,7 @@ use ringgate_core::ir::{
     Version, WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
-use ringgate_core::table::{Action, Bind, Compiler, Table, Target};
+use ringgate_core::table::{Action, Bind, Compiler, Port, Table, Target};
 
 const PORT: u16 = 80;
 
@@ -427,13 +427,21 @@ fn a_backend_that_comes_later_mends_the_route() {
 
 /// What can be seen of a table from outside, for a fixed set of requests.
 fn answers(table: &Table) -> Vec<String> {
-    let mut answers = Vec::new();
-    let Some(port) = table.port(Bind {
+    let ports = PORTS.map(|port| Bind {
         address: None,
-        port: PORT,
-    }) else {
-        return answers;
-    };
+        port,
+    });
+    let ports = ports.into_iter().filter_map(|bind| table.port(bind));
+    ports.flat_map(|port| answers_of(port)).collect()
+}
+
+fn answers_of(port: &Port) -> Vec<String> {
+    let mut names: Vec<_> = port.listeners().map(|one| one.name.to_string()).collect();
+    names.sort();
+    let mut answers = vec![format!(
+        "{} {names:?} {:?}",
+        port.bind, port.settings.server
+    )];
     for host in ["a.x", "b.x", "x", "y"] {
         for path in ["/", "/a", "/a/b", "/b"] {
             let fields = Headers(Vec::new());
@@ -444,16 +452,19 @@ fn answers(table: &Table) -> Vec<String> {
                 query: b"",
                 fields: &fields,
             };
-            let found = port
-                .listener(host)
-                .and_then(|listener| listener.find(&request));
+            let listener = port.listener(host);
+            let found = listener.and_then(|listener| listener.find(&request));
             let broken = found.map(|found| matches!(found.rule.action, Action::Broken));
             let found = found.map(|found| (found.rule.route.name.clone(), found.rule.name.clone()));
-            answers.push(format!("{host}{path} {found:?} {broken:?}"));
+            let listener = listener.map(|one| one.name.clone());
+            answers.push(format!("{host}{path} {listener:?} {found:?} {broken:?}"));
         }
     }
     answers
 }
+
+const LISTENERS: [&str; 3] = ["web", "other", "third"];
+const PORTS: [u16; 2] = [PORT, PORT + 1];
 
 fn any_object() -> impl Strategy<Value = (Id, Option<Object>)> {
     let hosts = ["", "*.x", "a.x", "x"];
@@ -462,25 +473,38 @@ fn any_object() -> impl Strategy<Value = (Id, Option<Object>)> {
         0..3usize,
         0..4usize,
         prop::collection::vec(0..3usize, 1..4),
+        prop::sample::subsequence(LISTENERS.to_vec(), 1..=LISTENERS.len()),
         any::<bool>(),
     );
-    let routes = routes.prop_map(move |(name, host, rules, there)| {
+    let routes = routes.prop_map(move |(name, host, rules, listeners, there)| {
         let rules = rules
             .into_iter()
             .map(|path| vec![prefix(paths[path])])
             .collect();
-        let (id, object) = object(route(["r0", "r1", "r2"][name], &[hosts[host]], rules));
+        let mut route = route(["r0", "r1", "r2"][name], &[hosts[host]], rules);
+        let hostnames = route.attachments.remove(0).hostnames;
+        let attachments = listeners.iter().map(|listener| Attachment {
+            listener: Id::listener(&gateway(), listener),
+            hostnames: hostnames.clone(),
+        });
+        route.attachments = attachments.collect();
+        let (id, object) = object(route);
         (id, there.then_some(object))
     });
-    let listeners = (0..4usize, any::<bool>()).prop_map(move |(host, there)| {
-        let (id, object) = listener("web", hosts[host]);
+    let listeners = (0..3usize, 0..4usize, 0..2usize, any::<bool>());
+    let listeners = listeners.prop_map(move |(name, host, port, there)| {
+        let (id, mut object) = listener(LISTENERS[name], hosts[host]);
+        if let Object::Listener(listener) = &mut object {
+            listener.port = PORTS[port];
+            listener.settings.server = Some(LISTENERS[name].into());
+        }
         (id, there.then_some(object))
     });
     let backends = any::<bool>().prop_map(|there| {
         let (id, object) = backend();
         (id, there.then_some(object))
     });
-    prop_oneof![6 => routes, 2 => listeners, 1 => backends]
+    prop_oneof![6 => routes, 3 => listeners, 1 => backends]
 }
 
 proptest! {

@@ -1,16 +1,20 @@
 //! Snapshots into tables, step by step: an update recompiles the rules and hosts that it touches,
 //! and shares all others with the table before.
 
+mod ports;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
+
+use ports::binds;
 
 use super::hosts::HostMap;
 use super::paths::Candidate;
 use super::rule::{Rule, Slots};
 use super::stream::{HostStream, StreamRule};
 use super::{
-    Backend, Bind, Carries, CompileError, HostRoutes, Listener, Port, Problem, Slot, Table,
+    Backend, Backends, Bind, Carries, CompileError, HostRoutes, Listener, Objects, Port, Problem,
+    Slot, Table,
 };
 use crate::ir::{self, Id, Object};
 use crate::route::{Pattern, Precedence, Residual, rpc_pattern};
@@ -18,16 +22,18 @@ use crate::route::{Pattern, Precedence, Residual, rpc_pattern};
 /// Holds what is wanted, and what was last compiled of it.
 #[derive(Debug, Default)]
 pub struct Compiler {
-    objects: BTreeMap<Id, Object>,
+    objects: Objects,
     /// Of backends and listeners. Rules have theirs too, in `routes`; none is ever given to another.
     slots: HashMap<Id, Slot>,
     next_slot: u32,
     routes: HashMap<Id, CompiledRoute>,
-    streams: HashMap<Id, CompiledStream>,
+    streams: HashMap<Id, Arc<StreamRule>>,
+    /// Of routes that have some.
+    problems: BTreeMap<Id, Vec<Problem>>,
     /// Which routes are attached for a host of a listener.
     attached: HashMap<Id, BTreeMap<ir::Hostname, Attached>>,
-    listeners: BTreeMap<Id, Listener>,
-    backends: HashMap<Slot, Arc<Backend>, foldhash::fast::FixedState>,
+    listeners: BTreeMap<Id, Arc<Listener>>,
+    backends: Arc<Backends>,
     ports: BTreeMap<Bind, Arc<Port>>,
 }
 
@@ -45,13 +51,6 @@ pub struct Compiled {
 struct CompiledRoute {
     rules: Box<[Arc<Rule>]>,
     matches: Box<[CompiledMatch]>,
-    problems: Vec<Problem>,
-}
-
-#[derive(Debug)]
-struct CompiledStream {
-    rule: Arc<StreamRule>,
-    problem: Option<Problem>,
 }
 
 /// A match with everything that doesn't depend on the host.
@@ -87,14 +86,15 @@ struct Touched {
     routes: BTreeSet<Id>,
     /// Listeners whose hosts changed, with these hosts.
     hosts: BTreeSet<(Id, ir::Hostname)>,
-    listeners: BTreeSet<Id>,
+    /// Where listeners came, went, or are others.
+    binds: BTreeSet<Bind>,
     retired: Vec<Slot>,
 }
 
 impl Compiler {
     /// Everything that is wanted at the moment.
     #[must_use]
-    pub fn objects(&self) -> &BTreeMap<Id, Object> {
+    pub fn objects(&self) -> &Objects {
         &self.objects
     }
 
@@ -134,9 +134,7 @@ impl Compiler {
         }
         self.compile_routes(&mut touched);
         self.compile_hosts(&touched);
-        if !touched.listeners.is_empty() || !touched.hosts.is_empty() {
-            self.compile_ports();
-        }
+        self.compile_ports(&touched);
         self.finish(version, touched)
     }
 
@@ -146,10 +144,7 @@ impl Compiler {
             ports: self.ports.values().cloned().collect(),
             backends: self.backends.clone(),
         };
-        let of_routes = self.routes.values().flat_map(|route| &route.problems);
-        let of_streams = self.streams.values().filter_map(|one| one.problem.as_ref());
-        let mut problems: Vec<_> = of_routes.chain(of_streams).cloned().collect();
-        problems.sort_by(|a, b| (&a.object, a.rule).cmp(&(&b.object, b.rule)));
+        let problems = self.problems.values().flatten().cloned().collect();
         Compiled {
             table: Arc::new(table),
             problems,
@@ -161,28 +156,32 @@ impl Compiler {
         let Some(old) = self.objects.remove(id) else {
             return;
         };
-        match &old {
+        match &*old {
             Object::HttpRoute(route) => {
                 self.detach(id, &route.attachments, touched);
+                self.problems.remove(id);
                 let compiled = self.routes.remove(id);
                 let rules = compiled.iter().flat_map(|compiled| &compiled.rules);
                 touched.retired.extend(rules.map(|rule| rule.slot));
             }
             Object::TlsRoute(route) => {
                 self.detach(id, &route.attachments, touched);
-                let compiled = self.streams.remove(id);
-                touched.retired.extend(compiled.map(|one| one.rule.slot));
+                self.problems.remove(id);
+                let rule = self.streams.remove(id);
+                touched.retired.extend(rule.map(|rule| rule.slot));
             }
             Object::Backend(_) => self.touch_users(id, touched),
-            Object::Listener(_) => {
+            Object::Listener(listener) => {
                 self.listeners.remove(id);
-                touched.listeners.insert(id.clone());
+                touched.binds.extend(binds(listener));
             }
             // What is made of them is the data plane's: they only have to be there.
             Object::Certificate(_) | Object::Authorities(_) => {}
         }
         if let Some(slot) = self.slots.remove(id) {
-            self.backends.remove(&slot);
+            if self.backends.contains_key(&slot) {
+                Arc::make_mut(&mut self.backends).remove(&slot);
+            }
             touched.retired.push(slot);
         }
     }
@@ -207,7 +206,7 @@ impl Compiler {
                     slot,
                     backend: backend.clone(),
                 };
-                self.backends.insert(slot, Arc::new(backend));
+                Arc::make_mut(&mut self.backends).insert(slot, Arc::new(backend));
                 if is_new {
                     self.touch_users(&id, touched);
                 }
@@ -221,7 +220,7 @@ impl Compiler {
     fn upsert_listener(&mut self, id: &Id, listener: &ir::Listener, touched: &mut Touched) {
         let slot = self.slot(id);
         let (routes, streams) = match self.listeners.remove(id) {
-            Some(old) => (old.routes, old.streams),
+            Some(old) => (old.routes.clone(), old.streams.clone()),
             None => {
                 let hosts = self.attached.get(id).into_iter().flat_map(BTreeMap::keys);
                 touched
@@ -247,8 +246,11 @@ impl Compiler {
             routes,
             streams,
         };
-        self.listeners.insert(id.clone(), compiled);
-        touched.listeners.insert(id.clone());
+        self.listeners.insert(id.clone(), Arc::new(compiled));
+        if let Some(Object::Listener(old)) = self.objects.get(id) {
+            touched.binds.extend(binds(old));
+        }
+        touched.binds.extend(binds(listener));
     }
 
     /// A backend came or went: routes that name it are compiled again.
@@ -314,11 +316,17 @@ impl Compiler {
             let route = match self.objects.get(&id) {
                 Some(Object::HttpRoute(route)) => route,
                 Some(Object::TlsRoute(route)) => {
-                    let before = self.streams.get(&id).map(|before| before.rule.slot);
+                    let before = self.streams.get(&id).map(|before| before.slot);
                     let slot = before.unwrap_or_else(|| next(&mut self.next_slot));
                     let slots = BackendSlots(&self.slots);
-                    let compiled = CompiledStream::compile(&id, route, slot, &slots);
-                    self.streams.insert(id, compiled);
+                    let (rule, error) = StreamRule::compile(route, slot, &slots);
+                    let problem = error.map(|error| Problem {
+                        object: id.clone(),
+                        rule: Some(0),
+                        error,
+                    });
+                    keep(&mut self.problems, &id, problem.into_iter().collect());
+                    self.streams.insert(id, Arc::new(rule));
                     continue;
                 }
                 _ => continue,
@@ -331,14 +339,17 @@ impl Compiler {
                 .retired
                 .extend(slots.drain(route.rules.len().min(slots.len())..));
             slots.resize_with(route.rules.len(), || next(&mut self.next_slot));
-            let compiled = CompiledRoute::compile(&id, route, &slots, &BackendSlots(&self.slots));
+            let backends = BackendSlots(&self.slots);
+            let (compiled, problems) = CompiledRoute::compile(&id, route, &slots, &backends);
+            keep(&mut self.problems, &id, problems);
             self.routes.insert(id, compiled);
         }
     }
 
     fn compile_hosts(&mut self, touched: &Touched) {
         for (id, host) in &touched.hosts {
-            let Some(listener) = self.listeners.get_mut(id) else {
+            // The table before shares it.
+            let Some(listener) = self.listeners.get_mut(id).map(Arc::make_mut) else {
                 continue;
             };
             let routes = self.attached.get(id).and_then(|hosts| hosts.get(host));
@@ -360,7 +371,7 @@ impl Compiler {
             }
             let streams = routes().filter_map(|route| {
                 let attachments = attachments(self.objects.get(route)?);
-                let rule = &self.streams.get(route)?.rule;
+                let rule = self.streams.get(route)?;
                 Some((written(attachments, id, host), rule))
             });
             match HostStream::choose(host, streams) {
@@ -368,28 +379,6 @@ impl Compiler {
                 None => listener.streams.remove(host),
             }
         }
-    }
-
-    fn compile_ports(&mut self) {
-        let mut ports: BTreeMap<Bind, Port> = BTreeMap::new();
-        for (id, listener) in &self.listeners {
-            let Some(Object::Listener(object)) = self.objects.get(id) else {
-                continue;
-            };
-            for bind in binds(object) {
-                let port = ports.entry(bind).or_insert_with(|| Port {
-                    bind,
-                    settings: listener.settings.clone(),
-                    is_encrypted: listener.is_encrypted,
-                    listeners: HostMap::default(),
-                });
-                port.listeners.insert(&object.hostname, listener.clone());
-            }
-        }
-        self.ports = ports
-            .into_iter()
-            .map(|(bind, port)| (bind, Arc::new(port)))
-            .collect();
     }
 }
 
@@ -402,23 +391,21 @@ impl Slots for BackendSlots<'_> {
     }
 }
 
-impl CompiledStream {
-    fn compile(id: &Id, route: &ir::StreamRoute, slot: Slot, backends: &impl Slots) -> Self {
-        let (rule, error) = StreamRule::compile(route, slot, backends);
-        let object = id.clone();
-        Self {
-            rule: Arc::new(rule),
-            problem: error.map(|error| Problem {
-                object,
-                rule: Some(0),
-                error,
-            }),
-        }
-    }
+/// Puts a route's problems in the place of those it had.
+fn keep(all: &mut BTreeMap<Id, Vec<Problem>>, id: &Id, problems: Vec<Problem>) {
+    match problems.is_empty() {
+        true => all.remove(id),
+        false => all.insert(id.clone(), problems),
+    };
 }
 
 impl CompiledRoute {
-    fn compile(id: &Id, route: &ir::HttpRoute, slots: &[Slot], backends: &impl Slots) -> Self {
+    fn compile(
+        id: &Id,
+        route: &ir::HttpRoute,
+        slots: &[Slot],
+        backends: &impl Slots,
+    ) -> (Self, Vec<Problem>) {
         let (mut rules, mut matches, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         for (place, (rule, slot)) in route.rules.iter().zip(slots).enumerate() {
             let (compiled, error) = Rule::compile(route, place, rule, *slot, backends);
@@ -438,11 +425,11 @@ impl CompiledRoute {
                 }
             }
         }
-        Self {
+        let compiled = Self {
             rules: rules.into(),
             matches: matches.into(),
-            problems,
-        }
+        };
+        (compiled, problems)
     }
 
     fn candidates(&self, route: &ir::HttpRoute, written: &ir::Hostname, into: &mut Vec<Candidate>) {
@@ -556,21 +543,4 @@ fn uses(object: &Object, backend: &Id) -> bool {
                 one.target == ir::BackendTarget::Backend(backend.clone()) || mirrors(&one.filters)
             })
     })
-}
-
-fn binds(listener: &ir::Listener) -> Vec<Bind> {
-    let port = listener.port;
-    if listener.addresses.is_empty() {
-        return vec![Bind {
-            address: None,
-            port,
-        }];
-    }
-    let addresses = listener.addresses.iter().copied();
-    addresses
-        .map(|address: IpAddr| Bind {
-            address: Some(address),
-            port,
-        })
-        .collect()
 }

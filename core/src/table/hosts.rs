@@ -90,6 +90,16 @@ impl<T: HasHost> HostMap<T> {
         }
     }
 
+    /// What is there for a hostname itself.
+    pub(super) fn get(&self, hostname: &Hostname) -> Option<&T> {
+        let named = match hostname {
+            Hostname::Any => return self.any.as_ref(),
+            Hostname::Wildcard(suffix) => self.wildcard.get(&**suffix),
+            Hostname::Exact(name) => self.exact.get(&**name),
+        };
+        named.map(|one| &one.0)
+    }
+
     /// What is there for a host, most specific first. Costs a hash per label at most.
     pub(super) fn candidates(&self, host: &str) -> impl Iterator<Item = &T> {
         let exact = if self.exact.is_empty() {

@@ -6,6 +6,7 @@
 
 mod compile;
 mod hosts;
+mod objects;
 mod paths;
 mod problem;
 mod rule;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub use compile::{Compiled, Compiler};
 use hosts::{HasHost, HostMap};
+pub use objects::Objects;
 pub use paths::HostRoutes;
 pub use problem::{CompileError, Problem};
 pub use rule::{
@@ -54,8 +56,10 @@ pub struct Table {
     pub version: ir::Version,
     /// Ascending by [`Bind`].
     pub ports: Vec<Arc<Port>>,
-    backends: HashMap<Slot, Arc<Backend>, foldhash::fast::FixedState>,
+    backends: Arc<Backends>,
 }
+
+type Backends = HashMap<Slot, Arc<Backend>, foldhash::fast::FixedState>;
 
 /// All listeners of one address and port.
 #[derive(Clone, Debug)]
@@ -66,7 +70,7 @@ pub struct Port {
     /// Whether connections begin with a TLS handshake: of the first listener by id too, for a port can't
     /// have it both ways.
     pub is_encrypted: bool,
-    listeners: HostMap<Listener>,
+    listeners: HostMap<Arc<Listener>>,
 }
 
 /// What goes on to backends from a listener's clients.
@@ -140,11 +144,11 @@ impl Port {
     /// The most specific listener for a host (Gateway API, listener isolation: no other is asked).
     #[must_use]
     pub fn listener(&self, host: &str) -> Option<&Listener> {
-        self.listeners.candidates(host).next()
+        self.listeners.candidates(host).next().map(|one| &**one)
     }
 
     pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
-        self.listeners.values()
+        self.listeners.values().map(|one| &**one)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use ringgate_core::ir::{Id, Object, Snapshot, Version};
-use ringgate_core::table::{Bind, Compiled, Compiler, Table};
+use ringgate_core::table::{Bind, Compiled, Compiler, Objects, Table};
 
 use crate::shard::{Buried, Command, Handle, Swap};
 use crate::sys::socket;
@@ -54,7 +54,7 @@ impl Applier {
         &self.in_force
     }
 
-    pub(crate) fn objects(&self) -> &BTreeMap<Id, Object> {
+    pub(crate) fn objects(&self) -> &Objects {
         self.compiler.objects()
     }
 

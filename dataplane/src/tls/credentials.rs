@@ -8,7 +8,7 @@ use ringgate_core::ir::{
     self, BackendProtocol, BackendTls, ClientValidation, Id, Kind, Object, Protocol, SubjectName,
     Termination, TlsVersion, Trust, Unverified,
 };
-use ringgate_core::table::{Compiler, Slot};
+use ringgate_core::table::{Compiler, Objects, Slot};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -171,7 +171,7 @@ impl Keeper {
         &self,
         id: &Id,
         termination: &Termination,
-        objects: &BTreeMap<Id, Object>,
+        objects: &Objects,
     ) -> Result<ServerConfig, String> {
         let wanted = termination.certificates.iter();
         let certificates: Vec<_> = wanted
@@ -204,7 +204,7 @@ impl Keeper {
     fn verifier(
         &self,
         clients: &ClientValidation,
-        objects: &BTreeMap<Id, Object>,
+        objects: &Objects,
     ) -> Result<Arc<dyn ClientCertVerifier>, String> {
         match clients.unverified {
             Unverified::LetIn => Ok(Arc::new(verify::AnyClient {
@@ -262,7 +262,7 @@ impl Keeper {
         tls: &BackendTls,
         alpn: Option<&[u8]>,
         ours: &BTreeSet<Id>,
-        objects: &BTreeMap<Id, Object>,
+        objects: &Objects,
     ) -> Result<ToBackend, String> {
         let name = ServerName::try_from(tls.hostname.to_string())
             .map_err(|error| format!("{:?} is no server name: {error}", tls.hostname))?;
@@ -314,7 +314,7 @@ impl Keeper {
         })
     }
 
-    fn forget_unused(&mut self, objects: &BTreeMap<Id, Object>) {
+    fn forget_unused(&mut self, objects: &Objects) {
         let mut used = self.shown.clone();
         for (_, termination) in terminations(objects) {
             used.extend(termination.certificates.iter().cloned());
@@ -353,14 +353,14 @@ fn carries_requests(listener: Option<&Object>) -> bool {
     listener.and_then(protocol).unwrap_or_default()
 }
 
-fn terminations(objects: &BTreeMap<Id, Object>) -> impl Iterator<Item = (&Id, &Termination)> {
+fn terminations(objects: &Objects) -> impl Iterator<Item = (&Id, &Termination)> {
     objects.iter().filter_map(|(id, object)| match object {
         Object::Listener(listener) => Some((id, listener.protocol.termination()?)),
         _ => None,
     })
 }
 
-fn client_certificates(objects: &BTreeMap<Id, Object>) -> BTreeSet<Id> {
+fn client_certificates(objects: &Objects) -> BTreeSet<Id> {
     let of_listener = |object: &Object| match object {
         Object::Listener(listener) => listener.client_certificate.clone(),
         _ => None,
@@ -379,7 +379,7 @@ fn versions(minimum: TlsVersion) -> &'static [&'static SupportedProtocolVersion]
 }
 
 /// Authorities that are no certificates are left out: the control plane has told of them.
-fn roots(ids: &[Id], objects: &BTreeMap<Id, Object>) -> RootCertStore {
+fn roots(ids: &[Id], objects: &Objects) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for id in ids {
         if let Some(Object::Authorities(authorities)) = objects.get(id) {

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use ringgate_core::ir::{ClientValidation, Id, Object};
+use ringgate_core::ir::{ClientValidation, Id};
+use ringgate_core::table::Objects;
 use ringgate_core::wire::{content_hash, encode_entry};
 use rustls::server::ProducesTickets;
-
-use std::collections::BTreeMap;
 
 /// Tickets of one listener. A session that began before clients had to show a certificate, or under other
 /// authorities, is not resumed: its client would pass unseen.
@@ -21,7 +20,7 @@ impl Bound {
         tickets: Arc<dyn ProducesTickets>,
         listener: &Id,
         clients: Option<&ClientValidation>,
-        objects: &BTreeMap<Id, Object>,
+        objects: &Objects,
     ) -> Self {
         let mut rules = format!("{listener} {clients:?}").into_bytes();
         for id in clients.into_iter().flat_map(|one| &one.authorities) {
