@@ -6,8 +6,10 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use ringgate_core::ir::{Id, Object, Version};
+use ringgate_core::table::Objects;
 use ringgate_core::wire::{self, proto};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -36,6 +38,7 @@ pub(crate) struct Receiver {
     parts: Parts,
     refused: Vec<(Id, String)>,
     save_at: Option<Instant>,
+    saving: Option<JoinHandle<()>>,
     /// When to bind again, and how long to wait after that; none: all is bound.
     rebind: Option<(Instant, Duration)>,
     updates: u64,
@@ -61,6 +64,7 @@ pub(crate) async fn receive(applier: Applier, last_good: LastGood, mut reach: Re
         parts: Parts::default(),
         refused: Vec::new(),
         save_at: None,
+        saving: None,
         rebind: None,
         updates: 0,
     };
@@ -325,21 +329,17 @@ impl Receiver {
         });
     }
 
+    /// On a thread of its own, for that waits for the disk; one after the other.
     fn save(&mut self) {
         self.save_at = None;
-        let entries = self.applier.objects().iter();
-        let saved = proto::Saved {
-            version: Some(wire::encode_version(self.version)),
-            entries: entries
-                .map(|(id, object)| wire::encode_entry(id, object))
-                .collect(),
-        };
-        if let Err(error) = self.last_good.store(&saved) {
-            let path = self.last_good.path().display();
-            tracing::error!(
-                "{path} can't be written: {error}; a restart would need the control plane"
-            );
+        if self.saving.as_ref().is_some_and(|last| !last.is_finished()) {
+            self.save_at = Some(Instant::now() + SAVE_AFTER);
+            return;
         }
+        let (version, objects) = (self.version, self.applier.objects().clone());
+        let last_good = self.last_good.clone();
+        let store = move || store(&last_good, version, &objects);
+        self.saving = Some(tokio::task::spawn_blocking(store));
     }
 
     fn answer(&self, question: Question) {
@@ -352,6 +352,20 @@ impl Receiver {
                 let _ = to.send(format!("{dump:#}\n"));
             }
         }
+    }
+}
+
+fn store(last_good: &LastGood, version: Version, objects: &Objects) {
+    let entries = objects.iter();
+    let saved = proto::Saved {
+        version: Some(wire::encode_version(version)),
+        entries: entries
+            .map(|(id, object)| wire::encode_entry(id, object))
+            .collect(),
+    };
+    if let Err(error) = last_good.store(&saved) {
+        let path = last_good.path().display();
+        tracing::error!("{path} can't be written: {error}; a restart would need the control plane");
     }
 }
 
