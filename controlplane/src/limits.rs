@@ -39,8 +39,8 @@ pub const FILES: usize = 100_000;
 /// Of sub-folders, which symlinks may make endless.
 pub const FOLDER_DEPTH: usize = 32;
 
-/// Changes are gathered so long into one push: far below what a person notices, long enough for an
-/// editor that writes several files.
+/// Between two translations: the first change of a flood goes out at once, those that follow within this
+/// time are one push. Far below what a person notices, long enough that a flood is no flood of versions.
 pub const GATHER: Duration = Duration::from_millis(10);
 
 /// A part of an update: a quarter of what a message may have, for one entry may stick out.

@@ -266,6 +266,11 @@ fn sooner(planned: Option<Instant>, at: Instant) -> Instant {
     planned.map_or(at, |planned| planned.min(at))
 }
 
+/// When a change that came at `now` may be translated, after the last translation.
+fn earliest(last: Option<Instant>, now: Instant) -> Instant {
+    last.map_or(now, |last| now.max(last + GATHER))
+}
+
 struct Loop {
     reconciler: Reconciler,
     metrics: Arc<Metrics>,
@@ -276,6 +281,8 @@ struct Loop {
     write_at: Option<Instant>,
     /// When what was gathered is translated.
     reconcile_at: Option<Instant>,
+    /// When that was done last.
+    reconciled_at: Option<Instant>,
     /// When statuses are brought up to date.
     refresh_at: Option<Instant>,
 }
@@ -291,6 +298,7 @@ impl Loop {
             leading,
             write_at: None,
             reconcile_at: None,
+            reconciled_at: None,
             refresh_at: None,
         }
     }
@@ -327,8 +335,9 @@ impl Loop {
         }
     }
 
-    /// The first change opens the time in which others join it: they don't prolong it, and what was to
-    /// happen later anyway (a data plane that lags is looked at again after seconds) doesn't either.
+    /// A change that comes alone is translated at once; those that come soon after it are gathered, and
+    /// don't wait for each other. What was to happen later anyway (a data plane that lags is looked at
+    /// again after seconds) prolongs nothing either.
     fn plan(&mut self, next: Next) {
         let now = Instant::now();
         match next {
@@ -337,7 +346,8 @@ impl Loop {
                 self.refresh_at = Some(sooner(self.refresh_at, now + REFRESH));
             }
             Next::Reconcile => {
-                self.reconcile_at = Some(sooner(self.reconcile_at, now + GATHER));
+                let due = earliest(self.reconciled_at, now);
+                self.reconcile_at = Some(sooner(self.reconcile_at, due));
             }
         }
     }
@@ -358,6 +368,7 @@ impl Loop {
         let names = self.reconciler.external_names().clone();
         tell(&self.channels.external, Arc::new(names));
         self.plan(Next::Refresh);
+        self.reconciled_at = Some(Instant::now());
     }
 
     fn refresh(&mut self) {
@@ -433,5 +444,14 @@ mod tests {
         assert_eq!(sooner(None, soon), soon);
         assert_eq!(sooner(Some(late), soon), soon);
         assert_eq!(sooner(Some(soon), late), soon);
+    }
+
+    #[test]
+    fn a_change_that_comes_alone_does_not_wait_and_a_flood_is_gathered() {
+        let last = Instant::now();
+        assert_eq!(earliest(None, last), last);
+        let (soon, late) = (last + GATHER / 2, last + GATHER * 3);
+        assert_eq!(earliest(Some(last), soon), last + GATHER);
+        assert_eq!(earliest(Some(last), late), late);
     }
 }

@@ -7,6 +7,8 @@ use tokio::sync::watch;
 /// Resolves at that moment; without one, never.
 pub(crate) async fn at(when: Option<Instant>) {
     match when {
+        // A timer has steps of a millisecond, and waits for the next one at least.
+        Some(when) if when <= Instant::now() => {}
         Some(when) => tokio::time::sleep_until(when.into()).await,
         None => std::future::pending().await,
     }
