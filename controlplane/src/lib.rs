@@ -17,7 +17,7 @@
 //!
 //! Beside the path: [`issue`], certificates for the stream to data planes in a cluster; [`problem`], what is wrong with what a user wrote; [`validate`], the same from the
 //! command line; [`cli`], the command line itself; [`supervise`], which keeps both processes alive
-//! under `ringgate run`; [`limits`], every bound; `wake`, what tasks wait for; `error`, an error in one
+//! under `ringgate run`; [`limits`], every bound; `wake`, what tasks wait for; [`shared_map`], how whoever remembers finds what has changed; `error`, an error in one
 //! line.
 #![forbid(unsafe_code)]
 
@@ -45,6 +45,7 @@ pub mod limits;
 pub mod metrics;
 pub mod origin;
 pub mod problem;
+pub mod shared_map;
 pub mod supervise;
 pub mod validate;
 mod wake;

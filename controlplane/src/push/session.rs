@@ -87,14 +87,6 @@ enum Held {
 }
 
 impl Held {
-    /// Ascending, with content hashes.
-    fn hashes(&self) -> Box<dyn Iterator<Item = (&Id, u64)> + '_> {
-        match self {
-            Self::Said(hashes) => Box::new(hashes.iter().map(|(id, hash)| (id, *hash))),
-            Self::Sent(sent) => Box::new(sent.entries().map(|(id, entry)| (id, entry.hash))),
-        }
-    }
-
     fn is_empty(&self) -> bool {
         match self {
             Self::Said(hashes) => hashes.is_empty(),
@@ -197,18 +189,9 @@ impl Session {
 /// state, so that nothing it may have loaded meanwhile stays.
 fn parts(wanted: &Wanted, held: &Held) -> Vec<proto::Update> {
     let mut parts = Parts::new(wanted.version, held.is_empty());
-    let mut held = held.hashes().peekable();
-    for (id, entry) in wanted.entries() {
-        while let Some((gone, _)) = held.next_if(|(one, _)| *one < id) {
-            parts.remove(gone);
-        }
-        match held.next_if(|(one, _)| *one == id) {
-            Some((_, hash)) if hash == entry.hash => {}
-            _ => parts.upsert(id, entry),
-        }
-    }
-    for (gone, _) in held {
-        parts.remove(gone);
+    match held {
+        Held::Said(hashes) => parts.lead_from_said(hashes, wanted),
+        Held::Sent(sent) => parts.lead_from_sent(sent, wanted),
     }
     parts.finish()
 }
@@ -231,6 +214,31 @@ impl Parts {
             closed: Vec::new(),
             open,
             open_bytes: 0,
+        }
+    }
+
+    fn lead_from_said(&mut self, hashes: &BTreeMap<Id, u64>, wanted: &Wanted) {
+        let mut said = hashes.iter().peekable();
+        for (id, entry) in wanted.entries() {
+            while let Some((gone, _)) = said.next_if(|(one, _)| *one < id) {
+                self.remove(gone);
+            }
+            match said.next_if(|(one, _)| *one == id) {
+                Some((_, hash)) if *hash == entry.hash => {}
+                _ => self.upsert(id, entry),
+            }
+        }
+        for (gone, _) in said {
+            self.remove(gone);
+        }
+    }
+
+    fn lead_from_sent(&mut self, sent: &Wanted, wanted: &Wanted) {
+        for change in sent.changes(wanted) {
+            match change.now {
+                Some(entry) => self.upsert(change.key, entry),
+                None => self.remove(change.key),
+            }
         }
     }
 
@@ -275,6 +283,7 @@ fn bounded(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared_map::SharedMap;
     use ringgate_core::ir::{
         Backend, BackendProtocol, BackendSettings, Endpoints, Object, ObjectName,
     };
@@ -477,7 +486,7 @@ mod tests {
 
     #[test]
     fn objects_that_did_not_change_are_not_encoded_again() {
-        let objects: BTreeMap<_, _> = [backend("a", 1), backend("b", 1)].into();
+        let objects: SharedMap<_, _> = [backend("a", 1), backend("b", 1)].into_iter().collect();
         let first = Wanted::new(Version::default(), &objects, None);
         let mut changed = objects.clone();
         changed.extend([backend("b", 2)]);

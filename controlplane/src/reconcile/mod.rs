@@ -4,10 +4,11 @@
 //! No input or output but the reading of lines for problems; time is an argument. [`crate::serve`]
 //! moves what comes in and what goes out.
 
+mod known;
 pub(crate) mod problems;
 mod versions;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -30,6 +31,7 @@ use crate::status::write::StatusChange;
 use crate::store::Resources;
 use crate::translate::{Inputs, Options, ResolvedNames, Translation, Translator};
 use crate::watch::Batch;
+use known::{AtFault, Counts};
 use problems::Problems;
 use versions::Versions;
 
@@ -54,6 +56,8 @@ pub struct Reconciler {
     planes: DataPlanes,
     board: Board,
     problems: Problems,
+    counts: Counts,
+    at_fault: AtFault,
     metrics: Arc<Metrics>,
 }
 
@@ -88,6 +92,8 @@ impl Reconciler {
             planes: DataPlanes::default(),
             board: Board::default(),
             problems: Problems::default(),
+            counts: Counts::default(),
+            at_fault: AtFault::default(),
             metrics,
         }
     }
@@ -210,8 +216,8 @@ impl Reconciler {
         let verdicts = &self.translation.verdicts;
         let coverage = self.planes.coverage(now);
         self.board.update(verdicts, &coverage, time);
-        self.problems
-            .set_findings(verdicts.findings(), &self.resources);
+        let findings = self.at_fault.findings(verdicts);
+        self.problems.set_findings(findings, &self.resources);
         let ends = &self.translation.certificates;
         self.problems
             .set_ending(certificates::problems(ends, &self.resources, time));
@@ -277,14 +283,10 @@ impl Reconciler {
         notice::notices(self.problems.of_files(), &planes, gateways)
     }
 
-    fn count_objects(&self) {
-        let mut counts = BTreeMap::new();
-        for id in self.translation.objects.keys() {
-            *counts.entry(id.kind).or_default() += 1;
-        }
+    fn count_objects(&mut self) {
+        self.counts.update(&self.translation.objects);
         for kind in Kind::ALL {
-            let count = counts.get(&kind).copied().unwrap_or_default();
-            self.metrics.set_objects(kind, count);
+            self.metrics.set_objects(kind, self.counts.of(kind));
         }
     }
 

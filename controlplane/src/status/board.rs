@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ringgate_core::ir::{Id, Object, ObjectName, Version};
+use ringgate_core::ir::{Id, Kind, Object, ObjectName, Version};
 
 use super::condition::{Condition, stamp};
 use super::coverage::Coverage;
@@ -15,7 +15,8 @@ use super::objects::{
 };
 use super::write::{ObjectStatus, StatusChange};
 use crate::api::{ObjectKey, ObjectKind};
-use crate::translate::verdict::{RouteVerdict, Verdicts};
+use crate::shared_map::SharedMap;
+use crate::translate::verdict::{RouteVerdict, SetVerdict, Verdicts};
 
 #[derive(Debug, Default)]
 pub struct Board {
@@ -23,9 +24,15 @@ pub struct Board {
     pub gateways: BTreeMap<ObjectName, Arc<GatewayStatus>>,
     pub listener_sets: BTreeMap<ObjectName, Arc<ListenerSetStatus>>,
     pub policies: BTreeMap<ObjectKey, Arc<PolicyStatus>>,
-    /// In order of kind and name.
-    routes: Vec<Posted>,
-    listeners: BTreeMap<Id, (Arc<Object>, Version)>,
+    routes: BTreeMap<ObjectKey, Posted>,
+    /// What the statuses of ListenerSets and routes were made from.
+    sets_seen: SharedMap<ObjectName, Arc<SetVerdict>>,
+    routes_seen: SharedMap<ObjectKey, Arc<RouteVerdict>>,
+    failures: BTreeMap<Id, String>,
+    sent: SharedMap<Id, Arc<Object>>,
+    since: Since,
+    /// All listeners were in force everywhere at the last update, and none was sent since.
+    is_settled: bool,
     /// Whose status is another than when it was asked last.
     changed: BTreeSet<ObjectKey>,
 }
@@ -33,7 +40,6 @@ pub struct Board {
 /// A route's status, and what it was made from.
 #[derive(Debug)]
 struct Posted {
-    key: ObjectKey,
     verdict: Arc<RouteVerdict>,
     refusal: Option<String>,
     status: Arc<RouteStatus>,
@@ -41,32 +47,30 @@ struct Posted {
 
 impl Board {
     /// Notes that `objects` are what `version` puts in force.
-    pub fn sent(&mut self, version: Version, objects: &BTreeMap<Id, Arc<Object>>) {
-        let before = std::mem::take(&mut self.listeners);
-        let listeners = objects
-            .iter()
-            .take_while(|(id, _)| id.kind == ringgate_core::ir::Kind::Listener);
-        self.listeners = listeners
-            .map(|(id, object)| {
-                let since = match before.get(id) {
-                    Some((same, since)) if same == object => *since,
-                    _ => version,
-                };
-                (id.clone(), (object.clone(), since))
-            })
-            .collect();
+    pub fn sent(&mut self, version: Version, objects: &SharedMap<Id, Arc<Object>>) {
+        let is_same = |one: &Arc<Object>, other: &Arc<Object>| one == other;
+        let differences = self.sent.differences(objects, is_same).into_iter();
+        for one in differences.filter(|one| one.key.kind == Kind::Listener) {
+            match one.now {
+                Some(_) => self.since.insert(one.key.clone(), version),
+                None => self.since.remove(one.key),
+            };
+            self.is_settled = false;
+        }
+        self.sent = objects.clone();
     }
 
     /// Brings all statuses up to date.
     pub fn update(&mut self, verdicts: &Verdicts, coverage: &Coverage, now: SystemTime) {
         self.update_classes(verdicts, now);
         self.update_gateways(verdicts, coverage, now);
+        self.update_sets(verdicts, coverage, now);
         self.update_routes(verdicts, coverage, now);
         self.update_policies(verdicts, now);
     }
 
     pub fn routes(&self) -> impl Iterator<Item = &RouteStatus> {
-        self.routes.iter().map(|posted| &*posted.status)
+        self.routes.values().map(|posted| &*posted.status)
     }
 
     /// Every status that is another than when this was asked last.
@@ -90,11 +94,7 @@ impl Board {
             ObjectKind::ListenerSet => {
                 ObjectStatus::ListenerSet(self.listener_sets.get(&key.name)?.clone())
             }
-            kind if kind.is_route() => {
-                let found = self.routes.binary_search_by(|one| one.key.cmp(key));
-                let posted = self.routes.get(found.ok()?)?;
-                ObjectStatus::Route(posted.status.clone())
-            }
+            kind if kind.is_route() => ObjectStatus::Route(self.routes.get(key)?.status.clone()),
             _ => ObjectStatus::Policy(self.policies.get(key)?.clone()),
         })
     }
@@ -117,63 +117,84 @@ impl Board {
     }
 
     fn update_gateways(&mut self, verdicts: &Verdicts, coverage: &Coverage, now: SystemTime) {
-        let listeners = self.listeners.iter();
-        let since: Since = listeners
-            .map(|(id, (_, since))| (id.clone(), *since))
-            .collect();
         let before = std::mem::take(&mut self.gateways);
         let posted = verdicts.gateways.iter().map(|(name, verdict)| {
-            let mut status = objects::gateway(name, verdict, &since, coverage);
+            let mut status = objects::gateway(name, verdict, &self.since, coverage);
             let old = before.get(name);
             let old = old.map(|old| (old.conditions.as_slice(), old.listeners.as_slice()));
             let new = (&mut status.conditions, &mut status.listeners);
             stamp_all(new, old, verdict.generation, now);
             (name.clone(), status)
         });
-        let key = |kind| {
-            move |name: &ObjectName| ObjectKey {
-                kind,
-                name: name.clone(),
-            }
+        let key = |name: &ObjectName| ObjectKey {
+            kind: ObjectKind::Gateway,
+            name: name.clone(),
         };
-        let changed = &mut self.changed;
-        self.gateways = post(&before, posted, key(ObjectKind::Gateway), changed);
-        let before = std::mem::take(&mut self.listener_sets);
-        let posted = verdicts.listener_sets.iter().map(|(name, verdict)| {
-            let mut status = objects::listener_set(name, verdict, &since, coverage);
-            let old = before.get(name);
-            let old = old.map(|old| (old.conditions.as_slice(), old.listeners.as_slice()));
+        self.gateways = post(&before, posted, key, &mut self.changed);
+    }
+
+    /// As long as every listener is in force everywhere, only verdicts make another status.
+    fn update_sets(&mut self, verdicts: &Verdicts, coverage: &Coverage, now: SystemTime) {
+        let newest = self.since.values().max();
+        let is_settled = newest.is_none_or(|newest| coverage.has_everywhere(*newest));
+        let was_settled = std::mem::replace(&mut self.is_settled, is_settled);
+        let all = &verdicts.listener_sets;
+        let differences = self.sets_seen.differences(all, Arc::ptr_eq).into_iter();
+        let mut names: BTreeSet<&ObjectName> = differences.map(|one| one.key).collect();
+        if !is_settled || !was_settled {
+            names.extend(all.keys());
+        }
+        let mut changed = |name: &ObjectName| {
+            self.changed.insert(ObjectKey {
+                kind: ObjectKind::ListenerSet,
+                name: name.clone(),
+            });
+        };
+        for name in names {
+            let old = self.listener_sets.get(name);
+            let Some(verdict) = all.get(name) else {
+                old.into_iter().for_each(|_| changed(name));
+                self.listener_sets.remove(name);
+                continue;
+            };
+            let mut status = objects::listener_set(name, verdict, &self.since, coverage);
+            let before = old.map(|old| (old.conditions.as_slice(), old.listeners.as_slice()));
             let new = (&mut status.conditions, &mut status.listeners);
-            stamp_all(new, old, verdict.generation, now);
-            (name.clone(), status)
-        });
-        self.listener_sets = post(&before, posted, key(ObjectKind::ListenerSet), changed);
+            stamp_all(new, before, verdict.generation, now);
+            if old.is_none_or(|old| **old != status) {
+                changed(name);
+                self.listener_sets.insert(name.clone(), status.into());
+            }
+        }
+        self.sets_seen = all.clone();
     }
 
     /// Most of ten thousand routes didn't change: those keep what was posted.
     fn update_routes(&mut self, verdicts: &Verdicts, coverage: &Coverage, now: SystemTime) {
-        let mut before = std::mem::take(&mut self.routes).into_iter().peekable();
-        let mut changed = |key: &ObjectKey| self.changed.insert(key.clone());
-        let mut posted = Vec::with_capacity(verdicts.routes.len());
-        for (key, verdict) in &verdicts.routes {
-            while let Some(gone) = before.next_if(|old| old.key < *key) {
-                changed(&gone.key);
-            }
-            let old = before.next_if(|old| old.key == *key);
+        let all = &verdicts.routes;
+        let differences = self.routes_seen.differences(all, Arc::ptr_eq).into_iter();
+        let mut keys: BTreeSet<&ObjectKey> = differences.map(|one| one.key).collect();
+        if self.failures != *coverage.failures() {
+            self.failures.clone_from(coverage.failures());
+            keys.extend(all.keys());
+        }
+        for key in keys {
+            let Some(verdict) = all.get(key) else {
+                let gone = self.routes.remove(key);
+                self.changed.extend(gone.map(|_| key.clone()));
+                continue;
+            };
             let refusal = coverage.failure(&verdict.id);
-            posted.push(match old {
-                Some(old) if old.holds(verdict, refusal) => old,
-                old => {
-                    changed(key);
-                    let old = old.as_ref().map(|old| &*old.status);
-                    Posted::new(key, verdict, refusal, old, now)
-                }
-            });
+            let old = self.routes.get(key);
+            if old.is_some_and(|old| old.holds(verdict, refusal)) {
+                continue;
+            }
+            let old = old.map(|old| &*old.status);
+            let posted = Posted::new(key, verdict, refusal, old, now);
+            self.routes.insert(key.clone(), posted);
+            self.changed.insert(key.clone());
         }
-        for gone in before {
-            changed(&gone.key);
-        }
-        self.routes = posted;
+        self.routes_seen = all.clone();
     }
 
     fn update_policies(&mut self, verdicts: &Verdicts, now: SystemTime) {
@@ -251,7 +272,6 @@ impl Posted {
             stamp(&mut parent.conditions, conditions, verdict.generation, now);
         }
         Self {
-            key: key.clone(),
             verdict: verdict.clone(),
             refusal: refusal.map(str::to_owned),
             status: status.into(),

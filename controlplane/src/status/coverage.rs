@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ringgate_core::ir::{Id, Version};
+use ringgate_core::ir::{Id, Kind, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::ACK_PATIENCE;
@@ -222,6 +222,20 @@ impl Coverage {
             0 => Reached::Everywhere,
             count => Reached::Waiting(count),
         }
+    }
+
+    /// Whether every listener is in force everywhere that has been as it is since `version` or before.
+    #[must_use]
+    pub fn has_everywhere(&self, version: Version) -> bool {
+        !self.acked.is_empty()
+            && self.acked.iter().all(|acked| *acked >= Some(version))
+            && self.failures.keys().all(|id| id.kind != Kind::Listener)
+    }
+
+    /// What data planes refused, with the reason.
+    #[must_use]
+    pub fn failures(&self) -> &BTreeMap<Id, String> {
+        &self.failures
     }
 
     /// Why a data plane refused an object, if one did.

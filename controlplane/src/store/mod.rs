@@ -3,6 +3,7 @@
 //! Owns no judgement: every watch (files, later a cluster) feeds it the same batches, translation
 //! reads it.
 
+mod ground;
 mod references;
 mod source;
 
@@ -23,15 +24,18 @@ use crate::api::service::{EndpointSlice, Service};
 use crate::api::storage::{ConfigMap, Namespace, Secret};
 use crate::api::tls_route::TlsRoute;
 use crate::api::{Object, ObjectKey};
+use crate::shared_map::SharedMap;
 use crate::watch::{Batch, Event, Misread};
 
+pub(crate) use ground::Ground;
 pub(crate) use source::shifted;
 pub use source::{Source, SourceReader, document_hash};
 
 /// Implied for every namespace, as Kubernetes sets it.
 const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-type ByName<T> = BTreeMap<ObjectName, Arc<T>>;
+/// Objects of one kind. Whoever keeps a copy finds what has changed since.
+pub type ByName<T> = SharedMap<ObjectName, Arc<T>>;
 
 /// All objects; values are shared, so a clone copies pointers only.
 #[derive(Clone, Debug, Default)]

@@ -33,7 +33,7 @@ fn grants_in<'r>(
 ) -> impl Iterator<Item = &'r crate::api::gateway::ReferenceGrantSpec> {
     resources
         .reference_grants
-        .range(ObjectName::new(namespace, "")..)
+        .iter_from(&ObjectName::new(namespace, ""))
         .take_while(move |(name, _)| *name.namespace == *namespace)
         .map(|(_, grant)| &grant.spec)
 }

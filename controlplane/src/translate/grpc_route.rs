@@ -2,9 +2,6 @@
 //! whether an HTTPRoute with a host in common is accepted beside one: it is, and data planes keep both
 //! apart.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use ringgate_core::ir::{
     self, BackendProtocol, Id, Match, Object, ObjectName, PathMatch, RouteProtocol, RpcMatch, Rule,
     TextMatch,
@@ -21,14 +18,14 @@ use crate::api::grpc_route::{
 use crate::api::meta::ObjectMeta;
 use crate::api::reference::ParentReference;
 use crate::api::text::{HostPattern, RpcName};
-use crate::store::Resources;
+use crate::store::{ByName, Resources};
 
 impl Route for GrpcRoute {
     const KIND: ObjectKind = ObjectKind::GrpcRoute;
     const SPEAKS: BackendProtocol = BackendProtocol::Http2;
     type Rule = Rule;
 
-    fn all(resources: &Resources) -> &BTreeMap<ObjectName, Arc<Self>> {
+    fn all(resources: &Resources) -> &ByName<Self> {
         &resources.grpc_routes
     }
 

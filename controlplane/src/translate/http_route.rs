@@ -1,7 +1,5 @@
 //! HTTPRoutes: rules with their matches, filters and backends.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ringgate_core::ir::{
@@ -21,14 +19,14 @@ use crate::api::http_route::{
 use crate::api::meta::ObjectMeta;
 use crate::api::reference::ParentReference;
 use crate::api::text::{ApiDuration, HostPattern, SectionName};
-use crate::store::Resources;
+use crate::store::{ByName, Resources};
 
 impl Route for HttpRoute {
     const KIND: ObjectKind = ObjectKind::HttpRoute;
     const SPEAKS: BackendProtocol = BackendProtocol::Http1;
     type Rule = Rule;
 
-    fn all(resources: &Resources) -> &BTreeMap<ObjectName, Arc<Self>> {
+    fn all(resources: &Resources) -> &ByName<Self> {
         &resources.http_routes
     }
 

@@ -47,7 +47,7 @@ impl Verdicts {
                 gateway.findings.insert(0, finding);
             }
             ObjectKind::ListenerSet => {
-                let set = self.listener_sets.get_mut(name)?;
+                let set = Arc::make_mut(self.listener_sets.get_mut(name)?);
                 set.generation = generation;
                 set.refused = Some(finding);
             }

@@ -1,9 +1,6 @@
 //! What routes of every kind have in common: where they want to attach, and what becomes of their rules.
 //! What a rule of one kind does stands in the module of that kind.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use ringgate_core::ir::{Attachment, BackendProtocol, Id, Object, ObjectName};
 
 use super::Inputs;
@@ -15,7 +12,7 @@ use crate::api::ObjectKind;
 use crate::api::meta::ObjectMeta;
 use crate::api::reference::{BackendObjectReference, ParentReference};
 use crate::api::text::HostPattern;
-use crate::store::Resources;
+use crate::store::{ByName, Resources};
 
 /// A kind of routes. The same attaching, remembering and judging serves all of them.
 pub(super) trait Route: Sized {
@@ -25,7 +22,7 @@ pub(super) trait Route: Sized {
     /// As data planes know it.
     type Rule;
 
-    fn all(resources: &Resources) -> &BTreeMap<ObjectName, Arc<Self>>;
+    fn all(resources: &Resources) -> &ByName<Self>;
 
     fn metadata(&self) -> &ObjectMeta;
 

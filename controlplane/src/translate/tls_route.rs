@@ -1,6 +1,5 @@
 //! TLSRoutes: one rule, and the backends that its connections go to.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringgate_core::ir::{
@@ -13,7 +12,7 @@ use crate::api::meta::ObjectMeta;
 use crate::api::reference::{BackendRef, ParentReference};
 use crate::api::text::HostPattern;
 use crate::api::tls_route::TlsRoute;
-use crate::store::Resources;
+use crate::store::{ByName, Resources};
 
 /// What a rule of connections is, beside its route.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ impl Route for TlsRoute {
     const SPEAKS: BackendProtocol = BackendProtocol::Tcp;
     type Rule = StreamRule;
 
-    fn all(resources: &Resources) -> &BTreeMap<ObjectName, Arc<Self>> {
+    fn all(resources: &Resources) -> &ByName<Self> {
         &resources.tls_routes
     }
 

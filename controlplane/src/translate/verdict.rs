@@ -9,15 +9,16 @@ use super::problem::{Concern, Fault, Finding};
 use crate::api::ObjectKey;
 use crate::api::gateway::RouteGroupKind;
 use crate::api::reference::ParentReference;
+use crate::shared_map::SharedMap;
 
 /// Verdicts on everything that is ours, by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdicts {
     pub gateway_classes: BTreeMap<Arc<str>, ClassVerdict>,
     pub gateways: BTreeMap<ObjectName, GatewayVerdict>,
-    pub listener_sets: BTreeMap<ObjectName, SetVerdict>,
+    pub listener_sets: SharedMap<ObjectName, Arc<SetVerdict>>,
     /// Of every kind.
-    pub routes: BTreeMap<ObjectKey, Arc<RouteVerdict>>,
+    pub routes: SharedMap<ObjectKey, Arc<RouteVerdict>>,
     pub policies: BTreeMap<ObjectKey, PolicyVerdict>,
     /// On what is not ours to judge, and on what is nobody's.
     pub others: Vec<Finding>,
@@ -64,6 +65,11 @@ impl SetVerdict {
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         self.refused.is_none() && self.listeners.iter().any(ListenerVerdict::is_valid)
+    }
+
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let listeners = self.listeners.iter().flat_map(|one| &one.findings);
+        self.refused.iter().chain(listeners)
     }
 }
 
@@ -134,6 +140,11 @@ impl RouteVerdict {
         self.rules.count > 0 && self.rules.broken.len() == self.rules.count
     }
 
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let parents = self.parents.iter().filter_map(|one| one.refused.as_ref());
+        self.rules.findings.iter().chain(parents)
+    }
+
     #[must_use]
     pub fn is_accepted_by(&self, parent: &ParentVerdict) -> bool {
         parent.refused.is_none() && !self.is_void()
@@ -166,18 +177,21 @@ impl Verdicts {
     /// Everything that was found, sorted, each once.
     #[must_use]
     pub fn findings(&self) -> Vec<&Finding> {
+        let sets = self.listener_sets.values().map(|one| &**one);
+        self.findings_with(sets, self.routes.values().map(|one| &**one))
+    }
+
+    /// The same, if `sets` and `routes` are all of those here that have any.
+    #[must_use]
+    pub fn findings_with<'v>(
+        &'v self,
+        sets: impl Iterator<Item = &'v SetVerdict>,
+        routes: impl Iterator<Item = &'v RouteVerdict>,
+    ) -> Vec<&'v Finding> {
         let classes = self.gateway_classes.values().flat_map(|one| &one.findings);
         let gateways = self.gateways.values().flat_map(|one| {
             let listeners = one.listeners.iter().flat_map(|one| &one.findings);
             one.findings.iter().chain(listeners)
-        });
-        let sets = self.listener_sets.values().flat_map(|one| {
-            let listeners = one.listeners.iter().flat_map(|one| &one.findings);
-            one.refused.iter().chain(listeners)
-        });
-        let routes = self.routes.values().flat_map(|one| {
-            let parents = one.parents.iter().filter_map(|one| one.refused.as_ref());
-            one.rules.findings.iter().chain(parents)
         });
         let ancestors = self.policies.values().flat_map(|one| &one.ancestors);
         let policies = ancestors.flat_map(|one| &one.findings);
@@ -185,8 +199,8 @@ impl Verdicts {
         let is_untold = |one: &&Finding| !matches!(one.fault, Fault::Misread { .. });
         let mut all: Vec<_> = classes
             .chain(gateways)
-            .chain(sets)
-            .chain(routes)
+            .chain(sets.flat_map(SetVerdict::findings))
+            .chain(routes.flat_map(RouteVerdict::findings))
             .chain(policies)
             .chain(&self.others)
             .filter(is_untold)

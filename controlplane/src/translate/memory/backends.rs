@@ -1,13 +1,13 @@
 //! Backends' results.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringgate_core::ir::{Id, Object, ObjectName};
+use ringgate_core::ir::{Id, Object};
 
 use super::changes::Changes;
-use super::routes::same;
+use super::routes::Used;
 use crate::api::policy::BackendPolicy;
+use crate::store::ByName;
 use crate::translate::backend::{self, ServicePortName};
 use crate::translate::policy::Policies;
 use crate::translate::problem::Fault;
@@ -35,26 +35,29 @@ pub(super) struct Backends {
 /// What every backend depends on.
 #[derive(Debug, Default)]
 struct Common {
-    policies: BTreeMap<ObjectName, Arc<BackendPolicy>>,
+    policies: ByName<BackendPolicy>,
     names: ResolvedNames,
     options: Options,
 }
 
 impl Backends {
-    /// `used` is ascending.
-    pub(super) fn update<'u>(
+    /// Returns whether any may be another than before.
+    pub(super) fn update(
         &mut self,
         inputs: &Inputs<'_>,
         policies: &Policies<'_>,
-        used: impl Iterator<Item = &'u ServicePortName>,
+        used: &mut Used,
         changes: &Changes,
-    ) {
+    ) -> bool {
         let all_may_differ = !self.common.is_of(inputs);
         if all_may_differ {
             self.common = Common::of(inputs);
         }
+        if !used.take_changed() && !all_may_differ && changes.touch_no_backend() {
+            return false;
+        }
         let mut before = std::mem::take(&mut self.known).into_iter().peekable();
-        let backends = used.map(|name| {
+        let backends = used.names().map(|name| {
             while before.next_if(|one| one.name < *name).is_some() {}
             let same = before.next_if(|one| one.name == *name);
             match same {
@@ -63,6 +66,7 @@ impl Backends {
             }
         });
         self.known = backends.collect();
+        true
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Backend> {
@@ -105,7 +109,7 @@ impl Common {
     }
 
     fn is_of(&self, inputs: &Inputs<'_>) -> bool {
-        same(&self.policies, &inputs.resources.backend_policies)
+        self.policies.is_same(&inputs.resources.backend_policies)
             && self.names == *inputs.names
             && self.options == *inputs.options
     }

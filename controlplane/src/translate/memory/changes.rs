@@ -1,7 +1,6 @@
-//! Which objects that routes and backends look at are other than at the translation before, found in one
-//! pass over all of them: most changes touch none of ten thousand. Parents stand in `parents`.
+//! Which objects that routes and backends look at are other than at the translation before: most changes
+//! touch none of ten thousand. Parents stand in `parents`.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,10 +9,8 @@ use ringgate_core::ir::ObjectName;
 use crate::api::gateway::ReferenceGrant;
 use crate::api::service::{EndpointSlice, Service};
 use crate::api::storage::Namespace;
-use crate::store::Resources;
+use crate::store::{ByName, Resources};
 use crate::translate::backend_tls::BackendTlsPolicies;
-
-type ByName<T> = BTreeMap<ObjectName, Arc<T>>;
 
 /// What was there at the translation before.
 #[derive(Debug, Default)]
@@ -43,6 +40,10 @@ impl Changes {
             || !self.endpoints.is_empty() && self.endpoints.contains(service)
     }
 
+    pub(super) fn touch_no_backend(&self) -> bool {
+        self.services.is_empty() && self.endpoints.is_empty()
+    }
+
     /// Whether a route in `namespace` that looks for `services` may come out otherwise: by one of these,
     /// by a grant for it, or because listeners choose by its namespace's labels.
     pub(super) fn touch_route(&self, namespace: &Arc<str>, services: &[ObjectName]) -> bool {
@@ -53,39 +54,28 @@ impl Changes {
         !self.namespaces.is_empty() && self.namespaces.contains(namespace)
             || services.iter().any(is_changed)
     }
+
+    pub(super) fn touch_no_route(&self) -> bool {
+        self.services.is_empty() && self.grants.is_empty() && self.namespaces.is_empty()
+    }
 }
 
 impl Seen {
     pub(super) fn changes(&mut self, resources: &Resources, tls: &BackendTlsPolicies) -> Changes {
-        let mut changes = Changes::default();
-        differences(&self.services, &resources.services, |name, _| {
-            changes.services.insert(name.clone());
-        });
-        let mut slices_differ = false;
-        differences(&self.slices, &resources.endpoint_slices, |name, slice| {
-            slices_differ = true;
-            changes
-                .endpoints
-                .extend(slice.service().map(|service| ObjectName {
-                    namespace: name.namespace.clone(),
-                    name: service.clone(),
-                }));
-        });
-        differences(&self.grants, &resources.reference_grants, |name, _| {
-            changes.grants.insert(name.namespace.clone());
-        });
-        differences(&self.namespaces, &resources.namespaces, |name, _| {
-            changes.namespaces.insert(name.name.clone());
-        });
-        if !changes.grants.is_empty() {
-            self.grants.clone_from(&resources.reference_grants);
-        }
-        if !changes.namespaces.is_empty() {
-            self.namespaces.clone_from(&resources.namespaces);
-        }
-        if !changes.services.is_empty() {
-            self.services.clone_from(&resources.services);
-        }
+        let grants = differing(&self.grants, &resources.reference_grants);
+        let namespaces = differing(&self.namespaces, &resources.namespaces);
+        let mut changes = Changes {
+            services: differing(&self.services, &resources.services)
+                .cloned()
+                .collect(),
+            endpoints: services_of(&self.slices, &resources.endpoint_slices),
+            grants: grants.map(|name| name.namespace.clone()).collect(),
+            namespaces: namespaces.map(|name| name.name.clone()).collect(),
+        };
+        self.services = resources.services.clone();
+        self.slices = resources.endpoint_slices.clone();
+        self.grants = resources.reference_grants.clone();
+        self.namespaces = resources.namespaces.clone();
         let (before, now) = (self.tls.chosen(), tls.chosen());
         if before != now {
             let only = |some: &'_ BTreeMap<_, _>, others: &BTreeMap<_, _>| -> Vec<ObjectName> {
@@ -97,64 +87,32 @@ impl Seen {
             changes.services.extend(only(now, before));
             self.tls = tls.clone();
         }
-        if slices_differ {
-            self.slices.clone_from(&resources.endpoint_slices);
-        }
         changes
     }
 }
 
-/// Calls `tell` with everything that is in one map only, or another object in the other: for the
-/// latter with both.
-fn differences<'m, T>(
+/// The names of what came, went or is another.
+fn differing<'m, T>(
     before: &'m ByName<T>,
     now: &'m ByName<T>,
-    mut tell: impl FnMut(&'m ObjectName, &'m T),
-) {
-    let mut before = before.iter().peekable();
-    let mut now = now.iter().peekable();
-    loop {
-        let order = match (before.peek(), now.peek()) {
-            (Some((old, _)), Some((new, _))) => old.cmp(new),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return,
-        };
-        let old = before.next_if(|_| order.is_le());
-        let new = now.next_if(|_| order.is_ge());
-        let is_same =
-            matches!((old, new), (Some((_, old)), Some((_, new))) if Arc::ptr_eq(old, new));
-        if !is_same {
-            for (name, object) in [old, new].into_iter().flatten() {
-                tell(name, object);
-            }
-        }
-    }
+) -> impl Iterator<Item = &'m ObjectName> {
+    let differences = before.differences(now, Arc::ptr_eq).into_iter();
+    differences.map(|one| one.key)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn differences_are_what_came_went_or_is_another() {
-        let map = |objects: &[(&str, &Arc<u8>)]| -> ByName<u8> {
-            let objects = objects.iter();
-            objects
-                .map(|(name, object)| (ObjectName::new("default", name), Arc::clone(object)))
-                .collect()
-        };
-        let (one, two, three) = (Arc::new(1), Arc::new(2), Arc::new(3));
-        let before = map(&[("a", &one), ("b", &one), ("same", &one)]);
-        let now = map(&[("b", &two), ("c", &three), ("same", &one)]);
-        let mut told = Vec::new();
-        differences(&before, &now, |name, object| {
-            told.push((name.name.to_string(), *object));
-        });
-        let told: Vec<_> = told
-            .iter()
-            .map(|(name, number)| (&**name, *number))
-            .collect();
-        assert_eq!(told, [("a", 1), ("b", 1), ("b", 2), ("c", 3)]);
-    }
+/// The Services of slices that came, went or are others: of these also those they belonged to before.
+fn services_of(
+    before: &ByName<EndpointSlice>,
+    now: &ByName<EndpointSlice>,
+) -> BTreeSet<ObjectName> {
+    let differences = before.differences(now, Arc::ptr_eq).into_iter();
+    let services = differences.flat_map(|one| {
+        let slices = one.before.into_iter().chain(one.now);
+        let services = slices.filter_map(|slice| slice.service());
+        services.map(|service| ObjectName {
+            namespace: one.key.namespace.clone(),
+            name: service.clone(),
+        })
+    });
+    services.collect()
 }

@@ -3,27 +3,33 @@
 
 mod backends;
 mod changes;
+mod decided;
 mod parents;
 mod routes;
 
+use std::sync::Arc;
+
 use super::Inputs;
 use super::gateway::Gateways;
+use super::gateway_class::Classes;
 use super::policy::Policies;
-use crate::api::ObjectKey;
 use crate::api::grpc_route::GrpcRoute;
 use crate::api::http_route::HttpRoute;
 use crate::api::tls_route::TlsRoute;
 use changes::Seen;
+use decided::Decided;
 use parents::ParentChanges;
 use routes::{Routes, Used};
 
 pub(super) use backends::Backend;
-pub(super) use routes::RouteResult;
+pub(super) use routes::{RouteChange, RouteResult};
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
+    decided: Decided,
     seen: Seen,
-    gateways: Gateways,
+    /// Of the last update.
+    gateways: Arc<Gateways>,
     http_routes: Routes<HttpRoute>,
     grpc_routes: Routes<GrpcRoute>,
     tls_routes: Routes<TlsRoute>,
@@ -31,31 +37,53 @@ pub(super) struct Memory {
     backends: backends::Backends,
 }
 
+/// What is other than at the translation before.
+#[derive(Debug)]
+pub(super) struct News {
+    /// False: all Gateways, sets and listeners are as they were.
+    pub(super) of_gateways: bool,
+    pub(super) routes: Vec<RouteChange>,
+    /// False: all backends are as they were.
+    pub(super) of_backends: bool,
+}
+
 impl Memory {
+    /// What is decided about Gateways: the very same as before, if all that it depends on is.
+    pub(super) fn gateways(&mut self, inputs: &Inputs<'_>, classes: &Classes<'_>) -> Arc<Gateways> {
+        self.decided.gateways(inputs, classes)
+    }
+
     /// Brings all routes, and the backends that they use, up to date.
     pub(super) fn update(
         &mut self,
         inputs: &Inputs<'_>,
-        gateways: &Gateways,
+        gateways: &Arc<Gateways>,
         policies: &Policies<'_>,
-    ) {
+    ) -> News {
         let changes = self.seen.changes(inputs.resources, &policies.tls);
-        let parents = ParentChanges::between(&self.gateways, gateways);
-        let decided = (gateways, &policies.tls);
+        let of_gateways = !Arc::ptr_eq(&self.gateways, gateways);
+        let parents = match of_gateways {
+            true => ParentChanges::between(&self.gateways, gateways),
+            false => ParentChanges::default(),
+        };
+        self.gateways = gateways.clone();
+        let decided = (&**gateways, &policies.tls);
         let differs = (&changes, &parents);
+        let mut routes = Vec::new();
         self.http_routes
-            .update(inputs, decided, differs, &mut self.used);
+            .update(inputs, decided, differs, (&mut self.used, &mut routes));
         self.grpc_routes
-            .update(inputs, decided, differs, &mut self.used);
+            .update(inputs, decided, differs, (&mut self.used, &mut routes));
         self.tls_routes
-            .update(inputs, decided, differs, &mut self.used);
-        self.backends
-            .update(inputs, policies, self.used.keys(), &changes);
-    }
-
-    /// Keeps what the next update compares with.
-    pub(super) fn keep(&mut self, gateways: Gateways) {
-        self.gateways = gateways;
+            .update(inputs, decided, differs, (&mut self.used, &mut routes));
+        let of_backends = self
+            .backends
+            .update(inputs, policies, &mut self.used, &changes);
+        News {
+            of_gateways,
+            routes,
+            of_backends,
+        }
     }
 
     pub(super) fn fresh_routes(&self) -> usize {
@@ -63,9 +91,9 @@ impl Memory {
     }
 
     /// In order of kind and name.
-    pub(super) fn routes(&self) -> impl Iterator<Item = (ObjectKey, &RouteResult)> {
-        let http = self.http_routes.all().chain(self.grpc_routes.all());
-        http.chain(self.tls_routes.all())
+    pub(super) fn routes(&self) -> impl Iterator<Item = &RouteResult> {
+        let http = self.http_routes.results().chain(self.grpc_routes.results());
+        http.chain(self.tls_routes.results())
     }
 
     /// Those that routes in force use, in order of Service and port.

@@ -3,9 +3,11 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ringgate_core::ir::ObjectName;
 
+use super::routes::RouteResult;
 use crate::api::{ObjectKey, ObjectKind};
 use crate::translate::gateway::{Gateways, Parent};
 
@@ -73,13 +75,15 @@ impl ParentChanges {
     }
 
     /// Puts places of parents that are there still where they are now.
-    pub(super) fn renumber(&self, listeners: &mut [(usize, usize)]) {
+    pub(super) fn renumber<'r>(&self, results: impl Iterator<Item = &'r mut Arc<RouteResult>>) {
         if self.moved.is_empty() {
             return;
         }
-        for (parent, _) in listeners {
-            if let Some(Some(now)) = self.moved.get(*parent) {
-                *parent = *now;
+        for result in results {
+            for (parent, _) in &mut Arc::make_mut(result).listeners {
+                if let Some(Some(now)) = self.moved.get(*parent) {
+                    *parent = *now;
+                }
             }
         }
     }

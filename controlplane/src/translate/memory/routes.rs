@@ -1,6 +1,6 @@
 //! The results of routes of one kind, and which backends those in force use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ringgate_core::ir::{Id, Object, ObjectName};
@@ -8,6 +8,7 @@ use ringgate_core::ir::{Id, Object, ObjectName};
 use super::changes::Changes;
 use super::parents::ParentChanges;
 use crate::api::ObjectKey;
+use crate::store::ByName;
 use crate::translate::attach::{self, attach};
 use crate::translate::backend::ServicePortName;
 use crate::translate::backend_tls::BackendTlsPolicies;
@@ -18,7 +19,7 @@ use crate::translate::verdict::RouteVerdict;
 use crate::translate::{Inputs, Options, created, generation};
 
 /// A route's result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::translate) struct RouteResult {
     /// None: it is attached nowhere, or has no rule that is understood.
     pub(in crate::translate) object: Option<(Id, Arc<Object>)>,
@@ -30,35 +31,36 @@ pub(in crate::translate) struct RouteResult {
     services: Vec<ObjectName>,
 }
 
-impl RouteResult {
-    /// Services that were looked for, found or not.
-    pub(in crate::translate) fn services(&self) -> &[ObjectName] {
-        &self.services
-    }
+/// A route that came, went, or was translated anew.
+#[derive(Debug)]
+pub(in crate::translate) struct RouteChange {
+    pub(in crate::translate) key: ObjectKey,
+    pub(in crate::translate) before: Option<Arc<RouteResult>>,
+    pub(in crate::translate) now: Option<Arc<RouteResult>>,
 }
 
 /// How many routes in force, of all kinds, use a backend.
-pub(super) type Used = BTreeMap<ServicePortName, usize>;
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    counts: BTreeMap<ServicePortName, usize>,
+    has_changed: bool,
+}
 
 /// Routes of one kind.
 #[derive(Debug)]
 pub(super) struct Routes<R> {
-    /// In order of name.
-    known: Vec<(ObjectName, Known<R>)>,
+    /// What the results are of.
+    sources: ByName<R>,
+    results: BTreeMap<ObjectName, Arc<RouteResult>>,
     options: Options,
     fresh: usize,
-}
-
-#[derive(Debug)]
-struct Known<R> {
-    source: Arc<R>,
-    result: RouteResult,
 }
 
 impl<R> Default for Routes<R> {
     fn default() -> Self {
         Self {
-            known: Vec::new(),
+            sources: ByName::default(),
+            results: BTreeMap::new(),
             options: Options::default(),
             fresh: 0,
         }
@@ -66,54 +68,64 @@ impl<R> Default for Routes<R> {
 }
 
 impl<R: Route> Routes<R> {
+    /// Brings all results up to date, and adds to `changed` those that are others.
     pub(super) fn update(
         &mut self,
         inputs: &Inputs<'_>,
         (gateways, tls): (&Gateways, &BackendTlsPolicies),
         (changes, parents): (&Changes, &ParentChanges),
-        used: &mut Used,
+        (used, changed): (&mut Used, &mut Vec<RouteChange>),
     ) {
-        if self.options != *inputs.options {
-            for (_, gone) in self.known.drain(..) {
-                release(used, &gone);
-            }
-            self.options = inputs.options.clone();
-        }
-        self.fresh = 0;
         let all = R::all(inputs.resources);
-        let mut before = std::mem::take(&mut self.known).into_iter().peekable();
-        let mut known = Vec::with_capacity(all.len());
-        for (name, source) in all {
-            while let Some((_, gone)) = before.next_if(|(one, _)| one < name) {
-                release(used, &gone);
+        let stale = self.stale(inputs, changes, parents);
+        parents.renumber(self.results.values_mut());
+        self.fresh = 0;
+        for name in stale {
+            let before = self.results.remove(&name);
+            before.iter().for_each(|one| used.release(one));
+            let now = all.get(&name).map(|source| {
+                self.fresh += 1;
+                Arc::new(RouteResult::of(&name, &**source, inputs, (gateways, tls)))
+            });
+            if let Some(now) = &now {
+                used.acquire(now);
+                self.results.insert(name.clone(), now.clone());
             }
-            let same = before.next_if(|(one, _)| one == name);
-            if let Some((name, mut one)) = same {
-                if one.holds(&name, source, changes, parents) {
-                    parents.renumber(&mut one.result.listeners);
-                    known.push((name, one));
-                    continue;
-                }
-                release(used, &one);
-            }
-            let fresh = Known::of(name, source, inputs, (gateways, tls));
-            self.fresh += 1;
-            acquire(used, &fresh);
-            known.push((name.clone(), fresh));
+            let key = ObjectKey {
+                kind: R::KIND,
+                name,
+            };
+            changed.push(RouteChange { key, before, now });
         }
-        for (_, gone) in before {
-            release(used, &gone);
-        }
-        self.known = known;
+        self.sources = all.clone();
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = (ObjectKey, &RouteResult)> {
-        let key = |name: &ObjectName| ObjectKey {
-            kind: R::KIND,
-            name: name.clone(),
-        };
-        let known = self.known.iter();
-        known.map(move |(name, one)| (key(name), &one.result))
+    /// The names of those whose results, if there are any, may be of no use any more.
+    fn stale(
+        &mut self,
+        inputs: &Inputs<'_>,
+        changes: &Changes,
+        parents: &ParentChanges,
+    ) -> BTreeSet<ObjectName> {
+        let all = R::all(inputs.resources);
+        let differences = self.sources.differences(all, Arc::ptr_eq).into_iter();
+        let mut stale: BTreeSet<_> = differences.map(|one| one.key.clone()).collect();
+        if self.options != *inputs.options {
+            self.options = inputs.options.clone();
+            stale.extend(all.keys().cloned());
+        } else if !changes.touch_no_route() || !parents.changed.is_empty() {
+            let touched = self.sources.iter().filter(|(name, source)| {
+                let result = self.results.get(name);
+                result.is_none_or(|one| one.is_touched(name, &***source, changes, parents))
+            });
+            stale.extend(touched.map(|(name, _)| name.clone()));
+        }
+        stale
+    }
+
+    /// In order of name.
+    pub(super) fn results(&self) -> impl Iterator<Item = &RouteResult> {
+        self.results.values().map(|one| &**one)
     }
 
     /// How many were translated anew at the last update.
@@ -122,42 +134,47 @@ impl<R: Route> Routes<R> {
     }
 }
 
-fn acquire<R>(used: &mut Used, route: &Known<R>) {
-    for backend in route.in_force() {
-        *used.entry(backend.clone()).or_default() += 1;
+impl Used {
+    /// Ascending.
+    pub(super) fn names(&self) -> impl Iterator<Item = &ServicePortName> {
+        self.counts.keys()
     }
-}
 
-fn release<R>(used: &mut Used, route: &Known<R>) {
-    for backend in route.in_force() {
-        if let Some(count) = used.get_mut(backend) {
-            *count -= 1;
-            if *count == 0 {
-                used.remove(backend);
+    /// Whether there are others than when this was asked last.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
+    fn acquire(&mut self, route: &RouteResult) {
+        for backend in route.in_force() {
+            let count = self.counts.entry(backend.clone()).or_default();
+            self.has_changed |= *count == 0;
+            *count += 1;
+        }
+    }
+
+    fn release(&mut self, route: &RouteResult) {
+        for backend in route.in_force() {
+            if let Some(count) = self.counts.get_mut(backend) {
+                *count -= 1;
+                if *count == 0 {
+                    self.counts.remove(backend);
+                    self.has_changed = true;
+                }
             }
         }
     }
 }
 
-pub(super) fn same<T>(
-    one: &BTreeMap<ObjectName, Arc<T>>,
-    other: &BTreeMap<ObjectName, Arc<T>>,
-) -> bool {
-    let mut pairs = one.iter().zip(other);
-    one.len() == other.len()
-        && pairs
-            .all(|((name, one), (other_name, other))| Arc::ptr_eq(one, other) && name == other_name)
-}
-
-impl<R: Route> Known<R> {
-    fn of(
+impl RouteResult {
+    fn of<R: Route>(
         name: &ObjectName,
-        source: &Arc<R>,
+        source: &R,
         inputs: &Inputs<'_>,
         (gateways, tls): (&Gateways, &BackendTlsPolicies),
     ) -> Self {
-        let attached = attach(name, &**source, gateways, inputs);
-        let rules = route::rules(name, &**source, inputs, tls);
+        let attached = attach(name, source, gateways, inputs);
+        let rules = route::rules(name, source, inputs, tls);
         let in_force = !attached.attachments.is_empty() && !rules.rules.is_empty();
         let created = created(source.metadata());
         let id = R::id(name);
@@ -170,42 +187,42 @@ impl<R: Route> Known<R> {
             (id.clone(), Arc::new(R::object(placed, rules.rules)))
         });
         Self {
-            source: source.clone(),
-            result: RouteResult {
-                object,
-                verdict: Arc::new(RouteVerdict {
-                    id,
-                    generation: generation(source.metadata()),
-                    parents: attached.parents,
-                    rules: rules.verdict,
-                }),
-                listeners: attached.listeners,
-                others: attached.others,
-                backends: rules.backends,
-                services: rules.looked_for,
-            },
+            object,
+            verdict: Arc::new(RouteVerdict {
+                id,
+                generation: generation(source.metadata()),
+                parents: attached.parents,
+                rules: rules.verdict,
+            }),
+            listeners: attached.listeners,
+            others: attached.others,
+            backends: rules.backends,
+            services: rules.looked_for,
         }
     }
 
-    fn holds(
+    /// Whether a change concerns what it was made from, its text aside.
+    fn is_touched<R: Route>(
         &self,
         name: &ObjectName,
-        source: &Arc<R>,
+        source: &R,
         changes: &Changes,
         parents: &ParentChanges,
     ) -> bool {
         let is_changed = |parent| parents.changed.contains(&parent);
-        Arc::ptr_eq(&self.source, source)
-            && !changes.touch_route(&name.namespace, &self.result.services)
-            && (parents.changed.is_empty() || !attach::parents(name, &**source).any(is_changed))
+        changes.touch_route(&name.namespace, &self.services)
+            || !parents.changed.is_empty() && attach::parents(name, source).any(is_changed)
     }
-}
 
-impl<R> Known<R> {
+    /// Services that were looked for, found or not.
+    pub(in crate::translate) fn services(&self) -> &[ObjectName] {
+        &self.services
+    }
+
     /// The backends that it uses, if it is in force.
     fn in_force(&self) -> &[ServicePortName] {
-        match self.result.object {
-            Some(_) => &self.result.backends,
+        match self.object {
+            Some(_) => &self.backends,
             None => &[],
         }
     }

@@ -3,136 +3,32 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on shall stop")]
 
+mod statuses;
+mod world;
+
 use ringgate_controlplane::api::Object;
 use ringgate_controlplane::api::gateway::{Gateway, ReferenceGrant};
-use ringgate_controlplane::api::grpc_route::GrpcRoute;
 use ringgate_controlplane::api::http_route::HttpRoute;
 use ringgate_controlplane::api::listener_set::ListenerSet;
 use ringgate_controlplane::api::service::Service;
 use ringgate_controlplane::api::storage::Namespace;
-use ringgate_controlplane::provision::Claims;
+use ringgate_controlplane::provision::{Claims, claims};
 use ringgate_controlplane::store::Resources;
 use ringgate_controlplane::translate::{
     Inputs, Options, ResolvedNames, Translation, Translator, translate,
 };
 use ringgate_controlplane::watch::{Batch, Event};
-use serde_json::{Value, json};
+use serde_json::json;
+use world::{Dice, of};
 
-/// Numbers that are the same for the same seed (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
+/// What a cluster's control plane is started with, or one's that reads files.
+fn options(cluster: bool) -> Options {
+    let mut options = Options::default();
+    if cluster {
+        options.cluster = true;
+        options.provision.pools = vec!["192.0.2.1-192.0.2.3".parse().unwrap()];
     }
-
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
-}
-
-const NAMESPACES: [&str; 2] = ["blue", "red"];
-const HOSTS: [&str; 3] = ["a.example.com", "b.example.com", "*.example.com"];
-
-fn namespaces(dice: &mut Dice) -> Value {
-    match dice.pick(&["All", "All", "All", "Same", "None", "Selector"]) {
-        "Selector" => json!({"from": "Selector", "selector": {"matchLabels": {"team": "web"}}}),
-        from => json!({"from": from}),
-    }
-}
-
-fn listeners(dice: &mut Dice) -> Vec<Value> {
-    let count = 1 + dice.below(3);
-    let listener = |place| {
-        let mut one = json!({
-            "name": format!("l{place}"),
-            "port": 80 + dice.below(2),
-            "protocol": "HTTP",
-            "allowedRoutes": {"namespaces": namespaces(dice)},
-        });
-        if dice.below(2) == 0 {
-            one["hostname"] = dice.pick(&HOSTS).into();
-        }
-        one
-    };
-    (0..count).map(listener).collect()
-}
-
-/// Some object, as somebody might write it next.
-fn object(dice: &mut Dice) -> Object {
-    let namespace = dice.pick(&NAMESPACES);
-    let name = format!("n{}", dice.below(3));
-    let metadata = json!({"namespace": namespace, "name": name, "generation": dice.below(3)});
-    let (set, place) = (dice.below(2) == 0, format!("n{}", dice.below(3)));
-    match dice.below(9) {
-        0 => of::<Gateway>(json!({
-            "metadata": metadata,
-            "spec": {
-                "gatewayClassName": dice.pick(&["ringgate", "ringgate", "ringgate", "theirs"]),
-                "allowedListeners": {"namespaces": namespaces(dice)},
-                "addresses": [{"value": dice.pick(&["192.0.2.1", "192.0.2.2", "192.0.2.3", "no address"])}],
-                "listeners": listeners(dice),
-            },
-        })),
-        1 | 2 => of::<ListenerSet>(json!({
-            "metadata": metadata,
-            "spec": {
-                "parentRef": {"name": place, "namespace": dice.pick(&NAMESPACES)},
-                "listeners": listeners(dice),
-            },
-        })),
-        3 => of::<Namespace>(json!({
-            "metadata": {"name": namespace, "labels": {"team": dice.pick(&["web", "mail"])}},
-        })),
-        4 => of::<ReferenceGrant>(json!({
-            "metadata": metadata,
-            "spec": {
-                "from": [{
-                    "group": "gateway.networking.k8s.io",
-                    "kind": dice.pick(&["HTTPRoute", "HTTPRoute", "GRPCRoute"]),
-                    "namespace": dice.pick(&NAMESPACES),
-                }],
-                "to": [{"group": "", "kind": "Service"}],
-            },
-        })),
-        5 => of::<Service>(json!({
-            "metadata": metadata,
-            "spec": {"ports": [{"port": 80 + dice.below(2)}]},
-        })),
-        kind => {
-            let route = json!({
-            "metadata": metadata,
-            "spec": {
-                "parentRefs": [
-                    {"name": "n0", "namespace": dice.pick(&NAMESPACES)},
-                    {
-                        "name": place,
-                        "kind": if set { "ListenerSet" } else { "Gateway" },
-                        "namespace": dice.pick(&NAMESPACES),
-                        "port": 80 + dice.below(2),
-                    },
-                ],
-                "hostnames": [dice.pick(&HOSTS)],
-                "rules": [{"backendRefs": [
-                    {"name": "n0", "port": 80, "namespace": dice.pick(&NAMESPACES)},
-                    {"name": "n1", "port": 80},
-                ]}],
-            },
-            });
-            match kind {
-                8 => of::<GrpcRoute>(route),
-                _ => of::<HttpRoute>(route),
-            }
-        }
-    }
-}
-
-fn of<T: serde::de::DeserializeOwned + Into<Object>>(value: Value) -> Object {
-    serde_json::from_value::<T>(value).unwrap().into()
+    options
 }
 
 fn apply(resources: &mut Resources, event: Event) {
@@ -151,38 +47,54 @@ fn applied(object: Object) -> Event {
 
 /// Calls `see` with what is to be translated.
 fn with<T>(resources: &Resources, see: impl FnOnce(&Inputs<'_>) -> T) -> T {
+    with_options(resources, &Options::default(), see)
+}
+
+fn with_options<T>(
+    resources: &Resources,
+    options: &Options,
+    see: impl FnOnce(&Inputs<'_>) -> T,
+) -> T {
+    let claims = match options.cluster {
+        true => claims(resources, options),
+        false => Claims::new(),
+    };
     see(&Inputs {
         resources,
         names: &ResolvedNames::new(),
-        claims: &Claims::new(),
-        options: &Options::default(),
+        claims: &claims,
+        options,
     })
 }
 
-/// Gateways, ListenerSets, routes, grants, namespaces and Services come, change and go at random.
+/// Objects of all kinds come, change and go at random.
 #[test]
 fn what_is_remembered_never_shows() {
     let mut attached = 0;
+    let mut terminated = 0;
+    let mut judged = 0;
     for seed in 0..48 {
         let mut dice = Dice(seed);
+        let options = options(seed % 4 == 3);
         let mut translator = Translator::default();
         let mut resources = Resources::default();
-        for step in 0..80 {
-            let object = object(&mut dice);
-            let event = match dice.below(5) {
-                0 => Event::Removed(object.key()),
-                _ => applied(object),
-            };
-            apply(&mut resources, event);
-            let remembered = with(&resources, |inputs| translator.translate(inputs));
-            let anew: Translation = with(&resources, translate);
+        for step in 0..120 {
+            apply(&mut resources, world::event(&mut dice));
+            let remembered =
+                with_options(&resources, &options, |inputs| translator.translate(inputs));
+            let anew: Translation = with_options(&resources, &options, translate);
             assert_eq!(remembered, anew, "seed {seed}, step {step}");
             let sets = anew.verdicts.listener_sets.values();
             let listeners = sets.flat_map(|one| &one.listeners);
             attached += listeners.map(|one| one.attached_routes).sum::<u32>();
+            terminated += anew.certificates.len();
+            let policies = anew.verdicts.policies.values();
+            judged += policies.filter(|one| !one.ancestors.is_empty()).count();
         }
     }
     assert!(attached > 300, "routes attach to sets: {attached}");
+    assert!(terminated > 300, "certificates are in force: {terminated}");
+    assert!(judged > 300, "policies take effect: {judged}");
 }
 
 /// Takes an event, and says how many routes it made a translator that remembers translate anew.
