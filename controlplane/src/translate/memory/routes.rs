@@ -82,7 +82,6 @@ impl<R: Route> Routes<R> {
         self.fresh = 0;
         for name in stale {
             let before = self.results.remove(&name);
-            before.iter().for_each(|one| used.release(one));
             let now = all.get(&name).map(|source| {
                 self.fresh += 1;
                 Arc::new(RouteResult::of(&name, &**source, inputs, (gateways, tls)))
@@ -91,6 +90,8 @@ impl<R: Route> Routes<R> {
                 used.acquire(now);
                 self.results.insert(name.clone(), now.clone());
             }
+            // Last, so that a backend that is still used was used all along.
+            before.iter().for_each(|one| used.release(one));
             let key = ObjectKey {
                 kind: R::KIND,
                 name,
