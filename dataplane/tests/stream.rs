@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, BackendTls,
-    Endpoint, Endpoints, Hostname, Id, Listener, ListenerSettings, Object, Protocol, ProxyHeader,
-    StreamBackend, StreamRoute, Trust,
+    Endpoint, Endpoints, Hostname, Id, Listener, ListenerSettings, Network, Object, Protocol,
+    ProxyHeader, ProxyProtocol, StreamBackend, StreamRoute, Trust,
 };
-use ringgate_core::proxy_protocol::{Header, parse};
+use ringgate_core::proxy_protocol::{Header, parse, write};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use support::certificates::{Authority, Identity, client_config, terminate};
@@ -596,6 +596,47 @@ fn a_backend_that_asks_for_it_is_told_who_the_client_is() {
         assert_eq!(source, Some(stream.local_addr().unwrap()));
         assert_eq!(bytes.get(len..).unwrap(), sent, "what passes is behind it");
     }
+}
+
+#[test]
+fn a_client_behind_a_trusted_balancer_is_who_the_balancer_says() {
+    let authority = Authority::new();
+    let (address, received) = recorder();
+    let settings = BackendSettings {
+        proxy_header: Some(ProxyHeader::V2),
+        ..BackendSettings::default()
+    };
+    let plane = Streams::new()
+        .listener("", Protocol::TlsPassthrough)
+        .settings(|settings| {
+            settings.proxy_protocol = ProxyProtocol::FromTrusted;
+            settings.trusted_proxies = vec![Network {
+                address: "127.0.0.1".parse().unwrap(),
+                prefix: 32,
+            }];
+        })
+        .route("", "a.example.com", &[("one", 1)])
+        .backend_with("one", &[address], settings, None)
+        .start();
+    let client: SocketAddr = "192.0.2.7:4711".parse().unwrap();
+    let mut sent = Vec::new();
+    write(
+        ProxyHeader::V1,
+        client,
+        "10.0.0.1:443".parse().unwrap(),
+        &mut sent,
+    );
+    let hello = hello(&authority, "a.example.com");
+    sent.extend(&hello);
+    let mut stream = tcp(&plane);
+    stream.write_all(&sent).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let bytes = received.recv_timeout(support::PATIENCE).unwrap();
+    let Ok(Header::Complete { len, source }) = parse(&bytes) else {
+        unreachable!("no header: {bytes:?}");
+    };
+    assert_eq!(source, Some(client));
+    assert_eq!(bytes.get(len..).unwrap(), hello);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod pains;
 mod replicas;
 mod rotation;
 mod stage;
+mod streams;
 
 use std::fs;
 use std::time::{Duration, Instant};

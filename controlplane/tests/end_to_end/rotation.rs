@@ -6,27 +6,33 @@ use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::http::get;
 use crate::stage::{PATIENCE, Stage, free_port, until};
 use crate::{backend, route};
 
-/// A certificate for `a.example` that vouches for itself.
-struct Identity {
-    certificate: CertificateDer<'static>,
+/// A certificate that vouches for itself.
+pub(crate) struct Identity {
+    pub(crate) certificate: CertificateDer<'static>,
+    pub(crate) key: PrivateKeyDer<'static>,
     /// Certificate and key, in PEM.
-    texts: [String; 2],
+    pub(crate) texts: [String; 2],
 }
 
 impl Identity {
     fn new() -> Self {
+        Self::of("a.example")
+    }
+
+    pub(crate) fn of(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["a.example".to_owned()]).unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
         Self {
             certificate: certificate.der().clone(),
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
             texts: [certificate.pem(), key.serialize_pem()],
         }
     }

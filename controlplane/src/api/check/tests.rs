@@ -330,3 +330,65 @@ fn other_kinds_have_their_rules() {
         );
     }
 }
+
+#[test]
+fn rules_of_tlsroute_are_kept() {
+    let route = |hostnames: &str, backends: &str, more: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: TLSRoute\nmetadata: {{name: app}}\nspec:\n  parentRefs: [{{name: edge}}]\n  hostnames: {hostnames}\n  rules:\n  - backendRefs: {backends}\n{more}"
+        )
+    };
+    let (host, backend) = ("[a.example.com]", "[{name: app, port: 443}]");
+    for (text, expected) in [
+        (
+            route("[]", backend, ""),
+            "spec.hostnames: needs at least 1, has 0",
+        ),
+        (
+            route("[10.0.0.1]", backend, ""),
+            "spec.hostnames[0]: \"10.0.0.1\" is no hostname",
+        ),
+        (
+            route("[a.*.com]", backend, ""),
+            "spec.hostnames[0]: \"a.*.com\" is no hostname",
+        ),
+        (
+            route(host, "[]", ""),
+            "spec.rules[0].backendRefs: needs at least 1, has 0",
+        ),
+        (
+            route(host, "[{name: app}]", ""),
+            "spec.rules[0].backendRefs[0]: a reference to a Service needs a port",
+        ),
+        (
+            route(host, "[{name: app, port: 1, weight: -1}]", ""),
+            "spec.rules[0].backendRefs[0].weight: -1 is out of range",
+        ),
+        (
+            route(host, backend, "  - backendRefs: [{name: b, port: 1}]\n"),
+            "spec.rules: takes at most 1, has 2",
+        ),
+        (
+            route(host, backend, "    name: Upper\n"),
+            "spec.rules[0].name: \"Upper\" is not a name",
+        ),
+        (
+            route(host, backend, "    filters: []\n"),
+            "spec.rules[0].filters: field `filters` is not known",
+        ),
+    ] {
+        let told = told(&text);
+        assert!(
+            told.iter().any(|one| one.contains(expected)),
+            "{text}: {told:?}"
+        );
+        assert_eq!(told.len(), 1, "{text}: {told:?}");
+    }
+    let many: Vec<String> = (0..1024).map(|one| format!("h{one}.example.com")).collect();
+    let whole = route(
+        &format!("[{}]", many.join(", ")),
+        backend,
+        "    name: all\n",
+    );
+    assert_eq!(told(&whole), [""; 0]);
+}
