@@ -9,15 +9,13 @@ use std::sync::Arc;
 use ports::binds;
 
 use super::hosts::HostMap;
-use super::paths::Candidate;
-use super::rule::{Rule, Slots};
+use super::routes::{CompiledRoute, attachments, uses, written};
+use super::rule::Slots;
 use super::stream::{HostStream, StreamRule};
 use super::{
-    Backend, Backends, Bind, Carries, CompileError, HostRoutes, Listener, Objects, Port, Problem,
-    Slot, Table,
+    Backend, Backends, Bind, Carries, HostRoutes, Listener, Objects, Port, Problem, Slot, Table,
 };
 use crate::ir::{self, Id, Object};
-use crate::route::{Pattern, Precedence, Residual, rpc_pattern};
 
 /// Holds what is wanted, and what was last compiled of it.
 #[derive(Debug, Default)]
@@ -45,21 +43,6 @@ pub struct Compiled {
     pub problems: Vec<Problem>,
     /// Slots whose backend, listener or rule is gone: state that hangs on them can go.
     pub retired: Vec<Slot>,
-}
-
-#[derive(Debug)]
-struct CompiledRoute {
-    rules: Box<[Arc<Rule>]>,
-    matches: Box<[CompiledMatch]>,
-}
-
-/// A match with everything that doesn't depend on the host.
-#[derive(Debug)]
-struct CompiledMatch {
-    rule: u32,
-    position: u32,
-    residual: Option<Arc<Residual>>,
-    regex: Option<Pattern>,
 }
 
 /// The routes of one host, in order. Most hosts have a few, and there are many hosts.
@@ -399,148 +382,8 @@ fn keep(all: &mut BTreeMap<Id, Vec<Problem>>, id: &Id, problems: Vec<Problem>) {
     };
 }
 
-impl CompiledRoute {
-    fn compile(
-        id: &Id,
-        route: &ir::HttpRoute,
-        slots: &[Slot],
-        backends: &impl Slots,
-    ) -> (Self, Vec<Problem>) {
-        let (mut rules, mut matches, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, (rule, slot)) in route.rules.iter().zip(slots).enumerate() {
-            let (compiled, error) = Rule::compile(route, place, rule, *slot, backends);
-            rules.push(Arc::new(compiled));
-            let mut problem = |error| {
-                problems.push(Problem {
-                    object: id.clone(),
-                    rule: Some(place),
-                    error,
-                });
-            };
-            error.into_iter().for_each(&mut problem);
-            for (position, one) in rule.matches.iter().enumerate() {
-                match CompiledMatch::compile(place, position, one) {
-                    Ok(one) => matches.push(one),
-                    Err(error) => problem(error),
-                }
-            }
-        }
-        let compiled = Self {
-            rules: rules.into(),
-            matches: matches.into(),
-        };
-        (compiled, problems)
-    }
-
-    fn candidates(&self, route: &ir::HttpRoute, written: &ir::Hostname, into: &mut Vec<Candidate>) {
-        for one in &self.matches {
-            let (place, position) = (one.rule as usize, one.position as usize);
-            let (Some(rule), Some(object)) = (self.rules.get(place), route.rules.get(place)) else {
-                continue;
-            };
-            let Some(object) = object.matches.get(position) else {
-                continue;
-            };
-            into.push(Candidate {
-                protocol: route.protocol,
-                written: written.clone(),
-                precedence: Precedence::of(route, place, position, object),
-                residual: one.residual.clone(),
-                regex: one.regex.clone(),
-                rule: rule.clone(),
-            });
-        }
-    }
-}
-
-impl CompiledMatch {
-    /// A match whose expression is broken takes no request, and is a problem of its route.
-    fn compile(rule: usize, position: usize, one: &ir::Match) -> Result<Self, CompileError> {
-        let broken = |expression: &str| {
-            let expression = expression.to_owned();
-            move |error: regex::Error| CompileError::Regex {
-                expression,
-                reason: error.to_string(),
-            }
-        };
-        let path = match &one.path {
-            ir::PathMatch::Exact(text)
-            | ir::PathMatch::Prefix(text)
-            | ir::PathMatch::Regex(text) => text,
-            ir::PathMatch::Rpc(_) => "of a gRPC method",
-        };
-        let regex = match &one.path {
-            ir::PathMatch::Regex(text) => {
-                Pattern::compile(&ir::TextMatch::Regex(text.clone())).map(Some)
-            }
-            ir::PathMatch::Rpc(one) => rpc_pattern(one),
-            ir::PathMatch::Exact(_) | ir::PathMatch::Prefix(_) => Ok(None),
-        };
-        let regex = regex.map_err(broken(path))?;
-        let plain = one.headers.is_empty() && one.query.is_empty() && one.method.is_none();
-        let residual = (!plain).then(|| Residual::compile(one)).transpose();
-        // Both are bounded far below (`limits::RULES`, `limits::MATCHES`).
-        let place = |place| u32::try_from(place).unwrap_or(u32::MAX);
-        Ok(Self {
-            rule: place(rule),
-            position: place(position),
-            residual: residual.map_err(broken(path))?.map(Arc::new),
-            regex,
-        })
-    }
-}
-
 /// A slot that was never given before.
 fn next(last: &mut u32) -> Slot {
     *last += 1;
     Slot(*last)
-}
-
-/// What a route itself says, where it is attached to a listener for `host`.
-fn written<'r>(
-    attachments: &'r [ir::Attachment],
-    listener: &Id,
-    host: &'r ir::Hostname,
-) -> &'r ir::Hostname {
-    let hosts = attachments
-        .iter()
-        .filter(|one| one.listener == *listener)
-        .flat_map(|one| &one.hostnames)
-        .filter(|one| one.hostname == *host)
-        .map(|one| &one.written);
-    hosts
-        .max_by_key(|written| written.specificity())
-        .unwrap_or(host)
-}
-
-/// Where a route is attached; anything else nowhere.
-fn attachments(object: &Object) -> &[ir::Attachment] {
-    match object {
-        Object::HttpRoute(route) => &route.attachments,
-        Object::TlsRoute(route) => &route.attachments,
-        _ => &[],
-    }
-}
-
-fn uses(object: &Object, backend: &Id) -> bool {
-    let route = match object {
-        Object::HttpRoute(route) => route,
-        Object::TlsRoute(route) => {
-            let target = ir::BackendTarget::Backend(backend.clone());
-            return route.backends.iter().any(|one| one.target == target);
-        }
-        _ => return false,
-    };
-    let mirrors = |filters: &[ir::Filter]| {
-        filters.iter().any(|filter| match filter {
-            ir::Filter::Mirror(mirror) => mirror.backend == *backend,
-            _ => false,
-        })
-    };
-    route.rules.iter().any(|rule| {
-        mirrors(&rule.filters)
-            || rule.backends.iter().any(|one| {
-                one.target == ir::BackendTarget::Backend(backend.clone()) || mirrors(&one.filters)
-            })
-    })
 }

@@ -9,6 +9,7 @@ mod hosts;
 mod objects;
 mod paths;
 mod problem;
+mod routes;
 mod rule;
 mod stream;
 
