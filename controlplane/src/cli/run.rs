@@ -169,6 +169,8 @@ fn greet(what: &str, admin: SocketAddr, report: &Report) -> String {
                 };
                 let scheme = match listener.protocol.as_str() {
                     "HTTPS" => "https",
+                    // What is in it is between client and backend.
+                    "TLS" => "tls",
                     _ => "http",
                 };
                 lines.push(format!(

@@ -104,7 +104,11 @@ fn the_tls_example_passes_one_name_on_and_ends_the_other_and_edits_leave_connect
     let [certificate, key] = &mqtt.texts;
     stage.write("mqtt.crt", certificate);
     stage.write("mqtt.key", key);
-    let _run = stage.run(&[]);
+    let run = stage.run(&[]);
+    run.wait_for_line(&format!(
+        "tls://localhost:{} for db.example.com",
+        stage.port
+    ));
 
     // Each by the certificate of who ends its TLS: the backend's, and the gateway's.
     let mut stands = connect(stage.port, "mqtt.example.com", &mqtt);
