@@ -49,7 +49,38 @@ pub(crate) async fn run(
         to: &downstream.stream,
         bytes: &down,
     };
-    let (sent, received) = both(upward.carry(sent, &alive), downward.carry(received, &alive)).await;
+    let linger = || {
+        let now = shard.deadlines.now();
+        let wait = Duration::from_millis(limits::LINGER_MS);
+        let until = Action::Shutdown(Shutdown::Both);
+        downstream.watch.set(now, wait, until);
+    };
+    let (is_unheard, is_over) = (Cell::new(false), Cell::new(false));
+    let upward = async {
+        let (carried, mut buffer) = upward.carry(sent, &alive).await;
+        if let Err(Lost) = carried {
+            // The backend may still have something to say. Unread bytes of the client would make the kernel
+            // reset its connection, and destroy that.
+            is_unheard.set(true);
+            if is_over.get() {
+                linger();
+            }
+            buffer = upward.drain(buffer).await;
+        }
+        buffer
+    };
+    let downward = async {
+        let (carried, buffer) = downward.carry(received, &alive).await;
+        if let Err(Lost) = carried {
+            upstream.stream.abort();
+        }
+        is_over.set(true);
+        if is_unheard.get() {
+            linger();
+        }
+        buffer
+    };
+    let (sent, received) = both(upward, downward).await;
     shard.buffers.give(sent);
     shard.buffers.give(received);
     Carried {
@@ -64,32 +95,40 @@ struct Way<'w> {
     bytes: &'w Cell<u64>,
 }
 
+/// Whoever the bytes are for takes no more.
+struct Lost;
+
 impl Way<'_> {
     /// One direction to its end; a side that has ended is told to the other, which may go on sending.
-    async fn carry(&self, mut buffer: Buffer, alive: &impl Fn()) -> Buffer {
+    async fn carry(&self, mut buffer: Buffer, alive: &impl Fn()) -> (Result<(), Lost>, Buffer) {
         loop {
             self.bytes.set(self.bytes.get() + buffer.len() as u64);
             let (written, back) = self.to.write(buffer, alive).await;
             buffer = back;
             buffer.clear();
             if written.is_err() {
-                self.from.abort();
-                return buffer;
+                return (Err(Lost), buffer);
             }
             buffer.reserve(limits::BUFFER_BYTES);
             alive();
             let (read, back) = self.from.read(buffer).await;
             buffer = back;
-            match read {
-                Ok(1..) => {}
-                Ok(_) => {
-                    self.to.finish().await;
-                    return buffer;
-                }
-                Err(_) => {
-                    self.to.abort();
-                    return buffer;
-                }
+            if !matches!(read, Ok(1..)) {
+                self.to.finish().await;
+                return (Ok(()), buffer);
+            }
+        }
+    }
+
+    /// Reads to nowhere.
+    async fn drain(&self, mut buffer: Buffer) -> Buffer {
+        loop {
+            buffer.clear();
+            buffer.reserve(limits::BUFFER_BYTES);
+            let (read, back) = self.from.read(buffer).await;
+            buffer = back;
+            if !matches!(read, Ok(1..)) {
+                return buffer;
             }
         }
     }

@@ -14,6 +14,7 @@ pub const SUPPORTED: &[&str] = &[
     "GatewayFrontendClientCertificateValidation",
     "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
+    "GatewayHTTPSListenerDetectMisdirectedRequests",
     "GatewayInfrastructure",
     "GatewayPort8080",
     "GatewayRouteHostnameIntersectionPrecedence",
@@ -22,6 +23,7 @@ pub const SUPPORTED: &[&str] = &[
     "HTTPRoute303RedirectStatusCode",
     "HTTPRoute307RedirectStatusCode",
     "HTTPRoute308RedirectStatusCode",
+    "HTTPRouteBackendProtocolH2C",
     "HTTPRouteBackendProtocolWebSocket",
     "HTTPRouteBackendRequestHeaderModification",
     "HTTPRouteBackendTimeout",
@@ -62,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_later_versions_carry_out_is_not_claimed_yet() {
-        let later = ["GatewayListenerFilters", "HTTPRouteBackendProtocolH2C"];
+        let later = ["GatewayListenerFilters"];
         assert!(!later.iter().any(|one| SUPPORTED.contains(one)));
     }
 }
