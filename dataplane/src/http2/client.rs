@@ -81,6 +81,8 @@ pub(crate) struct Sessions {
     /// One is being opened, and requests wait for it.
     is_connecting: Cell<bool>,
     has_failed: Cell<bool>,
+    /// How many streams the endpoint took at a time when it was asked last.
+    expected: Cell<Option<usize>>,
     waiting: RefCell<Vec<Waker>>,
 }
 
@@ -111,6 +113,7 @@ impl Sessions {
         open.retain(|session| !session.is_over());
         let session = open.iter().find(|session| session.has_room(identity))?;
         let send = session.send.borrow().clone()?;
+        self.expected.set(Some(send.current_max_send_streams()));
         session.streams.set(session.streams.get() + 1);
         let place = Place {
             session: session.clone(),
@@ -154,7 +157,12 @@ impl Sessions {
     ) -> io::Result<()> {
         // A client's preface is ours to send: frames come at once.
         let shared = Shared::new(shard, None, 0);
-        let handshake = builder().handshake::<_, Bytes>(Wire(shared.clone()));
+        // Until its settings have come, it is taken for what it was before; one that is new gets one stream, lest
+        // it refuses the others.
+        let expected = self.expected.get().unwrap_or(1);
+        let mut builder = builder();
+        builder.initial_max_send_streams(expected);
+        let handshake = builder.handshake::<_, Bytes>(Wire(shared.clone()));
         // Nothing is waited for in it.
         let (send, connection) = handshake.await.map_err(io::Error::other)?;
         let session = Rc::new(Session {
