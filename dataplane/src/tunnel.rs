@@ -113,9 +113,17 @@ impl Way<'_> {
             alive();
             let (read, back) = self.from.read(buffer).await;
             buffer = back;
-            if !matches!(read, Ok(1..)) {
-                self.to.finish().await;
-                return (Ok(()), buffer);
+            match read {
+                Ok(1..) => {}
+                Ok(_) => {
+                    self.to.finish().await;
+                    return (Ok(()), buffer);
+                }
+                // What came before is not whole, and must not look so.
+                Err(_) => {
+                    self.to.abort();
+                    return (Ok(()), buffer);
+                }
             }
         }
     }
