@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::downstream::reply::Reply;
 
-/// A JSON object with method, path, headers and the Service's name. `head` is the request's head as it
-/// would have been sent on.
-pub(crate) fn reply(service: &Arc<str>, head: &[u8]) -> Reply {
+/// A JSON object with method, path, headers, the body's length and the Service's name. `head` is the request's
+/// head as it would have been sent on.
+pub(crate) fn reply(service: &Arc<str>, head: &[u8], body_bytes: u64) -> Reply {
     let mut parsed = RequestHead::default();
     let limits = Limits {
         request_line_bytes: 60 << 10,
@@ -37,6 +37,7 @@ pub(crate) fn reply(service: &Arc<str>, head: &[u8]) -> Reply {
         "path": text(parsed.target.of(head)),
         "host": text(parsed.authority.of(head)),
         "headers": headers,
+        "body_bytes": body_bytes,
     });
     Reply {
         content_type: "application/json",

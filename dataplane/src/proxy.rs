@@ -14,7 +14,7 @@ use ringgate_core::table::{
 };
 
 use crate::downstream::Downstream;
-use crate::downstream::h1::Session;
+use crate::downstream::h1::{self, Session};
 use crate::downstream::reply::{self, Reply};
 use crate::echo;
 use crate::fields::HeadFields;
@@ -66,7 +66,10 @@ pub(crate) async fn request(downstream: &Downstream, session: &mut Session) -> A
     let (after, outcome) = match decided.decision {
         Decision::Reply(reply) => answer(downstream, session, reply).await,
         Decision::Echo { name, head } => {
-            let reply = echo::reply(&name, head.pending());
+            let reply = match h1::swallow_body(downstream, session).await {
+                true => echo::reply(&name, head.pending(), session.body.received()),
+                false => Reply::truncated_body(),
+            };
             downstream.shard.buffers.give(head);
             answer(downstream, session, reply).await
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ringgate_core::grpc::Carriage;
 use ringgate_core::http1::{
-    After, Framing, Limits, LineError, Parse, Relay, RequestError, RequestHead, ServerSide,
+    After, Framing, Limits, LineError, Parse, Relay, RequestError, RequestHead, ServerSide, encode,
     parse_request,
 };
 use ringgate_core::http2::PREFACE;
@@ -270,21 +270,39 @@ async fn read_next(downstream: &Downstream, session: &mut Session) -> io::Result
     read
 }
 
+/// Reads all of a request's body to nowhere; false if it doesn't come to its end.
+pub(crate) async fn swallow_body(downstream: &Downstream, session: &mut Session) -> bool {
+    if session.side.borrow_mut().must_continue() {
+        let mut told = downstream.shard.buffers.take();
+        told.out().extend_from_slice(encode::CONTINUE);
+        reply::write(downstream, told).await;
+    }
+    let is_read = discard(downstream, session, u64::MAX).await;
+    let mut side = session.side.borrow_mut();
+    match is_read {
+        true => side.request_body_done(),
+        // Where the next request would begin is in doubt.
+        false => side.drain(),
+    }
+    is_read
+}
+
 /// Reads the rest of a request's body to nowhere, so that the connection can be used again.
 async fn discard(downstream: &Downstream, session: &mut Session, at_most: u64) -> bool {
-    let mut body = session.body.clone().into_discard();
-    let before = body.received();
+    session.body = session.body.clone().into_discard();
+    let before = session.body.received();
     let idle = settings(downstream, |settings| settings.timeouts.idle);
     let mut nowhere = Vec::new();
     loop {
-        match body.pump(session.input.pending(), &mut nowhere, 0) {
+        let input = session.input.pending();
+        match session.body.pump(input, &mut nowhere, 0) {
             Ok(consumed) => session.input.consume(consumed),
             Err(_) => return false,
         }
-        if body.is_done() {
+        if session.body.is_done() {
             return true;
         }
-        if body.received() - before > at_most {
+        if session.body.received() - before > at_most {
             return false;
         }
         let now = downstream.shard.deadlines.now();
