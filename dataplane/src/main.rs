@@ -12,6 +12,7 @@ use ringgate_dataplane::{Choice, ControlPlane, Own, Settings, Target, serve};
 use ringgate_identity::host_port::HostPort;
 use ringgate_identity::pem::PairFiles;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -49,7 +50,7 @@ struct Arguments {
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
     /// What to log to standard error: error, warn, info, debug, trace, or per module.
-    #[arg(long, env = "RINGGATE_LOG_LEVEL", default_value = "info")]
+    #[arg(long, env = "RINGGATE_LOG_LEVEL", default_value = "info", value_parser = levels)]
     log_level: EnvFilter,
     /// How log lines look: text or json.
     #[arg(long, env = "RINGGATE_LOG_FORMAT", default_value = "text")]
@@ -171,6 +172,12 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         exit_with_stdin: arguments.exit_with_stdin,
     })
     .context("the data plane can't run")
+}
+
+/// The HTTP/2 library tells of peers' mistakes, which are not the operator's business; where they end a
+/// connection, we tell.
+fn levels(text: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("h2=error,{text}"))
 }
 
 /// `1h30m`, `10s`, `500ms`: a Gateway API duration (GEP-2257).
