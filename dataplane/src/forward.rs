@@ -1,5 +1,7 @@
 //! A request on its way to a backend: attempts, and when there is another one.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +24,7 @@ use crate::sys::io::sleep;
 use crate::sys::socket::Shutdown;
 use crate::tunnel;
 use crate::upstream::exchange::{self, Exchanged};
-use crate::upstream::pool::{self, Load, Unavailable};
+use crate::upstream::pool::{self, Connection, Load, Unavailable};
 
 /// Where a request goes, and what it looks like there.
 pub(crate) struct Forward<'t> {
@@ -257,7 +259,7 @@ async fn attempt(
             });
         }
     };
-    let exchanged = exchange::run(downstream, session, &connection, forward, until, outcome).await;
+    let exchanged = exchange(downstream, session, &connection, forward, until, outcome).await;
     drop(load);
     shard
         .counters
@@ -294,6 +296,43 @@ async fn attempt(
             outcome.response_bytes = Box::pin(tunnel).await.down;
             Attempt::Over(After::Tunnel)
         }
+    }
+}
+
+async fn exchange(
+    downstream: &Downstream,
+    session: &mut Session,
+    upstream: &Connection,
+    forward: &mut Forward<'_>,
+    until: Millis,
+    outcome: &mut Outcome,
+) -> Exchanged {
+    let exchange = exchange::run(downstream, session, upstream, forward, until, outcome);
+    match downstream.stream.is_http2() {
+        false => exchange.await,
+        true => Box::pin(unless_left(downstream, upstream, exchange)).await,
+    }
+}
+
+/// Ends an exchange when its client takes the request back, as those of gRPC do: who else would tell the backend?
+/// A client of HTTP/1 has nothing to say it with.
+async fn unless_left(
+    downstream: &Downstream,
+    upstream: &Connection,
+    exchange: impl Future<Output = Exchanged>,
+) -> Exchanged {
+    let mut exchange = pin!(exchange);
+    let mut has_left = false;
+    let exchanged = poll_fn(|context| {
+        if !has_left && downstream.stream.poll_left(context).is_ready() {
+            has_left = true;
+            upstream.stream.abort();
+        }
+        exchange.as_mut().poll(context)
+    });
+    match exchanged.await {
+        Exchanged::Failed { .. } if has_left => Exchanged::Cut("client_gone"),
+        exchanged => exchanged,
     }
 }
 

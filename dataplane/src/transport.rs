@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use crate::http2::bridge::Bridge;
 use crate::sys::buffer::{Buffer, Pool};
@@ -55,6 +56,14 @@ impl Transport {
     /// Whether both sides have agreed in TLS to speak HTTP/2 on it.
     pub(crate) fn has_agreed_on_http2(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_http2())
+    }
+
+    /// Until the peer takes its request back; never, where it can't say so.
+    pub(crate) fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
+        match &self.under {
+            Under::Http2(bridge) => bridge.poll_left(context),
+            Under::Stream(_) => Poll::Pending,
+        }
     }
 
     /// Whether the peer has said that it did nothing of what was asked (RFC 9113, section 8.7).

@@ -390,6 +390,33 @@ fn requests_that_are_taken_back_at_once_end_the_connection() {
     assert_eq!(gateway.get("/").0, 200, "neighbours go on");
 }
 
+#[test]
+fn a_request_that_is_taken_back_is_taken_back_from_the_backend() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let gateway = Wanted::new().backend("one", &[address]);
+    let gateway = gateway.route(vec![rule("one")]).start();
+    talk(async {
+        let mut client = Client::connect(gateway.port).await;
+        let (response, mut stream) = client.ask(get("/"), true).await;
+        // The backend has the request, and never answers.
+        let accept = move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            connection
+                .set_read_timeout(Some(support::PATIENCE))
+                .unwrap();
+            let count = connection.read(&mut [0; 4096]).unwrap();
+            (connection, count)
+        };
+        let (mut connection, count) = tokio::task::spawn_blocking(accept).await.unwrap();
+        assert!(count > 0);
+        stream.send_reset(Reason::CANCEL);
+        drop(response);
+        let end = move || connection.read(&mut [0; 1]).unwrap();
+        assert_eq!(tokio::task::spawn_blocking(end).await.unwrap(), 0);
+    });
+}
+
 /// 100 MiB, as fast as they are taken.
 fn endless(stream: &mut TcpStream, _: &Got) -> Then {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 104857600\r\n\r\n";

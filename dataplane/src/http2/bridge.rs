@@ -5,28 +5,21 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use h2::client::{ResponseFuture, SendRequest};
+use h2::client::SendRequest;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use ringgate_core::http1::{
-    Framing, Limits, Method, Parse, Relay, RequestHead, ResponseHead, encode, parse_request,
-    parse_response,
-};
+use ringgate_core::http1::{Framing, Method, Parse, RequestHead, parse_request};
 
 use super::head::{self, HeadError};
+use super::incoming::{Incoming, is_refusal, poll_body, poll_head};
+use super::outgoing::{OWN_HEAD, Outgoing, Piece, body_of, send_response};
 use crate::limits;
 use crate::shard::timer::Interrupt;
 use crate::sys::buffer::Buffer;
 use crate::sys::socket::Shutdown;
-
-/// Heads that we have written ourselves, from heads that kept their limits.
-const OWN_HEAD: Limits = limits::RESPONSE_HEAD;
-
-/// Copying less costs less than a buffer that doesn't return to the pool.
-const TAKEN: usize = 4 << 10;
 
 pub(crate) struct Bridge {
     incoming: RefCell<Incoming>,
@@ -40,42 +33,6 @@ pub(crate) struct Bridge {
     is_refused: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
-}
-
-/// From the peer.
-enum Incoming {
-    /// Nothing was asked yet.
-    Later,
-    Response(ResponseFuture, Method),
-    Body(RecvStream, Framing),
-    Over,
-}
-
-/// To the peer.
-enum Outgoing {
-    Request {
-        to: SendRequest<Bytes>,
-        scheme: &'static str,
-        text: Vec<u8>,
-    },
-    Response {
-        to: SendResponse<Bytes>,
-        method: Method,
-        /// The request was an extended CONNECT (RFC 8441).
-        is_connect: bool,
-        text: Vec<u8>,
-    },
-    Body(SendStream<Bytes>, Box<Relay>),
-    Tunnel(SendStream<Bytes>),
-    Over,
-}
-
-/// A part of what goes out.
-#[derive(Default)]
-struct Piece {
-    bytes: Bytes,
-    trailers: Vec<u8>,
-    is_last: bool,
 }
 
 impl Bridge {
@@ -353,6 +310,11 @@ impl Bridge {
         wake(&self.writer);
     }
 
+    /// Until the client takes its request back.
+    pub(crate) fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.outgoing.borrow_mut().poll_reset(context)
+    }
+
     /// Whether the peer has said that it did nothing of what was asked, so that it may be asked again.
     pub(crate) fn is_refused(&self) -> bool {
         self.is_refused.get()
@@ -391,174 +353,6 @@ impl Interrupt for Bridge {
         self.is_cancelled.set(true);
         wake(&self.reader);
     }
-}
-
-impl Outgoing {
-    /// A large part of a body, without a copy: its buffer goes with it.
-    fn whole(&mut self, buffer: &mut Buffer) -> Option<Piece> {
-        let (Self::Body(_, relay), length) = (self, buffer.len()) else {
-            return None;
-        };
-        if length < TAKEN || relay.verbatim(length) < length {
-            return None;
-        }
-        relay.advance(length);
-        Some(Piece {
-            bytes: buffer.take(),
-            trailers: Vec::new(),
-            is_last: relay.is_done(),
-        })
-    }
-
-    /// What of a body is to be sent for `input`, and how much of `input` that is.
-    fn body(&mut self, input: &[u8]) -> io::Result<(Piece, usize)> {
-        match self {
-            Self::Body(_, relay) => {
-                let mut piece = Piece::default();
-                let mut bytes = Vec::new();
-                let used = relay.pump_apart(input, &mut bytes, usize::MAX, &mut piece.trailers);
-                let used = used.map_err(io::Error::other)?;
-                piece.bytes = bytes.into();
-                piece.is_last = relay.is_done();
-                Ok((piece, used))
-            }
-            Self::Tunnel(_) => {
-                let bytes = Bytes::copy_from_slice(input);
-                let piece = Piece {
-                    bytes,
-                    ..Piece::default()
-                };
-                Ok((piece, input.len()))
-            }
-            // A head that is not whole yet, or what comes behind a message's end.
-            Self::Request { .. } | Self::Response { .. } => Ok((Piece::default(), input.len())),
-            Self::Over if input.is_empty() => Ok((Piece::default(), 0)),
-            Self::Over => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-}
-
-/// Sends the heads that are whole; gives what came behind them.
-fn send_response(outgoing: &mut Outgoing, text: Vec<u8>) -> io::Result<Bytes> {
-    let mut text = Bytes::from(text);
-    let Outgoing::Response {
-        to,
-        method,
-        is_connect,
-        text: kept,
-    } = outgoing
-    else {
-        return Ok(text);
-    };
-    loop {
-        let mut head = ResponseHead::default();
-        match parse_response(&text, &OWN_HEAD, *method, &mut head) {
-            Ok(Parse::Complete) => {}
-            Ok(Parse::Partial) => {
-                *kept = text.into();
-                return Ok(Bytes::new());
-            }
-            Err(error) => return Err(io::Error::other(error)),
-        }
-        let response = head::response_of(&head, &text).map_err(io::Error::other)?;
-        let rest = text.slice(head.len..);
-        if head.is_interim() {
-            let sent = to.send_informational(response);
-            sent.map_err(io::Error::other)?;
-            text = rest;
-            continue;
-        }
-        *outgoing = if head.status == 101 && *is_connect {
-            let switched = switched(response);
-            Outgoing::Tunnel(
-                to.send_response(switched, false)
-                    .map_err(io::Error::other)?,
-            )
-        } else {
-            let sent = to.send_response(response, head.framing.is_empty());
-            body_of(sent.map_err(io::Error::other)?, head.framing)
-        };
-        return Ok(rest);
-    }
-}
-
-/// What was a 101 in HTTP/1 (RFC 8441, section 5).
-fn switched(mut response: http::Response<()>) -> http::Response<()> {
-    *response.status_mut() = http::StatusCode::OK;
-    let headers = response.headers_mut();
-    headers.remove(http::header::SEC_WEBSOCKET_ACCEPT);
-    headers.remove(http::header::CONTENT_LENGTH);
-    response
-}
-
-fn body_of(stream: SendStream<Bytes>, framing: Framing) -> Outgoing {
-    if framing.is_empty() {
-        return Outgoing::Over;
-    }
-    let relay = Relay::new(framing, Framing::UntilClose);
-    Outgoing::Body(stream, Box::new(relay))
-}
-
-/// A head, interim or final; behind the final one comes the body.
-fn poll_head(
-    context: &mut Context<'_>,
-    response: &mut ResponseFuture,
-    method: Method,
-    buffer: &mut Buffer,
-) -> Poll<Result<Option<Incoming>, h2::Error>> {
-    use std::pin::Pin;
-    if let Poll::Ready(Some(interim)) = response.poll_informational(context) {
-        let (interim, ()) = interim?.into_parts();
-        // Nothing on a stream of HTTP/2 becomes another protocol by 101 (RFC 9113, section 8.6).
-        if interim.status != http::StatusCode::SWITCHING_PROTOCOLS {
-            head::response_text(&interim, true, false, buffer.out());
-        }
-        return Poll::Ready(Ok(None));
-    }
-    let (head, body) = ready!(Pin::new(response).poll(context))?.into_parts();
-    let has_body = method != Method::Head;
-    let framing = head::response_text(&head, body.is_end_stream(), has_body, buffer.out());
-    Poll::Ready(Ok(Some(Incoming::Body(body, framing))))
-}
-
-/// A part of a body; false at its end.
-fn poll_body(
-    context: &mut Context<'_>,
-    body: &mut RecvStream,
-    framing: Framing,
-    buffer: &mut Buffer,
-) -> Poll<Result<bool, h2::Error>> {
-    let is_chunked = framing == Framing::Chunked;
-    if let Some(bytes) = ready!(body.poll_data(context)) {
-        let bytes = bytes?;
-        body.flow_control().release_capacity(bytes.len())?;
-        let out = buffer.out();
-        if is_chunked && !bytes.is_empty() {
-            encode::chunk_start(out, bytes.len() as u64);
-        }
-        out.extend_from_slice(&bytes);
-        if is_chunked && !bytes.is_empty() {
-            encode::chunk_end(out);
-        }
-        return Poll::Ready(Ok(true));
-    }
-    let trailers = ready!(body.poll_trailers(context))?;
-    if is_chunked {
-        let out = buffer.out();
-        encode::last_chunk(out);
-        if let Some(trailers) = trailers {
-            head::trailers_text(&trailers, out);
-        }
-        encode::head_end(out);
-    }
-    Poll::Ready(Ok(false))
-}
-
-/// REFUSED_STREAM, or a GOAWAY that says that the stream was not looked at (RFC 9113, section 8.7).
-fn is_refusal(error: &h2::Error) -> bool {
-    let is_refused = error.reason() == Some(Reason::REFUSED_STREAM);
-    is_refused
-        || (error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR))
 }
 
 fn keep(place: &RefCell<Option<Waker>>, context: &Context<'_>) {

@@ -6,10 +6,12 @@
 //!
 //! - `wire`: bytes between a connection and the library
 //! - `head`: heads and trailers between the versions
-//! - [`bridge`]: one stream; [`server`]: a client's connection; [`client`]: an endpoint's connections
+//! - `incoming`, `outgoing`: the two directions of a stream; [`bridge`]: both; [`server`]: a client's connection; [`client`]: an endpoint's connections
 
 pub(crate) mod bridge;
 pub(crate) mod client;
 mod head;
+mod incoming;
+mod outgoing;
 pub(crate) mod server;
 mod wire;
