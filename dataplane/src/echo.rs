@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::downstream::reply::Reply;
 
-/// A JSON object with method, path, headers, the body's length and the Service's name. `head` is the request's
+/// A JSON object with method, path, headers, the Service's name, and the body's length if there is one. `head` is the request's
 /// head as it would have been sent on.
 pub(crate) fn reply(service: &Arc<str>, head: &[u8], body_bytes: u64) -> Reply {
     let mut parsed = RequestHead::default();
@@ -31,14 +31,16 @@ pub(crate) fn reply(service: &Arc<str>, head: &[u8], body_bytes: u64) -> Reply {
             values.push(text(field.value.of(head)));
         }
     }
-    let body = json!({
+    let mut body = json!({
         "service": &**service,
         "method": text(parsed.method_text.of(head)),
         "path": text(parsed.target.of(head)),
         "host": text(parsed.authority.of(head)),
         "headers": headers,
-        "body_bytes": body_bytes,
     });
+    if body_bytes > 0 {
+        body["body_bytes"] = body_bytes.into();
+    }
     Reply {
         content_type: "application/json",
         body: format!("{body:#}\n").into_bytes().into(),
