@@ -243,27 +243,27 @@ async fn attempt(
     let until = until.min(deadline(now, forward.rule.timeouts.backend_request));
     let left = Duration::from_millis(until.saturating_sub(now));
     let (backend, certificate) = (forward.backend, forward.certificate);
-    let connection = endpoint.connection(shard, backend, certificate, left).await;
-    let connection = match connection {
+    let connection = match endpoint.connection(shard, backend, certificate, left).await {
         Ok(connection) => connection,
         Err(Unavailable::Full) => {
             return over(downstream, session, outcome, Reply::full()).await;
         }
         Err(Unavailable::Connect(error)) => {
             tracing::debug!(endpoint = %endpoint.address, %error, "can't connect");
-            let is_late = shard.deadlines.now() >= until;
-            return Attempt::Failed(if is_late {
-                Failure::Timeout
-            } else {
-                Failure::Connect
+            return Attempt::Failed(match shard.deadlines.now() >= until {
+                true => Failure::Timeout,
+                false => Failure::Connect,
             });
         }
     };
-    let exchanged = exchange(downstream, session, &connection, forward, until, outcome).await;
+    let exchange = exchange::run(downstream, session, &connection, forward, until, outcome);
+    let exchanged = match downstream.stream.is_http2() {
+        false => exchange.await,
+        true => Box::pin(unless_left(downstream, &connection, exchange)).await,
+    };
     drop(load);
-    shard
-        .counters
-        .backend(forward.backend.slot, outcome.status, began.elapsed());
+    let (counters, took) = (&shard.counters, began.elapsed());
+    counters.backend(forward.backend.slot, outcome.status, took);
     match exchanged {
         Exchanged::Whole { reuse } => {
             if reuse {
@@ -296,21 +296,6 @@ async fn attempt(
             outcome.response_bytes = Box::pin(tunnel).await.down;
             Attempt::Over(After::Tunnel)
         }
-    }
-}
-
-async fn exchange(
-    downstream: &Downstream,
-    session: &mut Session,
-    upstream: &Connection,
-    forward: &mut Forward<'_>,
-    until: Millis,
-    outcome: &mut Outcome,
-) -> Exchanged {
-    let exchange = exchange::run(downstream, session, upstream, forward, until, outcome);
-    match downstream.stream.is_http2() {
-        false => exchange.await,
-        true => Box::pin(unless_left(downstream, upstream, exchange)).await,
     }
 }
 

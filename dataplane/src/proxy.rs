@@ -21,7 +21,7 @@ use crate::fields::HeadFields;
 use crate::forward::{self, Forward};
 use crate::grpc_web::GrpcWeb;
 use crate::sys::buffer::Buffer;
-use crate::telemetry::access_log::Line;
+use crate::telemetry::access_log::{Line, Way};
 use crate::upstream::request_head;
 
 /// What is to be told of a request when it is over.
@@ -417,8 +417,21 @@ fn log(
     outcome: &Outcome,
     took: Duration,
 ) {
-    let line = Line {
+    let way = Way {
         client: downstream.client,
+        took,
+        gateway: listener.map(|listener| listener.gateway.to_string()),
+        listener: listener.map(|listener| &*listener.name),
+        route_kind: rule.map(|rule| rule.protocol.kind()),
+        route: rule.map(|rule| rule.route.to_string()),
+        rule: rule.map(|rule| rule.name.to_string()),
+        backend: backend.map(|backend| &**backend),
+        endpoint: outcome.endpoint,
+        attempts: outcome.attempts,
+        error: outcome.reason,
+    };
+    let line = Line {
+        way,
         method: &asked.method,
         authority: &asked.authority,
         target: &asked.target,
@@ -426,16 +439,6 @@ fn log(
         status: outcome.status,
         request_bytes: session.body.received(),
         response_bytes: outcome.response_bytes,
-        took,
-        gateway: listener.map(|listener| listener.gateway.to_string()),
-        listener: listener.map(|listener| &*listener.name),
-        route_kind: rule.map(|rule| rule.protocol.kind()),
-        route: rule.map(|rule| rule.route.to_string()),
-        rule: rule.map(|rule| rule.name.to_string()),
-        backend: backend.map(|one| format!("{}:{}", one.backend.service, one.backend.port)),
-        endpoint: outcome.endpoint,
-        attempts: outcome.attempts,
-        error: outcome.reason,
     };
     if !downstream.shard.log.send(&line) {
         downstream

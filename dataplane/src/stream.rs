@@ -13,7 +13,7 @@ use ringgate_core::table::{Backend, Carries, Slot, StreamRule, Target};
 use crate::downstream::Downstream;
 use crate::limits;
 use crate::shard::ShardTable;
-use crate::telemetry::access_log::StreamLine;
+use crate::telemetry::access_log::{StreamLine, Way};
 use crate::telemetry::counters::Stream;
 use crate::tls::accept::Accepted;
 use crate::tunnel::{self, Carried};
@@ -174,22 +174,24 @@ fn log(
     started: Instant,
 ) {
     let rule = taken.rule.as_ref();
-    let backend = outcome.backend.as_ref();
-    let line = StreamLine {
+    let way = Way {
         client: downstream.client,
-        server_name,
-        sent_bytes: outcome.carried.up,
-        received_bytes: outcome.carried.down,
         took: started.elapsed(),
-        gateway: taken.gateway.to_string(),
-        listener: &taken.name,
+        gateway: Some(taken.gateway.to_string()),
+        listener: Some(&taken.name),
         route_kind: rule.map(|rule| rule.kind),
         route: rule.map(|rule| rule.route.to_string()),
         rule: rule.map(|rule| rule.name.to_string()),
-        backend: backend.map(|one| format!("{}:{}", one.backend.service, one.backend.port)),
+        backend: outcome.backend.as_deref(),
         endpoint: outcome.endpoint,
         attempts: outcome.attempts,
         error: outcome.refused,
+    };
+    let line = StreamLine {
+        way,
+        server_name,
+        sent_bytes: outcome.carried.up,
+        received_bytes: outcome.carried.down,
     };
     if !downstream.shard.log.send_stream(&line) {
         let counters = &downstream.shard.counters;

@@ -3,7 +3,7 @@
 //! apart.
 
 use ringgate_core::ir::{
-    self, BackendProtocol, Id, Match, Object, ObjectName, PathMatch, RouteProtocol, RpcMatch, Rule,
+    BackendProtocol, Id, Match, Object, ObjectName, PathMatch, RouteProtocol, RpcMatch, Rule,
     TextMatch,
 };
 
@@ -50,13 +50,7 @@ impl Route for GrpcRoute {
     }
 
     fn object(placed: Placed, rules: Vec<Rule>) -> Object {
-        Object::HttpRoute(ir::HttpRoute {
-            protocol: RouteProtocol::Grpc,
-            name: placed.name,
-            created: placed.created,
-            attachments: placed.attachments,
-            rules,
-        })
+        http_route::object(RouteProtocol::Grpc, placed, rules)
     }
 }
 

@@ -51,14 +51,19 @@ impl Route for HttpRoute {
     }
 
     fn object(placed: Placed, rules: Vec<Rule>) -> Object {
-        Object::HttpRoute(ir::HttpRoute {
-            protocol: RouteProtocol::Http,
-            name: placed.name,
-            created: placed.created,
-            attachments: placed.attachments,
-            rules,
-        })
+        object(RouteProtocol::Http, placed, rules)
     }
+}
+
+/// Routes of requests, whatever these speak, are one kind of object to data planes.
+pub(super) fn object(protocol: RouteProtocol, placed: Placed, rules: Vec<Rule>) -> Object {
+    Object::HttpRoute(ir::HttpRoute {
+        protocol,
+        name: placed.name,
+        created: placed.created,
+        attachments: placed.attachments,
+        rules,
+    })
 }
 
 /// The rule, and whether it is broken. One without any match that is understood is left out: which

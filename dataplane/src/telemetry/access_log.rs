@@ -10,6 +10,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender};
+use ringgate_core::table::Backend;
+use serde_json::{Value, json};
 
 use crate::limits;
 
@@ -39,9 +41,24 @@ impl FromStr for Target {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AccessLog(Option<Sender<Vec<u8>>>);
 
+/// Who came, by which listener and route, and where to.
+pub(crate) struct Way<'l> {
+    pub(crate) client: SocketAddr,
+    pub(crate) took: Duration,
+    pub(crate) gateway: Option<String>,
+    pub(crate) listener: Option<&'l str>,
+    pub(crate) route_kind: Option<&'static str>,
+    pub(crate) route: Option<String>,
+    pub(crate) rule: Option<String>,
+    pub(crate) backend: Option<&'l Backend>,
+    pub(crate) endpoint: Option<SocketAddr>,
+    pub(crate) attempts: u32,
+    pub(crate) error: Option<&'static str>,
+}
+
 /// One request, told.
 pub(crate) struct Line<'l> {
-    pub(crate) client: SocketAddr,
+    pub(crate) way: Way<'l>,
     pub(crate) method: &'l [u8],
     pub(crate) authority: &'l [u8],
     pub(crate) target: &'l [u8],
@@ -51,35 +68,15 @@ pub(crate) struct Line<'l> {
     pub(crate) status: u16,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
-    pub(crate) took: Duration,
-    pub(crate) gateway: Option<String>,
-    pub(crate) listener: Option<&'l str>,
-    pub(crate) route_kind: Option<&'static str>,
-    pub(crate) route: Option<String>,
-    pub(crate) rule: Option<String>,
-    pub(crate) backend: Option<String>,
-    pub(crate) endpoint: Option<SocketAddr>,
-    pub(crate) attempts: u32,
-    pub(crate) error: Option<&'static str>,
 }
 
 /// One connection whose bytes went on as they are, told.
 pub(crate) struct StreamLine<'l> {
-    pub(crate) client: SocketAddr,
+    pub(crate) way: Way<'l>,
     /// Empty: it said none.
     pub(crate) server_name: &'l str,
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
-    pub(crate) took: Duration,
-    pub(crate) gateway: String,
-    pub(crate) listener: &'l str,
-    pub(crate) route_kind: Option<&'static str>,
-    pub(crate) route: Option<String>,
-    pub(crate) rule: Option<String>,
-    pub(crate) backend: Option<String>,
-    pub(crate) endpoint: Option<SocketAddr>,
-    pub(crate) attempts: u32,
-    pub(crate) error: Option<&'static str>,
 }
 
 impl AccessLog {
@@ -202,9 +199,7 @@ impl Line<'_> {
     /// Field names are OpenTelemetry's where it has one.
     fn json(&self) -> Vec<u8> {
         let text = String::from_utf8_lossy;
-        let value = serde_json::json!({
-            "time_unix_ms": unix_ms(),
-            "client": self.client.to_string(),
+        self.way.line(json!({
             "method": text(self.method),
             "authority": text(self.authority),
             "target": text(self.target),
@@ -212,41 +207,44 @@ impl Line<'_> {
             "status": self.status,
             "request_body_bytes": self.request_bytes,
             "response_body_bytes": self.response_bytes,
-            "duration_ms": millis(self.took),
-            "gateway": self.gateway,
-            "listener": self.listener,
-            "route_kind": self.route_kind,
-            "route": self.route,
-            "rule": self.rule,
-            "backend": self.backend,
-            "endpoint": self.endpoint.map(|endpoint| endpoint.to_string()),
-            "attempts": self.attempts,
-            "error": self.error,
-        });
-        line(&value)
+        }))
     }
 }
 
 impl StreamLine<'_> {
-    /// Names as in a request's line, where both have one.
     fn json(&self) -> Vec<u8> {
-        line(&serde_json::json!({
-            "time_unix_ms": unix_ms(),
-            "client": self.client.to_string(),
+        self.way.line(json!({
             "server_name": self.server_name,
             "sent_bytes": self.sent_bytes,
             "received_bytes": self.received_bytes,
+        }))
+    }
+}
+
+impl Way<'_> {
+    /// The line with these fields and its own.
+    fn line(&self, mut fields: Value) -> Vec<u8> {
+        let backend = self.backend.map(|one| &one.backend);
+        let mut own = json!({
+            "time_unix_ms": unix_ms(),
+            "client": self.client.to_string(),
             "duration_ms": millis(self.took),
             "gateway": self.gateway,
             "listener": self.listener,
             "route_kind": self.route_kind,
             "route": self.route,
             "rule": self.rule,
-            "backend": self.backend,
+            "backend": backend.map(|one| format!("{}:{}", one.service, one.port)),
             "endpoint": self.endpoint.map(|endpoint| endpoint.to_string()),
             "attempts": self.attempts,
             "error": self.error,
-        }))
+        });
+        if let (Value::Object(own), Value::Object(fields)) = (&mut own, &mut fields) {
+            own.append(fields);
+        }
+        let mut line = own.to_string().into_bytes();
+        line.push(b'\n');
+        line
     }
 }
 
@@ -258,10 +256,4 @@ fn unix_ms() -> u64 {
 /// To the microsecond.
 fn millis(took: Duration) -> f64 {
     (took.as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn line(value: &serde_json::Value) -> Vec<u8> {
-    let mut line = value.to_string().into_bytes();
-    line.push(b'\n');
-    line
 }
