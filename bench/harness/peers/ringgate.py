@@ -57,7 +57,6 @@ def routes(rules):
 
 class Ringgate(Peer):
     listens = frozenset({"http", "https"})
-    lacks = frozenset({"h2-tls"})
     needs = ("ringgate",)
     data_plane = "ringgate-dataplane"
 
