@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringgate_core::grpc;
-use ringgate_core::http1::{After, Method, Relay, encode};
+use ringgate_core::http1::{After, Method, Relay};
 use ringgate_core::ir::{Id, ListenerSettings};
 use ringgate_core::retry::{self, Failure, Sendable};
 use ringgate_core::table::{Backend, Plan, Rule, Table};
@@ -122,11 +122,7 @@ async fn prepare(
         .is_some_and(|retry| retry.attempts > 0)
         || !forward.plan.mirrors.is_empty();
     while is_kept && !session.body.is_done() && forward.out.len() < limits::REPLAY_BYTES {
-        if session.side.borrow_mut().must_continue() {
-            let mut told = downstream.shard.buffers.take();
-            told.out().extend_from_slice(encode::CONTINUE);
-            reply::write(downstream, told).await;
-        }
+        h1::ask_for_body(downstream, session).await;
         let now = downstream.shard.deadlines.now();
         let idle = forward.settings.timeouts.idle;
         downstream

@@ -76,6 +76,15 @@ impl Transport {
         matches!(self.under, Under::Http2(_))
     }
 
+    /// Of the messages on it (RFC 9110, section 2.5); `minor` is that of HTTP/1.
+    pub(crate) fn version(&self, minor: u8) -> &'static str {
+        match minor {
+            _ if self.is_http2() => "2.0",
+            0 => "1.0",
+            _ => "1.1",
+        }
+    }
+
     /// Appends to the buffer, which must have room. 0 bytes: the peer has closed its side.
     pub(crate) async fn read(&self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
         match (&self.under, &self.tls) {

@@ -49,12 +49,6 @@ pub(crate) async fn run(
         to: &downstream.stream,
         bytes: &down,
     };
-    let linger = || {
-        let now = shard.deadlines.now();
-        let wait = Duration::from_millis(limits::LINGER_MS);
-        let until = Action::Shutdown(Shutdown::Both);
-        downstream.watch.set(now, wait, until);
-    };
     let (is_unheard, is_over) = (Cell::new(false), Cell::new(false));
     let upward = async {
         let (carried, mut buffer) = upward.carry(sent, &alive).await;
@@ -63,7 +57,7 @@ pub(crate) async fn run(
             // reset its connection, and destroy that.
             is_unheard.set(true);
             if is_over.get() {
-                linger();
+                downstream.watch.linger();
             }
             buffer = upward.drain(buffer).await;
         }
@@ -76,7 +70,7 @@ pub(crate) async fn run(
         }
         is_over.set(true);
         if is_unheard.get() {
-            linger();
+            downstream.watch.linger();
         }
         buffer
     };

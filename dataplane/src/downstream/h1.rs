@@ -270,13 +270,18 @@ async fn read_next(downstream: &Downstream, session: &mut Session) -> io::Result
     read
 }
 
-/// Reads all of a request's body to nowhere; false if it doesn't come to its end.
-pub(crate) async fn swallow_body(downstream: &Downstream, session: &mut Session) -> bool {
+/// Lets a client that waits for it begin with the body, where the gateway itself wants that.
+pub(crate) async fn ask_for_body(downstream: &Downstream, session: &Session) {
     if session.side.borrow_mut().must_continue() {
         let mut told = downstream.shard.buffers.take();
         told.out().extend_from_slice(encode::CONTINUE);
         reply::write(downstream, told).await;
     }
+}
+
+/// Reads all of a request's body to nowhere; false if it doesn't come to its end.
+pub(crate) async fn swallow_body(downstream: &Downstream, session: &mut Session) -> bool {
+    ask_for_body(downstream, session).await;
     let is_read = discard(downstream, session, u64::MAX).await;
     let mut side = session.side.borrow_mut();
     match is_read {
@@ -319,11 +324,7 @@ async fn discard(downstream: &Downstream, session: &mut Session, at_most: u64) -
 /// (RFC 9112, section 9.6).
 async fn linger(downstream: &Downstream, session: &mut Session) {
     downstream.stream.finish().await;
-    let now = downstream.shard.deadlines.now();
-    let wait = Duration::from_millis(limits::LINGER_MS);
-    downstream
-        .watch
-        .set(now, wait, Action::Shutdown(Shutdown::Both));
+    downstream.watch.linger();
     loop {
         session.input.clear();
         if !matches!(read_more(downstream, session).await, Ok(1..)) {

@@ -50,11 +50,7 @@ impl Downstream {
 
     /// Of the client's messages (RFC 9110, section 2.5); `minor` is that of HTTP/1.
     pub(crate) fn version(&self, minor: u8) -> &'static str {
-        match minor {
-            _ if self.stream.is_http2() => "2.0",
-            0 => "1.0",
-            _ => "1.1",
-        }
+        self.stream.version(minor)
     }
 
     /// The same client's, for one stream of its HTTP/2.
@@ -187,10 +183,7 @@ async fn begin(downstream: &mut Downstream) -> Result<Begun, Box<Refused>> {
 
 /// Takes leave, so that the client knows that nothing was cut off (RFC 8446, section 6.1).
 async fn part(downstream: &Downstream) {
-    let now = downstream.shard.deadlines.now();
-    let wait = Duration::from_millis(limits::LINGER_MS);
-    let until = Action::Shutdown(Shutdown::Both);
-    downstream.watch.set(now, wait, until);
+    downstream.watch.linger();
     downstream.stream.close().await;
 }
 

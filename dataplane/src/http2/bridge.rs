@@ -13,7 +13,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use ringgate_core::http1::{Framing, Method, Parse, RequestHead, parse_request};
 
-use super::head::{self, HeadError};
+use super::head;
 use super::incoming::{Incoming, is_refusal, poll_body, poll_head};
 use super::outgoing::{OWN_HEAD, Outgoing, Piece, body_of, send_response};
 use crate::limits;
@@ -362,11 +362,5 @@ fn keep(place: &RefCell<Option<Waker>>, context: &Context<'_>) {
 fn wake(place: &RefCell<Option<Waker>>) {
     if let Some(waker) = place.take() {
         waker.wake();
-    }
-}
-
-impl From<HeadError> for io::Error {
-    fn from(error: HeadError) -> Self {
-        Self::other(error)
     }
 }

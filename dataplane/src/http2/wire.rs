@@ -200,9 +200,7 @@ impl Shared {
         }
         // What the peer still sends is read for a while, or its unread bytes would make the kernel reset the
         // connection, and our last frames with it.
-        let wait = Duration::from_millis(limits::LINGER_MS);
-        let until = Action::Shutdown(Shutdown::Both);
-        line.watch.set(now(), wait, until);
+        line.watch.linger();
         line.transport.finish().await;
     }
 }

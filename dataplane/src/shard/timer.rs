@@ -152,6 +152,12 @@ impl Watched {
         self.set_at(now.saturating_add(after), action);
     }
 
+    /// Whoever is parted from has so long to read our last bytes, and to say goodbye.
+    pub(crate) fn linger(&self) {
+        let wait = Duration::from_millis(limits::LINGER_MS);
+        self.set(self.deadlines.now(), wait, Action::Shutdown(Shutdown::Both));
+    }
+
     pub(crate) fn set_at(&self, at: Millis, action: Action) {
         self.watch.at.set(at);
         self.watch.action.set(action);

@@ -305,7 +305,7 @@ impl Receiving<'_> {
             head,
             buf: self.input.pending(),
             method: self.method,
-            is_http2: self.upstream.stream.is_http2(),
+            version: self.upstream.stream.version(head.minor),
             web: self.web(head),
         }
     }

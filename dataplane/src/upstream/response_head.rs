@@ -17,8 +17,8 @@ pub(crate) struct Answered<'r> {
     pub(crate) head: &'r ResponseHead,
     pub(crate) buf: &'r [u8],
     pub(crate) method: Method,
-    /// Whether the backend has answered in HTTP/2.
-    pub(crate) is_http2: bool,
+    /// Of HTTP, in which the backend has answered.
+    pub(crate) version: &'static str,
     /// The response is gRPC's, and the client wants gRPC-Web.
     pub(crate) web: Option<GrpcWeb>,
 }
@@ -63,12 +63,7 @@ impl Answered<'_> {
             encode::field(out, name.as_bytes(), value.as_bytes());
         }
         if let Some(via) = &settings.via {
-            let version = match self.head.minor {
-                _ if self.is_http2 => "2.0",
-                0 => "1.0",
-                _ => "1.1",
-            };
-            write_via(via, version, out);
+            write_via(via, self.version, out);
         }
         reply.connection.write(out);
         self.write_framing(reply, out);
