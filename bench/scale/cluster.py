@@ -5,11 +5,13 @@ import json
 import os
 import re
 import ssl
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import local
 
 GATEWAY = "gateway.networking.k8s.io/v1"
+IDLE = 60  # seconds; the API server closes a connection that was idle for 90
 PLURALS = {"Gateway": "gateways", "HTTPRoute": "httproutes", "ListenerSet": "listenersets", "Service": "services",
            "EndpointSlice": "endpointslices", "Namespace": "namespaces"}
 
@@ -29,11 +31,19 @@ class Cluster:
         self.pool = ThreadPoolExecutor(connections)
         self.run = path.parent
 
+    def connection(self):
+        """This thread's connection, a new one where it has been idle for long."""
+        now, used = time.monotonic(), getattr(self.mine, "used", None)
+        if used is None:
+            self.mine.connection = http.client.HTTPSConnection(self.host, context=self.tls, timeout=60)
+        elif now - used > IDLE:
+            self.mine.connection.close()  # http.client connects anew
+        self.mine.used = now
+        return self.mine.connection
+
     def ask(self, method, path, body=None, content="application/json"):
         """The answer's JSON; RuntimeError for a status of 400 or more, but for 404 (None)."""
-        if not hasattr(self.mine, "connection"):
-            self.mine.connection = http.client.HTTPSConnection(self.host, context=self.tls, timeout=60)
-        connection = self.mine.connection
+        connection = self.connection()
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content}
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
