@@ -1,5 +1,6 @@
 """Runs one peer in one scenario, and the interleaved rounds."""
 import http.client
+import json
 import shutil
 import socket
 import ssl
@@ -155,18 +156,17 @@ class Bench:
                 "foreign": max(0.0, (m1[0] - m0[0] - ours) / total), "stolen": (m1[1] - m0[1]) / total,
                 "rss0_kib": rss0, "rss_kib": rss1, "rss_dataplane_kib": dataplane, "pss_kib": pss1, "ready_s": ready}
 
-    def idle(self, peer, conns):
-        """RSS with no connection ever, and with `conns` idle keep-alive ones after a GET on each."""
-        child, port, ready = self.start(peer, "http")
+    def idle(self, peer, sc, conns):
+        """RSS with no connection but those of the first check, and with `conns` idle keep-alive ones after a GET on each."""
+        child, port, ready = self.start(peer, sc.listen)
         load = None
         try:
             time.sleep(0.5)
             rss0, _ = proc.memory_kib(child.pid)
             log = self.scratch / "idle.err"
             with open(log, "wb") as err:
-                load = subprocess.Popen(proc.pinned([self.bin["l4load"], "idle", port, conns], self.load_cpus),
+                load = subprocess.Popen(proc.pinned(sc.load(self.bin, port, conns), self.load_cpus),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, text=True)
-            import json
             r = json.loads(load.stdout.readline() or '{"ready": 0, "errors": -1}')
             time.sleep(1)
             c0 = sum(proc.cpu_seconds(child.pid))

@@ -25,7 +25,7 @@ SERVICE = """\
 apiVersion: v1
 kind: Service
 metadata: {{name: backend}}
-spec: {{ports: [{{port: 80}}]}}
+spec: {{ports: [{{port: 80{protocol}}}]}}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -49,6 +49,18 @@ spec:
 """
 
 
+GRPC = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: all}
+spec:
+  parentRefs: [{name: bench}]
+  rules:
+  - backendRefs: [{name: backend, port: 80}]
+"""
+H2C = ", appProtocol: kubernetes.io/h2c"
+
+
 def routes(rules):
     """One HTTPRoute for each rule: what a cluster with so many teams has."""
     texts = [ROUTE.format(name=f"r{i}", hostnames=f"hostnames: [{host}]", prefix=prefix) for i, (host, prefix) in enumerate(rules)]
@@ -56,7 +68,7 @@ def routes(rules):
 
 
 class Ringgate(Peer):
-    listens = frozenset({"http", "https"})
+    listens = frozenset({"http", "https", "grpc"})
     needs = ("ringgate",)
     data_plane = "ringgate-dataplane"
 
@@ -75,8 +87,8 @@ class Ringgate(Peer):
         if c.tls:
             crt, key = (base64.b64encode(path.read_bytes()).decode() for path in (c.cert, c.key))
             (site / "secret.yaml").write_text(SECRET.format(crt=crt, key=key))
-        (site / "backend.yaml").write_text(SERVICE.format(port=c.backend))
-        (site / "routes.yaml").write_text(routes(c.routes))
+        (site / "backend.yaml").write_text(SERVICE.format(port=c.backend, protocol=H2C if c.listen == "grpc" else ""))
+        (site / "routes.yaml").write_text(GRPC if c.listen == "grpc" else routes(c.routes))
         return [c.bin["ringgate"], "run", site, "--workers", c.threads, "--driver", self.driver, "--state-dir", c.dir / "state",
                 "--admin", "127.0.0.1:0", "--controller-admin", "127.0.0.1:0"]
 
