@@ -123,7 +123,7 @@ async fn run_all(args: RunArgs, log: &LogArgs) -> Result<ExitCode> {
     let places = Places::prepare(&args, &Surroundings::of_this_process())?;
     let ours = std::env::current_exe().context("can't tell where this program lies")?;
     let programs = run::programs(&args, log, &places, &ours);
-    let admin = args.control.controller_admin;
+    let admin = args.control.controller.admin;
     let what = run::what_is_served(&args.control);
     let greeting = tokio::spawn(async move {
         if let Some(text) = run::greeting(&what, admin).await {
@@ -168,9 +168,9 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
             cluster,
             provision,
         },
-        admin: args.controller_admin,
+        admin: args.controller.admin,
     };
-    let stop = stop(verb.exit_with_stdin)?;
+    let stop = stop(verb.lifeline.exit_with_stdin)?;
     ControlPlane::bind(config).await?.run(stop).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -178,9 +178,9 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
 async fn announce(args: AnnounceArgs) -> Result<ExitCode> {
     let config = announce::Config {
         interface: args.interface,
-        admin: args.admin.unwrap_or(args.controller_admin),
+        admin: args.admin.unwrap_or(args.controller.admin),
     };
-    announce::announce(config, stop(args.exit_with_stdin)?).await?;
+    announce::announce(config, stop(args.lifeline.exit_with_stdin)?).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -249,7 +249,7 @@ async fn status(args: StatusArgs) -> Result<ExitCode> {
             let client = connect(&Cluster::Kubeconfig(path.clone())).await?;
             ringgate_controlplane::status::cluster::report(&client).await?
         }
-        None => ask(args.controller_admin).await?,
+        None => ask(args.controller.admin).await?,
     };
     match args.output {
         Output::Table => print(cli::status::table(&report).as_bytes())?,

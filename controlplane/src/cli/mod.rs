@@ -111,29 +111,21 @@ pub struct AnnounceArgs {
     /// The network interface that the addresses are put on
     #[arg(long, value_name = "IF", env = "RINGGATE_INTERFACE")]
     pub interface: String,
-    /// Where the control plane is asked which addresses there are
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "RINGGATE_CONTROLLER_ADMIN",
-        default_value = DEFAULT_CONTROLLER_ADMIN
-    )]
-    pub controller_admin: SocketAddr,
+    #[command(flatten)]
+    pub controller: ControllerAdmin,
     /// Ask the data plane of this machine instead: the control plane is on another
     #[arg(long, value_name = "ADDR", env = "RINGGATE_ADMIN")]
     pub admin: Option<SocketAddr>,
-    /// End when standard input closes (how `run` makes sure that nobody outlives it)
-    #[arg(long, hide = true)]
-    pub exit_with_stdin: bool,
+    #[command(flatten)]
+    pub lifeline: Lifeline,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct ControlPlaneVerb {
     #[command(flatten)]
     pub control: ControlPlaneArgs,
-    /// End when standard input closes (how `run` makes sure that nobody outlives it)
-    #[arg(long, hide = true)]
-    pub exit_with_stdin: bool,
+    #[command(flatten)]
+    pub lifeline: Lifeline,
 }
 
 /// What steers a control plane.
@@ -189,14 +181,30 @@ pub struct ControlPlaneArgs {
     pub socket: Option<PathBuf>,
     #[command(flatten)]
     pub remote: RemoteArgs,
+    #[command(flatten)]
+    pub controller: ControllerAdmin,
+}
+
+/// Of whoever is asked by the control plane's admin address, and of the control plane itself.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ControllerAdmin {
     /// Where the control plane answers /livez, /readyz, /metrics and /status
     #[arg(
-        long,
+        id = "controller_admin",
+        long = "controller-admin",
         value_name = "ADDR",
         env = "RINGGATE_CONTROLLER_ADMIN",
         default_value = DEFAULT_CONTROLLER_ADMIN
     )]
-    pub controller_admin: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+/// Of the processes that `run` starts.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Lifeline {
+    /// End when standard input closes (how `run` makes sure that nobody outlives it)
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
 }
 
 pub const DEFAULT_CONTROLLER_ADMIN: &str = "127.0.0.1:9902";
@@ -281,14 +289,8 @@ pub struct ValidateArgs {
 
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
-    /// The control plane's admin address
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "RINGGATE_CONTROLLER_ADMIN",
-        default_value = DEFAULT_CONTROLLER_ADMIN
-    )]
-    pub controller_admin: SocketAddr,
+    #[command(flatten)]
+    pub controller: ControllerAdmin,
     /// Ask the cluster that this kubeconfig names instead: what the statuses there say
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -352,7 +354,7 @@ impl ControlPlaneArgs {
         }
         arguments.extend(self.remote.to_arguments());
         arguments.push("--controller-admin".into());
-        arguments.push(self.controller_admin.to_string().into());
+        arguments.push(self.controller.admin.to_string().into());
         if let Some(LeaseName { namespace, name }) = &self.lease {
             arguments.extend(["--lease".into(), format!("{namespace}/{name}").into()]);
         }

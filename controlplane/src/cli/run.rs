@@ -67,7 +67,7 @@ pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> V
     let announce = run.interface.as_ref().map(|interface| Program {
         name: "announcer",
         path: ours.to_owned(),
-        arguments: announce_arguments(interface, run.control.controller_admin),
+        arguments: announce_arguments(interface, run.control.controller.admin),
         environment: environment.clone(),
         patience: SLACK,
     });

@@ -42,7 +42,7 @@ fn what_run_was_told_reaches_the_control_plane() {
     assert_eq!(verb.control.gateway_classes, ["cilium", "nginx"]);
     assert_eq!(verb.control.socket.as_deref(), Some(Path::new("/s")));
     assert_eq!(verb.control.dir.as_deref(), Some(Path::new("site")));
-    assert_eq!(verb.control.controller_admin.port(), 1);
+    assert_eq!(verb.control.controller.admin.port(), 1);
     assert!(verb.control.echo);
     let remote = verb.control.remote.config().unwrap().unwrap();
     assert_eq!(remote.listen.port(), 9903);
