@@ -3,22 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
-
-use super::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
-use super::check::{Check, Checker};
-use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
-use super::grpc_route::GrpcRoute;
-use super::http_route::HttpRoute;
-use super::listener_set::ListenerSet;
+use super::check::Checker;
 use super::meta::ObjectMeta;
-use super::policy::{BackendPolicy, ListenerPolicy};
-use super::pool::{AddressPool, GatewayParameters};
+use super::object::{ForKind, Typed};
 use super::reference::GATEWAY_GROUP;
-use super::service::{EndpointSlice, Service};
-use super::storage::{ConfigMap, Namespace, Secret};
 use super::text::{is_label, is_subdomain};
-use super::tls_route::TlsRoute;
 use super::{Object, ObjectKey, ObjectKind};
 use crate::problem::{Position, Severity};
 use crate::yaml::{Finding, Node, Reading, Value, decode, nearest};
@@ -85,7 +74,7 @@ fn list_items(root: &Node) -> Option<&[Rc<Node>]> {
 
 fn read_object(node: &Node, index: Option<u32>) -> Item {
     match identify(node) {
-        Ok(kind) => read_kind(node, kind, index),
+        Ok(kind) => kind.give(ReadNode { node, kind, index }),
         Err(finding) => Item {
             index,
             position: node.position,
@@ -255,70 +244,41 @@ fn finding(node: &Node, severity: Severity, field: &str, message: &str, remedy: 
     }
 }
 
-fn read_kind(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
-    match kind {
-        ObjectKind::GatewayClass => typed::<GatewayClass>(node, kind, index),
-        ObjectKind::Gateway => typed::<Gateway>(node, kind, index),
-        ObjectKind::ListenerSet => typed::<ListenerSet>(node, kind, index),
-        ObjectKind::HttpRoute => typed::<HttpRoute>(node, kind, index),
-        ObjectKind::GrpcRoute => typed::<GrpcRoute>(node, kind, index),
-        ObjectKind::TlsRoute => typed::<TlsRoute>(node, kind, index),
-        ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(node, kind, index),
-        ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(node, kind, index),
-        ObjectKind::BackendPolicy => typed::<BackendPolicy>(node, kind, index),
-        ObjectKind::BackendTlsPolicy => typed::<BackendTlsPolicy>(node, kind, index),
-        ObjectKind::GatewayParameters => typed::<GatewayParameters>(node, kind, index),
-        ObjectKind::AddressPool => typed::<AddressPool>(node, kind, index),
-        ObjectKind::Namespace => typed::<Namespace>(node, kind, index),
-        ObjectKind::Service => typed::<Service>(node, kind, index),
-        ObjectKind::EndpointSlice => typed::<EndpointSlice>(node, kind, index),
-        ObjectKind::Secret => typed::<Secret>(node, kind, index),
-        ObjectKind::ConfigMap => typed::<ConfigMap>(node, kind, index),
-        ObjectKind::ClusterTrustBundle => typed::<ClusterTrustBundle>(node, kind, index),
-    }
+struct ReadNode<'n> {
+    node: &'n Node,
+    kind: ObjectKind,
+    index: Option<u32>,
 }
 
-/// An object type of which the metadata can be completed.
-pub(super) trait Typed: DeserializeOwned + Check + Into<Object> {
-    fn metadata_mut(&mut self) -> &mut ObjectMeta;
-}
+impl ForKind for ReadNode<'_> {
+    type Output = Item;
 
-macro_rules! typed {
-    ($($name:ident)+) => {
-        $(impl Typed for $name {
-            fn metadata_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        })+
-    };
-}
-
-typed!(GatewayClass Gateway ListenerSet HttpRoute GrpcRoute TlsRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Namespace Service EndpointSlice Secret ConfigMap ClusterTrustBundle);
-
-fn typed<T: Typed>(node: &Node, kind: ObjectKind, index: Option<u32>) -> Item {
-    let reading = Reading {
-        ignored: &["apiVersion", "kind", "status"],
-        secret: kind == ObjectKind::Secret,
-    };
-    let decoded = decode::<T>(node, reading);
-    let mut findings = decoded.findings;
-    let key = key_of(node, kind);
-    findings.extend(key.findings);
-    let object = decoded.value.map(|mut value| {
-        complete(value.metadata_mut(), key.key.as_ref());
-        let mut checker = Checker::new(node);
-        value.check(&mut checker);
-        findings.extend(checker.findings());
-        value.into()
-    });
-    let failed = findings.iter().any(|one| one.severity == Severity::Error);
-    Item {
-        index,
-        position: node.position,
-        unidentified: key.key.is_none(),
-        key: key.key,
-        object: object.filter(|_| !failed),
-        findings,
+    fn of<T: Typed>(self) -> Item {
+        let Self { node, kind, index } = self;
+        let reading = Reading {
+            ignored: &["apiVersion", "kind", "status"],
+            secret: kind == ObjectKind::Secret,
+        };
+        let decoded = decode::<T>(node, reading);
+        let mut findings = decoded.findings;
+        let key = key_of(node, kind);
+        findings.extend(key.findings);
+        let object = decoded.value.map(|mut value| {
+            complete(value.metadata_mut(), key.key.as_ref());
+            let mut checker = Checker::new(node);
+            value.check(&mut checker);
+            findings.extend(checker.findings());
+            value.into()
+        });
+        let failed = findings.iter().any(|one| one.severity == Severity::Error);
+        Item {
+            index,
+            position: node.position,
+            unidentified: key.key.is_none(),
+            key: key.key,
+            object: object.filter(|_| !failed),
+            findings,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::api::http_filter::{HttpPathModifier, HttpRouteFilter};
-use crate::api::http_route::{HttpMethod, PathMatchType, ValueMatchType};
+use crate::api::http_route::{HttpMethod, HttpRoute, PathMatchType, ValueMatchType};
 use crate::yaml::parse;
 
 pub(crate) fn items(text: &str) -> Vec<Item> {

@@ -13,7 +13,7 @@ use super::text::{
 };
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "FilterText")]
+#[serde(try_from = "FilterText<HttpRouteFilterType>")]
 pub enum HttpRouteFilter {
     RequestHeaderModifier(HttpHeaderFilter),
     ResponseHeaderModifier(HttpHeaderFilter),
@@ -62,12 +62,12 @@ pub enum FilterError {
     RedirectStatus { code: i64 },
 }
 
-/// As it is written: a type, and a field for each type.
+/// As it is written: a type, which is one of `T`, and a field for each type.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct FilterText {
+pub(super) struct FilterText<T> {
     #[serde(rename = "type")]
-    filter_type: HttpRouteFilterType,
+    filter_type: T,
     request_header_modifier: Option<HttpHeaderFilter>,
     response_header_modifier: Option<HttpHeaderFilter>,
     request_mirror: Option<HttpRequestMirror>,
@@ -78,7 +78,7 @@ struct FilterText {
     extension_ref: Option<LocalObjectReference>,
 }
 
-impl FilterText {
+impl FilterText<HttpRouteFilterType> {
     /// The first field that is there but isn't the type's.
     fn extra(&self) -> Option<&'static str> {
         use HttpRouteFilterType as Type;
@@ -121,10 +121,27 @@ impl FilterText {
     }
 }
 
-impl TryFrom<FilterText> for HttpRouteFilter {
+impl<T: Into<HttpRouteFilterType>> FilterText<T> {
+    /// Types of fewer kinds of filters are among those of an HTTPRoute.
+    pub(super) fn widened(self) -> FilterText<HttpRouteFilterType> {
+        FilterText {
+            filter_type: self.filter_type.into(),
+            request_header_modifier: self.request_header_modifier,
+            response_header_modifier: self.response_header_modifier,
+            request_mirror: self.request_mirror,
+            request_redirect: self.request_redirect,
+            url_rewrite: self.url_rewrite,
+            cors: self.cors,
+            external_auth: self.external_auth,
+            extension_ref: self.extension_ref,
+        }
+    }
+}
+
+impl TryFrom<FilterText<HttpRouteFilterType>> for HttpRouteFilter {
     type Error = FilterError;
 
-    fn try_from(text: FilterText) -> Result<Self, FilterError> {
+    fn try_from(text: FilterText<HttpRouteFilterType>) -> Result<Self, FilterError> {
         use HttpRouteFilterType as Type;
         let filter_type = text.filter_type.to_string();
         if let Type::Unknown(unknown) = text.filter_type {

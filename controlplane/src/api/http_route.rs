@@ -4,40 +4,14 @@ use serde::Deserialize;
 
 use super::choice::choice;
 use super::http_filter::HttpRouteFilter;
-use super::meta::ObjectMeta;
-use super::reference::{BackendObjectReference, ParentReference};
+use super::reference::BackendRef;
+use super::route::{Route, RouteRule};
 use super::text::{
-    ApiDuration, Count, Group, HeaderName, HeaderValue, HostPattern, KindName, NamespaceName,
-    PathValue, Port, QueryValue, RefName, RetryCode, SectionName, Weight,
+    ApiDuration, Count, HeaderName, HeaderValue, PathValue, QueryValue, RetryCode, SectionName,
 };
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct HttpRoute {
-    pub metadata: ObjectMeta,
-    #[serde(default)]
-    pub spec: HttpRouteSpec,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct HttpRouteSpec {
-    pub parent_refs: Vec<ParentReference>,
-    pub use_default_gateways: Option<super::gateway::DefaultScope>,
-    /// Empty: those of the listener.
-    pub hostnames: Vec<HostPattern>,
-    pub rules: Vec<HttpRouteRule>,
-}
-
-impl Default for HttpRouteSpec {
-    fn default() -> Self {
-        Self {
-            parent_refs: Vec::new(),
-            use_default_gateways: None,
-            hostnames: Vec::new(),
-            rules: vec![HttpRouteRule::default()],
-        }
-    }
-}
+/// One that writes no rules has one that takes everything.
+pub type HttpRoute = Route<HttpRouteRule>;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -63,6 +37,16 @@ impl Default for HttpRouteRule {
             retry: None,
             session_persistence: None,
         }
+    }
+}
+
+impl RouteRule for HttpRouteRule {
+    fn name(&self) -> Option<&SectionName> {
+        self.name.as_ref()
+    }
+
+    fn unwritten() -> Vec<Self> {
+        vec![Self::default()]
     }
 }
 
@@ -138,43 +122,7 @@ choice!(HttpMethod {
 });
 
 /// HTTPBackendRef.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(from = "HttpBackendRefText")]
-pub struct HttpBackendRef {
-    pub reference: BackendObjectReference,
-    pub weight: Weight,
-    pub filters: Vec<HttpRouteFilter>,
-}
-
-/// As it is written: the reference's fields beside its own. (`flatten` would lose places.)
-#[derive(Deserialize)]
-struct HttpBackendRefText {
-    group: Option<Group>,
-    kind: Option<KindName>,
-    name: RefName,
-    namespace: Option<NamespaceName>,
-    port: Option<Port>,
-    #[serde(default)]
-    weight: Weight,
-    #[serde(default)]
-    filters: Vec<HttpRouteFilter>,
-}
-
-impl From<HttpBackendRefText> for HttpBackendRef {
-    fn from(text: HttpBackendRefText) -> Self {
-        Self {
-            reference: BackendObjectReference::new(
-                text.group,
-                text.kind,
-                text.name,
-                text.namespace,
-                text.port,
-            ),
-            weight: text.weight,
-            filters: text.filters,
-        }
-    }
-}
+pub type HttpBackendRef = BackendRef<HttpRouteFilter>;
 
 /// GEP-1742. Zero means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -3,22 +3,20 @@
 //!
 //! The way of files is in [`super::document`], with places and the CRDs' rules.
 
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
 use super::certificate::{AUTHORITIES, CERTIFICATE, PRIVATE_KEY};
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
-use super::grpc_route::GrpcRoute;
-use super::http_route::HttpRoute;
 use super::listener_set::ListenerSet;
 use super::meta::ObjectMeta;
+use super::object::{ForKind, Typed};
 use super::policy::{BackendPolicy, ListenerPolicy};
 use super::pool::{AddressPool, GatewayParameters};
+use super::route::Route;
 use super::service::{EndpointSlice, Service};
 use super::storage::{ConfigMap, Namespace, Secret};
-use super::tls_route::TlsRoute;
 use super::{Object, ObjectKind};
 
 /// An object that the API server has taken, and we don't understand.
@@ -36,26 +34,7 @@ pub struct JsonError {
 /// [`JsonError`] names the first field that doesn't fit.
 pub fn read(kind: ObjectKind, value: &mut Value) -> Result<Object, JsonError> {
     drop_nulls(value);
-    Ok(match kind {
-        ObjectKind::GatewayClass => typed::<GatewayClass>(&*value)?.into(),
-        ObjectKind::Gateway => typed::<Gateway>(&*value)?.into(),
-        ObjectKind::ListenerSet => typed::<ListenerSet>(&*value)?.into(),
-        ObjectKind::HttpRoute => typed::<HttpRoute>(&*value)?.into(),
-        ObjectKind::GrpcRoute => typed::<GrpcRoute>(&*value)?.into(),
-        ObjectKind::TlsRoute => typed::<TlsRoute>(&*value)?.into(),
-        ObjectKind::ReferenceGrant => typed::<ReferenceGrant>(&*value)?.into(),
-        ObjectKind::ListenerPolicy => typed::<ListenerPolicy>(&*value)?.into(),
-        ObjectKind::BackendPolicy => typed::<BackendPolicy>(&*value)?.into(),
-        ObjectKind::BackendTlsPolicy => typed::<BackendTlsPolicy>(&*value)?.into(),
-        ObjectKind::GatewayParameters => typed::<GatewayParameters>(&*value)?.into(),
-        ObjectKind::AddressPool => typed::<AddressPool>(&*value)?.into(),
-        ObjectKind::Namespace => typed::<Namespace>(&*value)?.into(),
-        ObjectKind::Service => typed::<Service>(&*value)?.into(),
-        ObjectKind::EndpointSlice => typed::<EndpointSlice>(&*value)?.into(),
-        ObjectKind::Secret => typed::<Secret>(&*value)?.into(),
-        ObjectKind::ConfigMap => typed::<ConfigMap>(&*value)?.into(),
-        ObjectKind::ClusterTrustBundle => typed::<ClusterTrustBundle>(&*value)?.into(),
-    })
+    kind.give(ReadValue(value))
 }
 
 /// What an object that isn't understood still says of whose it is: as much as it takes to tell people of
@@ -89,35 +68,41 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-fn typed<T: DeserializeOwned + Slim>(value: &Value) -> Result<T, JsonError> {
-    let mut object: T = serde_path_to_error::deserialize(value).map_err(|error| JsonError {
-        field: error.path().to_string(),
-        message: error.inner().to_string(),
-    })?;
-    object.slim();
-    Ok(object)
+struct ReadValue<'v>(&'v Value);
+
+impl ForKind for ReadValue<'_> {
+    type Output = Result<Object, JsonError>;
+
+    fn of<T: Typed>(self) -> Self::Output {
+        let mut object: T =
+            serde_path_to_error::deserialize(self.0).map_err(|error| JsonError {
+                field: error.path().to_string(),
+                message: error.inner().to_string(),
+            })?;
+        slim(object.metadata_mut());
+        object.slim();
+        Ok(object.into())
+    }
 }
 
 /// Has parts that nobody here reads.
-trait Slim {
-    fn slim(&mut self);
+pub(super) trait Slim {
+    /// Its metadata aside.
+    fn slim(&mut self) {}
 }
 
 macro_rules! slim {
     ($($name:ident)+) => {
-        $(impl Slim for $name {
-            fn slim(&mut self) {
-                slim(&mut self.metadata);
-            }
-        })+
+        $(impl Slim for $name {})+
     };
 }
 
-slim!(GatewayClass Gateway ListenerSet HttpRoute GrpcRoute TlsRoute ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Service ConfigMap ClusterTrustBundle);
+slim!(GatewayClass Gateway ListenerSet ReferenceGrant ListenerPolicy BackendPolicy BackendTlsPolicy GatewayParameters AddressPool Service ConfigMap ClusterTrustBundle);
+
+impl<R> Slim for Route<R> {}
 
 impl Slim for Secret {
     fn slim(&mut self) {
-        slim(&mut self.metadata);
         let ours = [CERTIFICATE, PRIVATE_KEY, AUTHORITIES];
         self.data.retain(|key, _| ours.contains(&&**key));
     }
@@ -125,7 +110,6 @@ impl Slim for Secret {
 
 impl Slim for Namespace {
     fn slim(&mut self) {
-        slim(&mut self.metadata);
         self.metadata.annotations.clear();
         self.spec = None;
     }
@@ -134,7 +118,6 @@ impl Slim for Namespace {
 impl Slim for EndpointSlice {
     /// Its annotations have the time of the last change, which differs with every write.
     fn slim(&mut self) {
-        slim(&mut self.metadata);
         self.metadata.annotations.clear();
         for endpoint in &mut self.endpoints {
             endpoint.target_ref = None;

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod pool;
 mod quantity;
 pub mod reference;
+pub mod route;
 pub mod service;
 pub mod storage;
 pub mod text;

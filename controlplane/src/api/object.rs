@@ -4,11 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use ringgate_core::ir::ObjectName;
+use serde::de::DeserializeOwned;
 
 use super::backend_tls::{BackendTlsPolicy, ClusterTrustBundle};
+use super::check::Check;
 use super::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use super::grpc_route::GrpcRoute;
 use super::http_route::HttpRoute;
+use super::json::Slim;
 use super::listener_set::ListenerSet;
 use super::meta::ObjectMeta;
 use super::policy::{BackendPolicy, ListenerPolicy};
@@ -16,6 +19,18 @@ use super::pool::{AddressPool, GatewayParameters};
 use super::service::{EndpointSlice, Service};
 use super::storage::{ConfigMap, Namespace, Secret};
 use super::tls_route::TlsRoute;
+
+/// An object of one kind, as it is read.
+pub(super) trait Typed: DeserializeOwned + Check + Slim + Into<Object> {
+    fn metadata_mut(&mut self) -> &mut ObjectMeta;
+}
+
+/// What is done with a kind that is known when running only.
+pub(super) trait ForKind {
+    type Output;
+
+    fn of<T: Typed>(self) -> Self::Output;
+}
 
 /// Defines the kinds: variant, kind as written, API group, versions, whether it has a namespace.
 macro_rules! kinds {
@@ -48,6 +63,10 @@ macro_rules! kinds {
             pub const fn is_namespaced(self) -> bool {
                 match self { $(Self::$arm => $namespaced),+ }
             }
+
+            pub(super) fn give<F: ForKind>(self, does: F) -> F::Output {
+                match self { $(Self::$arm => does.of::<$arm>()),+ }
+            }
         }
 
         /// An object, shared: a clone is cheap.
@@ -74,6 +93,12 @@ macro_rules! kinds {
                 match self { $(Self::$arm(object) => &object.metadata),+ }
             }
         }
+
+        $(impl Typed for $arm {
+            fn metadata_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        })+
 
         $(impl From<$arm> for Object {
             fn from(object: $arm) -> Self {

@@ -1,7 +1,8 @@
 //! References from one object to another, with the API's defaults.
 
 use ringgate_core::ir::ObjectName;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::text::{Group, KindName, NamespaceName, Port, RefName, SectionName, Weight};
 
@@ -66,24 +67,6 @@ pub struct BackendObjectReference {
 }
 
 impl BackendObjectReference {
-    /// With the defaults for group and kind: a core Service.
-    #[must_use]
-    pub fn new(
-        group: Option<Group>,
-        kind: Option<KindName>,
-        name: RefName,
-        namespace: Option<NamespaceName>,
-        port: Option<Port>,
-    ) -> Self {
-        Self {
-            group: group.unwrap_or_else(core_group),
-            kind: kind.unwrap_or_else(service_kind),
-            name,
-            namespace,
-            port,
-        }
-    }
-
     /// Whether it names a core Service.
     #[must_use]
     pub fn is_service(&self) -> bool {
@@ -91,38 +74,57 @@ impl BackendObjectReference {
     }
 }
 
-/// BackendRef.
+/// BackendRef, with filters where its kind of routes has such.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(from = "BackendRefText")]
-pub struct BackendRef {
+#[serde(from = "BackendRefText<F>", bound(deserialize = "F: Deserialize<'de>"))]
+pub struct BackendRef<F = NoFilter> {
     pub reference: BackendObjectReference,
     pub weight: Weight,
+    pub filters: Vec<F>,
 }
 
 /// As it is written: the reference's fields beside its own. (`flatten` would lose places.)
 #[derive(Deserialize)]
-struct BackendRefText {
-    group: Option<Group>,
-    kind: Option<KindName>,
+#[serde(bound(deserialize = "F: Deserialize<'de>"))]
+struct BackendRefText<F> {
+    #[serde(default = "core_group")]
+    group: Group,
+    #[serde(default = "service_kind")]
+    kind: KindName,
     name: RefName,
     namespace: Option<NamespaceName>,
     port: Option<Port>,
     #[serde(default)]
     weight: Weight,
+    #[serde(default = "Vec::new")]
+    filters: Vec<F>,
 }
 
-impl From<BackendRefText> for BackendRef {
-    fn from(text: BackendRefText) -> Self {
+impl<F> From<BackendRefText<F>> for BackendRef<F> {
+    fn from(text: BackendRefText<F>) -> Self {
         Self {
-            reference: BackendObjectReference::new(
-                text.group,
-                text.kind,
-                text.name,
-                text.namespace,
-                text.port,
-            ),
+            reference: BackendObjectReference {
+                group: text.group,
+                kind: text.kind,
+                name: text.name,
+                namespace: text.namespace,
+                port: text.port,
+            },
             weight: text.weight,
+            filters: text.filters,
         }
+    }
+}
+
+/// There are none: for backends of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoFilter {}
+
+impl<'de> Deserialize<'de> for NoFilter {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom(
+            "connections pass no filters\nremove `filters`",
+        ))
     }
 }
 

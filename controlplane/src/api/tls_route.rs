@@ -2,28 +2,12 @@
 
 use serde::Deserialize;
 
-use super::meta::ObjectMeta;
-use super::reference::{BackendRef, ParentReference};
-use super::text::{HostPattern, SectionName};
+use super::reference::BackendRef;
+use super::route::{Route, RouteRule};
+use super::text::SectionName;
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct TlsRoute {
-    pub metadata: ObjectMeta,
-    pub spec: TlsRouteSpec,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TlsRouteSpec {
-    #[serde(default)]
-    pub parent_refs: Vec<ParentReference>,
-    pub use_default_gateways: Option<super::gateway::DefaultScope>,
-    /// Server names. None only in an outline of an object that isn't understood.
-    #[serde(default)]
-    pub hostnames: Vec<HostPattern>,
-    /// One.
-    pub rules: Vec<TlsRouteRule>,
-}
+/// Its hostnames are server names; there is one rule.
+pub type TlsRoute = Route<TlsRouteRule>;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,4 +15,10 @@ pub struct TlsRouteRule {
     pub name: Option<SectionName>,
     #[serde(default)]
     pub backend_refs: Vec<BackendRef>,
+}
+
+impl RouteRule for TlsRouteRule {
+    fn name(&self) -> Option<&SectionName> {
+        self.name.as_ref()
+    }
 }

@@ -6,10 +6,11 @@ use super::Inputs;
 use super::gateway::{FoundParent, Gateways, Parent};
 use super::listener::ListenerDraft;
 use super::problem::{Fault, Finding};
-use super::route::Route;
+use super::route::RouteKind;
 use super::verdict::ParentVerdict;
 use crate::api::gateway::FromNamespaces;
 use crate::api::reference::ParentReference;
+use crate::api::route::Route;
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
 
@@ -25,13 +26,13 @@ pub(super) struct Attached {
     pub(super) others: Vec<Finding>,
 }
 
-pub(super) fn attach<R: Route>(
+pub(super) fn attach<R: RouteKind>(
     name: &ObjectName,
-    route: &R,
+    route: &Route<R>,
     gateways: &Gateways,
     inputs: &Inputs<'_>,
 ) -> Attached {
-    let hostnames = route.hostnames().iter();
+    let hostnames = route.spec.hostnames.iter();
     let candidate = Candidate {
         kind: R::KIND,
         name,
@@ -41,7 +42,7 @@ pub(super) fn attach<R: Route>(
     // In a cluster, what isn't ours is somebody else's, as far as we know.
     let all_is_ours = !inputs.options.cluster;
     let mut attached = Attached::default();
-    for (place, parent) in route.parent_refs().iter().enumerate() {
+    for (place, parent) in route.spec.parent_refs.iter().enumerate() {
         let finding = |part: &str, fault| {
             let field = format!("spec.parentRefs[{place}]{part}");
             Finding::new(R::KIND, name, field, fault)
@@ -77,11 +78,11 @@ pub(super) fn attach<R: Route>(
 }
 
 /// The Gateways and ListenerSets that a route names, there or not: what [`attach`] looks at.
-pub(super) fn parents<'r, R: Route>(
+pub(super) fn parents<'r, R>(
     name: &'r ObjectName,
-    route: &'r R,
+    route: &'r Route<R>,
 ) -> impl Iterator<Item = ObjectKey> + 'r {
-    route.parent_refs().iter().filter_map(|parent| {
+    route.spec.parent_refs.iter().filter_map(|parent| {
         Some(ObjectKey {
             kind: kind(parent)?,
             name: target(name, parent),

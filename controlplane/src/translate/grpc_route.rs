@@ -10,39 +10,33 @@ use ringgate_core::ir::{
 use super::http_match::{self, Faulty};
 use super::http_route::{self, Common};
 use super::problem::Fault;
-use super::route::{Placed, Route, Translated, Wanted};
+use super::route::{Placed, RouteKind, Wanted};
 use crate::api::ObjectKind;
 use crate::api::grpc_route::{
     GrpcMethodMatch, GrpcMethodMatchType, GrpcRoute, GrpcRouteMatch, GrpcRouteRule,
 };
-use crate::api::meta::ObjectMeta;
-use crate::api::reference::ParentReference;
-use crate::api::text::{HostPattern, RpcName};
+use crate::api::text::RpcName;
 use crate::store::{ByName, Resources};
 
-impl Route for GrpcRoute {
+impl RouteKind for GrpcRouteRule {
     const KIND: ObjectKind = ObjectKind::GrpcRoute;
     const SPEAKS: BackendProtocol = BackendProtocol::Http2;
     type Rule = Rule;
 
-    fn all(resources: &Resources) -> &ByName<Self> {
+    fn all(resources: &Resources) -> &ByName<GrpcRoute> {
         &resources.grpc_routes
     }
 
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn parent_refs(&self) -> &[ParentReference] {
-        &self.spec.parent_refs
-    }
-
-    fn hostnames(&self) -> &[HostPattern] {
-        &self.spec.hostnames
-    }
-
-    fn rules(&self, wanted: &mut Wanted<'_>) -> Translated<Rule> {
-        http_route::each(&self.spec.rules, wanted, translate_rule)
+    fn translate(&self, wanted: &mut Wanted<'_>) -> Option<Rule> {
+        let every_rpc = || of_rpc(RpcMatch::default());
+        let common = Common {
+            name: self.name.as_ref(),
+            matches: http_route::matches(&self.matches, wanted, every_rpc, translate),
+            filters: &self.filters,
+            backend_refs: &self.backend_refs,
+            session_persistence: self.session_persistence.as_ref(),
+        };
+        common.translate(wanted)
     }
 
     fn id(name: &ObjectName) -> Id {
@@ -52,33 +46,6 @@ impl Route for GrpcRoute {
     fn object(placed: Placed, rules: Vec<Rule>) -> Object {
         http_route::object(RouteProtocol::Grpc, placed, rules)
     }
-}
-
-fn translate_rule(rule: &GrpcRouteRule, wanted: &mut Wanted<'_>) -> (Option<Rule>, bool) {
-    let before = wanted.faults;
-    let common = Common {
-        name: rule.name.as_ref(),
-        matches: matches(rule, wanted),
-        filters: &rule.filters,
-        backend_refs: &rule.backend_refs,
-        session_persistence: rule.session_persistence.as_ref(),
-    };
-    let translated = common.translate(before, wanted);
-    (translated, wanted.faults > before)
-}
-
-fn matches(rule: &GrpcRouteRule, wanted: &mut Wanted<'_>) -> Vec<Match> {
-    if rule.matches.is_empty() {
-        return vec![of_rpc(RpcMatch::default())];
-    }
-    let mut matches = Vec::with_capacity(rule.matches.len());
-    for (place, one) in rule.matches.iter().enumerate() {
-        match translate(one) {
-            Ok(one) => matches.push(one),
-            Err((part, fault)) => wanted.fault(&format!("matches[{place}].{part}"), fault),
-        }
-    }
-    matches
 }
 
 /// # Errors

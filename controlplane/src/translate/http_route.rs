@@ -8,42 +8,44 @@ use ringgate_core::ir::{
 };
 
 use super::filter::{self, Level, Site};
-use super::http_match;
+use super::http_match::{self, Faulty};
 use super::problem::Fault;
-use super::route::{Placed, Route, Translated, Wanted};
+use super::route::{Placed, RouteKind, Wanted};
 use crate::api::ObjectKind;
 use crate::api::http_filter::HttpRouteFilter;
 use crate::api::http_route::{
     HttpBackendRef, HttpRoute, HttpRouteRetry, HttpRouteRule, HttpRouteTimeouts, SessionPersistence,
 };
-use crate::api::meta::ObjectMeta;
-use crate::api::reference::ParentReference;
-use crate::api::text::{ApiDuration, HostPattern, SectionName};
+use crate::api::text::{ApiDuration, SectionName};
 use crate::store::{ByName, Resources};
 
-impl Route for HttpRoute {
+impl RouteKind for HttpRouteRule {
     const KIND: ObjectKind = ObjectKind::HttpRoute;
     const SPEAKS: BackendProtocol = BackendProtocol::Http1;
     type Rule = Rule;
 
-    fn all(resources: &Resources) -> &ByName<Self> {
+    fn all(resources: &Resources) -> &ByName<HttpRoute> {
         &resources.http_routes
     }
 
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn parent_refs(&self) -> &[ParentReference] {
-        &self.spec.parent_refs
-    }
-
-    fn hostnames(&self) -> &[HostPattern] {
-        &self.spec.hostnames
-    }
-
-    fn rules(&self, wanted: &mut Wanted<'_>) -> Translated<Rule> {
-        each(&self.spec.rules, wanted, translate_rule)
+    fn translate(&self, wanted: &mut Wanted<'_>) -> Option<Rule> {
+        let common = Common {
+            name: self.name.as_ref(),
+            matches: matches(
+                &self.matches,
+                wanted,
+                http_match::everything,
+                http_match::translate,
+            ),
+            filters: &self.filters,
+            backend_refs: &self.backend_refs,
+            session_persistence: self.session_persistence.as_ref(),
+        };
+        common.translate(wanted).map(|translated| Rule {
+            timeouts: self.timeouts.map_or_else(Timeouts::default, timeouts),
+            retry: self.retry.as_ref().map(retry),
+            ..translated
+        })
     }
 
     fn id(name: &ObjectName) -> Id {
@@ -66,25 +68,6 @@ pub(super) fn object(protocol: RouteProtocol, placed: Placed, rules: Vec<Rule>) 
     })
 }
 
-/// The rule, and whether it is broken. One without any match that is understood is left out: which
-/// requests it is for can't be told.
-fn translate_rule(rule: &HttpRouteRule, wanted: &mut Wanted<'_>) -> (Option<Rule>, bool) {
-    let before = wanted.faults;
-    let common = Common {
-        name: rule.name.as_ref(),
-        matches: matches(rule, wanted),
-        filters: &rule.filters,
-        backend_refs: &rule.backend_refs,
-        session_persistence: rule.session_persistence.as_ref(),
-    };
-    let translated = common.translate(before, wanted).map(|translated| Rule {
-        timeouts: rule.timeouts.map_or_else(Timeouts::default, timeouts),
-        retry: rule.retry.as_ref().map(retry),
-        ..translated
-    });
-    (translated, wanted.faults > before)
-}
-
 /// What rules of HTTPRoutes and of GRPCRoutes have in common.
 pub(super) struct Common<'a> {
     pub(super) name: Option<&'a SectionName>,
@@ -96,8 +79,8 @@ pub(super) struct Common<'a> {
 }
 
 impl Common<'_> {
-    /// None: no match is understood. `faults` is how many there were before this rule.
-    pub(super) fn translate(self, faults: usize, wanted: &mut Wanted<'_>) -> Option<Rule> {
+    /// None: no match is understood.
+    pub(super) fn translate(self, wanted: &mut Wanted<'_>) -> Option<Rule> {
         let mut paths = self.matches.iter().map(|one| &one.path);
         let only_prefixes = paths.all(|path| matches!(path, PathMatch::Prefix(_)));
         let filters = filters(self.filters, Level::Rule, only_prefixes, wanted);
@@ -117,42 +100,24 @@ impl Common<'_> {
             backends,
             timeouts: Timeouts::default(),
             retry: None,
-            broken: wanted.faults > faults,
+            broken: wanted.is_broken,
         })
     }
 }
 
-/// All rules of a route, each by `translate`, which also tells whether the rule is broken.
-pub(super) fn each<R>(
-    rules: &[R],
+/// Those that are understood, each by `translate`; `everything` where none is written.
+pub(super) fn matches<M>(
+    written: &[M],
     wanted: &mut Wanted<'_>,
-    translate: impl Fn(&R, &mut Wanted<'_>) -> (Option<Rule>, bool),
-) -> Translated<Rule> {
-    let count = rules.len();
-    let mut translated = Vec::with_capacity(count);
-    let mut broken = Vec::new();
-    for (place, rule) in rules.iter().enumerate() {
-        wanted.field = format!("spec.rules[{place}]");
-        let (rule, is_broken) = translate(rule, wanted);
-        if is_broken {
-            broken.push(place);
-        }
-        translated.extend(rule);
+    everything: impl Fn() -> Match,
+    translate: impl Fn(&M) -> Result<Match, Faulty>,
+) -> Vec<Match> {
+    if written.is_empty() {
+        return vec![everything()];
     }
-    Translated {
-        rules: translated,
-        broken,
-        count,
-    }
-}
-
-fn matches(rule: &HttpRouteRule, wanted: &mut Wanted<'_>) -> Vec<Match> {
-    if rule.matches.is_empty() {
-        return vec![http_match::everything()];
-    }
-    let mut matches = Vec::with_capacity(rule.matches.len());
-    for (place, one) in rule.matches.iter().enumerate() {
-        match http_match::translate(one) {
+    let mut matches = Vec::with_capacity(written.len());
+    for (place, one) in written.iter().enumerate() {
+        match translate(one) {
             Ok(one) => matches.push(one),
             Err((part, fault)) => wanted.fault(&format!("matches[{place}].{part}"), fault),
         }

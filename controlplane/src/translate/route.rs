@@ -9,29 +9,22 @@ use super::backend_tls::BackendTlsPolicies;
 use super::problem::{Fault, Finding};
 use super::verdict::RulesVerdict;
 use crate::api::ObjectKind;
-use crate::api::meta::ObjectMeta;
-use crate::api::reference::{BackendObjectReference, ParentReference};
-use crate::api::text::HostPattern;
+use crate::api::reference::BackendObjectReference;
+use crate::api::route::{Route, RouteRule};
 use crate::store::{ByName, Resources};
 
-/// A kind of routes. The same attaching, remembering and judging serves all of them.
-pub(super) trait Route: Sized {
+/// A kind of routes, by its rules. The same attaching, remembering and judging serves all of them.
+pub(super) trait RouteKind: RouteRule {
     const KIND: ObjectKind;
     /// To Services' ports that say nothing of it.
     const SPEAKS: BackendProtocol;
     /// As data planes know it.
     type Rule;
 
-    fn all(resources: &Resources) -> &ByName<Self>;
+    fn all(resources: &Resources) -> &ByName<Route<Self>>;
 
-    fn metadata(&self) -> &ObjectMeta;
-
-    fn parent_refs(&self) -> &[ParentReference];
-
-    /// Empty: those of the listener.
-    fn hostnames(&self) -> &[HostPattern];
-
-    fn rules(&self, wanted: &mut Wanted<'_>) -> Translated<Self::Rule>;
+    /// None: which traffic it is for can't be told, and it is left out.
+    fn translate(&self, wanted: &mut Wanted<'_>) -> Option<Self::Rule>;
 
     fn id(name: &ObjectName) -> Id;
 
@@ -47,19 +40,10 @@ pub(super) struct Placed {
     pub(super) attachments: Vec<Attachment>,
 }
 
-/// The rules that are understood.
-#[derive(Debug)]
-pub(super) struct Translated<R> {
-    pub(super) rules: Vec<R>,
-    /// Places in the route of those that can't be carried out, ascending.
-    pub(super) broken: Vec<usize>,
-    /// Of all in the route.
-    pub(super) count: usize,
-}
-
 /// A route's rules, whatever it attaches to.
 #[derive(Debug)]
 pub(super) struct Rules<R> {
+    /// Those that are understood.
     pub(super) rules: Vec<R>,
     pub(super) verdict: RulesVerdict,
     /// Every Service's port that some rule sends to, each once.
@@ -68,9 +52,9 @@ pub(super) struct Rules<R> {
     pub(super) looked_for: Vec<ObjectName>,
 }
 
-pub(super) fn rules<R: Route>(
+pub(super) fn rules<R: RouteKind>(
     name: &ObjectName,
-    route: &R,
+    route: &Route<R>,
     inputs: &Inputs<'_>,
     tls: &BackendTlsPolicies,
 ) -> Rules<R::Rule> {
@@ -84,14 +68,24 @@ pub(super) fn rules<R: Route>(
         backends: Vec::new(),
         looked_for: Vec::new(),
         field: String::new(),
-        faults: 0,
+        is_broken: false,
     };
-    let translated = route.rules(&mut wanted);
+    let all = &route.spec.rules;
+    let mut rules = Vec::with_capacity(all.len());
+    let mut broken = Vec::new();
+    for (place, rule) in all.iter().enumerate() {
+        wanted.field = format!("spec.rules[{place}]");
+        wanted.is_broken = false;
+        rules.extend(rule.translate(&mut wanted));
+        if wanted.is_broken {
+            broken.push(place);
+        }
+    }
     Rules {
-        rules: translated.rules,
+        rules,
         verdict: RulesVerdict {
-            count: translated.count,
-            broken: translated.broken,
+            count: all.len(),
+            broken,
             findings: wanted.findings,
         },
         backends: wanted.backends,
@@ -111,8 +105,8 @@ pub(super) struct Wanted<'r> {
     looked_for: Vec<ObjectName>,
     /// Of the part that is being translated.
     pub(super) field: String,
-    /// Faults that break a rule.
-    pub(super) faults: usize,
+    /// The rule that is being translated can't be carried out.
+    pub(super) is_broken: bool,
 }
 
 impl Wanted<'_> {
@@ -147,7 +141,7 @@ impl Wanted<'_> {
 
     /// Reports what breaks the rule.
     pub(super) fn fault(&mut self, part: &str, fault: Fault) {
-        self.faults += 1;
+        self.is_broken = true;
         self.report(part, fault);
     }
 

@@ -6,12 +6,10 @@ use ringgate_core::ir::{
     BackendProtocol, BackendTarget, Id, Object, ObjectName, StreamBackend, StreamRoute,
 };
 
-use super::route::{Placed, Route, Translated, Wanted};
+use super::route::{Placed, RouteKind, Wanted};
 use crate::api::ObjectKind;
-use crate::api::meta::ObjectMeta;
-use crate::api::reference::{BackendRef, ParentReference};
-use crate::api::text::HostPattern;
-use crate::api::tls_route::TlsRoute;
+use crate::api::reference::BackendRef;
+use crate::api::tls_route::{TlsRoute, TlsRouteRule};
 use crate::store::{ByName, Resources};
 
 /// What a rule of connections is, beside its route.
@@ -21,40 +19,20 @@ pub(super) struct StreamRule {
     backends: Vec<StreamBackend>,
 }
 
-impl Route for TlsRoute {
+impl RouteKind for TlsRouteRule {
     const KIND: ObjectKind = ObjectKind::TlsRoute;
     const SPEAKS: BackendProtocol = BackendProtocol::Tcp;
     type Rule = StreamRule;
 
-    fn all(resources: &Resources) -> &ByName<Self> {
+    fn all(resources: &Resources) -> &ByName<TlsRoute> {
         &resources.tls_routes
     }
 
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn parent_refs(&self) -> &[ParentReference] {
-        &self.spec.parent_refs
-    }
-
-    fn hostnames(&self) -> &[HostPattern] {
-        &self.spec.hostnames
-    }
-
-    fn rules(&self, wanted: &mut Wanted<'_>) -> Translated<StreamRule> {
-        let rules = self.spec.rules.iter().enumerate().map(|(place, rule)| {
-            wanted.field = format!("spec.rules[{place}]");
-            StreamRule {
-                name: rule.name.as_ref().map(|name| name.shared()),
-                backends: backends(&rule.backend_refs, wanted),
-            }
-        });
-        Translated {
-            rules: rules.collect(),
-            broken: Vec::new(),
-            count: self.spec.rules.len(),
-        }
+    fn translate(&self, wanted: &mut Wanted<'_>) -> Option<StreamRule> {
+        Some(StreamRule {
+            name: self.name.as_ref().map(|name| name.shared()),
+            backends: backends(&self.backend_refs, wanted),
+        })
     }
 
     fn id(name: &ObjectName) -> Id {

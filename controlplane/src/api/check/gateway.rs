@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Check, Checker, is_foreign_path};
+use super::{Check, Checker, SPEC, is_foreign_path};
 use crate::api::auth::{ExternalAuth, ExternalAuthProtocol};
 use crate::api::gateway::{
     AddressType, Gateway, GatewayAddress, GatewayClass, GatewaySpec, GatewayTls, Infrastructure,
@@ -13,8 +13,6 @@ use crate::api::listener_set::ListenerSet;
 use crate::api::reference::BackendObjectReference;
 use crate::yaml::FieldPath;
 use ringgate_core::ir::Hostname;
-
-const SPEC: FieldPath<'static> = FieldPath::Field(&FieldPath::Root, "spec");
 
 impl Check for GatewayClass {
     fn check(&self, checker: &mut Checker<'_>) {
@@ -32,8 +30,8 @@ impl Check for GatewayClass {
 
 impl Check for ReferenceGrant {
     fn check(&self, checker: &mut Checker<'_>) {
-        checker.items(&SPEC.field("from"), &self.spec.from, 1, 16);
-        checker.items(&SPEC.field("to"), &self.spec.to, 1, 16);
+        checker.items(&SPEC.field("from"), &self.spec.from, 1..=16);
+        checker.items(&SPEC.field("to"), &self.spec.to, 1..=16);
     }
 }
 
@@ -58,7 +56,7 @@ impl Check for ListenerSet {
 
 fn listeners(listeners: &[Listener], checker: &mut Checker<'_>) {
     let at = SPEC.field("listeners");
-    checker.items(&at, listeners, 1, 64);
+    checker.items(&at, listeners, 1..=64);
     checker.unique(&at, listeners, "a listener's name", |one| Some(&one.name));
     let what = "port, protocol and hostname together";
     checker.unique(&at, listeners, what, |one| {
@@ -107,8 +105,7 @@ fn listener(one: &Listener, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
         checker.items(
             &tls_at.field("certificateRefs"),
             &tls.certificate_refs,
-            0,
-            64,
+            0..=64,
         );
     }
     let hostless = matches!(protocol, Protocol::Tcp | Protocol::Udp);
@@ -122,8 +119,7 @@ fn listener(one: &Listener, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
     checker.items(
         &at.field("allowedRoutes").field("kinds"),
         &one.allowed_routes.kinds,
-        0,
-        8,
+        0..=8,
     );
     if let Some(filters) = &one.filters {
         let http = matches!(protocol, Protocol::Http | Protocol::Https);
@@ -135,10 +131,7 @@ fn listener(one: &Listener, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
             "remove them",
         );
         let at = at.field("requests");
-        checker.items(&at, &filters.requests, 0, 16);
-        for (index, filter) in filters.requests.iter().enumerate() {
-            listener_filter(filter, &at.index(index), checker);
-        }
+        checker.each(&at, &filters.requests, 0..=16, listener_filter);
     }
 }
 
@@ -196,7 +189,7 @@ pub(super) fn backend_ref(
 
 fn addresses(spec: &GatewaySpec, checker: &mut Checker<'_>) {
     let at = SPEC.field("addresses");
-    checker.items(&at, &spec.addresses, 0, 16);
+    checker.items(&at, &spec.addresses, 0..=16);
     checker.unique(&at, &spec.addresses, "an address", |one| {
         match one.address_type {
             AddressType::IpAddress => one.value.as_ref().map(|value| (0, value)),
@@ -272,7 +265,7 @@ fn gateway_tls(tls: &GatewayTls, checker: &mut Checker<'_>) {
     let at = tls_at.field("frontend");
     tls_config(&frontend.default, &at.field("default"), checker);
     let at = at.field("perPort");
-    checker.items(&at, &frontend.per_port, 0, 64);
+    checker.items(&at, &frontend.per_port, 0..=64);
     checker.unique(&at, &frontend.per_port, "a port", |one| Some(one.port));
     for (index, one) in frontend.per_port.iter().enumerate() {
         tls_config(&one.tls, &at.index(index).field("tls"), checker);
@@ -285,7 +278,7 @@ fn tls_config(config: &TlsConfig, at: &FieldPath<'_>, checker: &mut Checker<'_>)
     };
     let validation_at = at.field("validation");
     let at = validation_at.field("caCertificateRefs");
-    checker.items(&at, &validation.ca_certificate_refs, 1, 16);
+    checker.items(&at, &validation.ca_certificate_refs, 1..=16);
     for (index, one) in validation.ca_certificate_refs.iter().enumerate() {
         let bundle = one.group == "certificates.k8s.io" && one.kind == "ClusterTrustBundle";
         checker.require(

@@ -1,43 +1,31 @@
 //! Rules of GRPCRoute.
 
-use super::http_route::{SPEC, backend, filters, headers, parents, rules, session};
-use super::{Check, Checker};
-use crate::api::grpc_route::{
-    GrpcMethodMatch, GrpcMethodMatchType, GrpcRoute, GrpcRouteMatch, GrpcRouteRule,
-};
+use std::ops::RangeInclusive;
+
+use super::Checker;
+use super::http_route::{Common, headers};
+use super::route::CheckedRule;
+use crate::api::grpc_route::{GrpcMethodMatch, GrpcMethodMatchType, GrpcRouteMatch, GrpcRouteRule};
 use crate::yaml::FieldPath;
 
-impl Check for GrpcRoute {
-    fn check(&self, checker: &mut Checker<'_>) {
-        parents(&self.spec.parent_refs, checker);
-        checker.items(&SPEC.field("hostnames"), &self.spec.hostnames, 0, 16);
-        let all = &self.spec.rules;
-        let at = rules(
-            all,
-            0,
-            |rule| (rule.name.as_ref(), rule.matches.len()),
-            checker,
-        );
-        for (index, one) in all.iter().enumerate() {
-            rule(one, &at.index(index), checker);
-        }
-    }
-}
+impl CheckedRule for GrpcRouteRule {
+    const HOSTNAMES: RangeInclusive<usize> = 0..=16;
+    const RULES: RangeInclusive<usize> = 0..=16;
 
-fn rule(rule: &GrpcRouteRule, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
-    let matches_at = at.field("matches");
-    checker.items(&matches_at, &rule.matches, 0, 64);
-    for (index, one) in rule.matches.iter().enumerate() {
-        route_match(one, &matches_at.index(index), checker);
+    fn matches(&self) -> usize {
+        self.matches.len()
     }
-    filters(&rule.filters, &[], &at.field("filters"), checker);
-    let backends_at = at.field("backendRefs");
-    checker.items(&backends_at, &rule.backend_refs, 0, 16);
-    for (index, one) in rule.backend_refs.iter().enumerate() {
-        backend(one, &[], &backends_at.index(index), checker);
-    }
-    if let Some(one) = &rule.session_persistence {
-        session(one, &at.field("sessionPersistence"), checker);
+
+    fn check(&self, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
+        let matches_at = at.field("matches");
+        checker.each(&matches_at, &self.matches, 0..=64, route_match);
+        let common = Common {
+            matches: &[],
+            filters: &self.filters,
+            backend_refs: &self.backend_refs,
+            session_persistence: self.session_persistence.as_ref(),
+        };
+        common.check(at, checker);
     }
 }
 

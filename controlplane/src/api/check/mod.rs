@@ -5,8 +5,10 @@
 
 mod gateway;
 mod grpc_route;
+mod http_filter;
 mod http_route;
 mod other;
+mod route;
 #[cfg(test)]
 mod tests;
 mod tls_route;
@@ -14,10 +16,13 @@ mod tls_route;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::Hash;
+use std::ops::RangeInclusive;
 
 use crate::api::text::{is_label_key, is_subdomain};
 use crate::problem::Severity;
 use crate::yaml::{FieldPath, Finding, Node};
+
+const SPEC: FieldPath<'static> = FieldPath::Field(&FieldPath::Root, "spec");
 
 /// Has rules that its types don't keep.
 pub(super) trait Check {
@@ -60,20 +65,34 @@ impl<'n> Checker<'n> {
     }
 
     /// The list's length is within bounds.
-    fn items<T>(&mut self, at: &FieldPath<'_>, items: &[T], min: usize, max: usize) {
-        let count = items.len();
-        if count < min {
+    fn items<T>(&mut self, at: &FieldPath<'_>, items: &[T], bounds: RangeInclusive<usize>) {
+        let (count, min, max) = (items.len(), bounds.start(), bounds.end());
+        if count < *min {
             self.error(
                 at,
                 format_args!("needs at least {min}, has {count}"),
                 "add one",
             );
-        } else if count > max {
+        } else if count > *max {
             self.error(
                 at,
                 format_args!("takes at most {max}, has {count}"),
                 "spread them over several objects",
             );
+        }
+    }
+
+    /// The list's length is within bounds, and each of it is `checked`.
+    fn each<T>(
+        &mut self,
+        at: &FieldPath<'_>,
+        items: &[T],
+        bounds: RangeInclusive<usize>,
+        checked: impl Fn(&T, &FieldPath<'_>, &mut Self),
+    ) {
+        self.items(at, items, bounds);
+        for (index, one) in items.iter().enumerate() {
+            checked(one, &at.index(index), self);
         }
     }
 

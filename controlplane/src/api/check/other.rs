@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use super::{Check, Checker};
+use super::{Check, Checker, SPEC};
 use crate::api::backend_tls::{
     BackendTlsPolicy, ClusterTrustBundle, SubjectAltName, SubjectAltNameType,
 };
@@ -14,8 +14,6 @@ use crate::api::service::{AddressFamily, EndpointSlice, Service, ServiceType};
 use crate::api::storage::{ConfigMap, Namespace, Secret};
 use crate::api::text::{Bytes, is_subdomain};
 use crate::yaml::FieldPath;
-
-const SPEC: FieldPath<'static> = FieldPath::Field(&FieldPath::Root, "spec");
 
 impl Check for Service {
     fn check(&self, checker: &mut Checker<'_>) {
@@ -56,7 +54,7 @@ impl Check for Service {
 
 impl Check for AddressPool {
     fn check(&self, checker: &mut Checker<'_>) {
-        checker.items(&SPEC.field("addresses"), &self.spec.addresses, 1, 1024);
+        checker.items(&SPEC.field("addresses"), &self.spec.addresses, 1..=1024);
     }
 }
 
@@ -74,7 +72,7 @@ impl Check for EndpointSlice {
         for (index, endpoint) in self.endpoints.iter().enumerate() {
             let within = at.index(index);
             let at = within.field("addresses");
-            checker.items(&at, &endpoint.addresses, 1, 100);
+            checker.items(&at, &endpoint.addresses, 1..=100);
             for (index, address) in endpoint.addresses.iter().enumerate() {
                 let (holds, wanted) = match self.address_type {
                     AddressFamily::Ipv4 => (
@@ -97,7 +95,7 @@ impl Check for EndpointSlice {
             }
         }
         let ports = FieldPath::Root.field("ports");
-        checker.items(&ports, &self.ports, 0, 20_000);
+        checker.items(&ports, &self.ports, 0..=20_000);
         checker.unique(&ports, &self.ports, "a port's name", |port| {
             Some(port.name.as_deref().unwrap_or_default())
         });
@@ -149,8 +147,7 @@ impl Check for ListenerPolicy {
         checker.items(
             &SPEC.field("trustedProxies"),
             &self.spec.trusted_proxies,
-            0,
-            256,
+            0..=256,
         );
         let limits = SPEC.field("limits");
         for (field, bytes) in [
@@ -181,7 +178,7 @@ impl Check for BackendTlsPolicy {
         let within = SPEC.field("validation");
         let at = within.field("caCertificateRefs");
         let validation = &self.spec.validation;
-        checker.items(&at, &validation.ca_certificate_refs, 0, 8);
+        checker.items(&at, &validation.ca_certificate_refs, 0..=8);
         let (named, known) = (
             !validation.ca_certificate_refs.is_empty(),
             validation.well_known.is_some(),
@@ -193,7 +190,7 @@ impl Check for BackendTlsPolicy {
             "name the authorities' ConfigMap, or write `wellKnownCACertificates: System`",
         );
         let at = within.field("subjectAltNames");
-        checker.items(&at, &validation.subject_alt_names, 0, 5);
+        checker.items(&at, &validation.subject_alt_names, 0..=5);
         for (index, name) in validation.subject_alt_names.iter().enumerate() {
             subject_alt_name(name, &at.index(index), checker);
         }
@@ -219,7 +216,7 @@ impl Check for ClusterTrustBundle {
 
 fn targets(targets: &[PolicyTarget], group: &str, kinds: &[&str], checker: &mut Checker<'_>) {
     let at = SPEC.field("targetRefs");
-    checker.items(&at, targets, 1, 16);
+    checker.items(&at, targets, 1..=16);
     checker.unique(&at, targets, "a target", Some);
     for (index, target) in targets.iter().enumerate() {
         if target.group != group || !kinds.iter().any(|kind| target.kind == *kind) {

@@ -1,27 +1,21 @@
 //! Rules of TLSRoute.
 
-use super::Check;
+use std::ops::RangeInclusive;
+
 use super::Checker;
-use super::gateway::backend_ref;
-use super::http_route::parents;
-use crate::api::tls_route::TlsRoute;
+use super::route::{CheckedRule, backends};
+use crate::api::tls_route::TlsRouteRule;
 use crate::yaml::FieldPath;
 
-const SPEC: FieldPath<'static> = FieldPath::Field(&FieldPath::Root, "spec");
+impl CheckedRule for TlsRouteRule {
+    const HOSTNAMES: RangeInclusive<usize> = 1..=1024;
+    const RULES: RangeInclusive<usize> = 1..=1;
 
-impl Check for TlsRoute {
-    fn check(&self, checker: &mut Checker<'_>) {
-        parents(&self.spec.parent_refs, checker);
-        checker.items(&SPEC.field("hostnames"), &self.spec.hostnames, 1, 1024);
-        let at = SPEC.field("rules");
-        checker.items(&at, &self.spec.rules, 1, 1);
-        for (index, rule) in self.spec.rules.iter().enumerate() {
-            let rule_at = at.index(index);
-            let backends_at = rule_at.field("backendRefs");
-            checker.items(&backends_at, &rule.backend_refs, 1, 16);
-            for (index, one) in rule.backend_refs.iter().enumerate() {
-                backend_ref(&one.reference, &backends_at.index(index), checker);
-            }
-        }
+    fn matches(&self) -> usize {
+        0
+    }
+
+    fn check(&self, at: &FieldPath<'_>, checker: &mut Checker<'_>) {
+        backends(&self.backend_refs, at, 1..=16, checker, |_, _, _| {});
     }
 }

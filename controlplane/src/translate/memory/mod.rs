@@ -13,9 +13,9 @@ use super::Inputs;
 use super::gateway::Gateways;
 use super::gateway_class::Classes;
 use super::policy::Policies;
-use crate::api::grpc_route::GrpcRoute;
-use crate::api::http_route::HttpRoute;
-use crate::api::tls_route::TlsRoute;
+use crate::api::grpc_route::GrpcRouteRule;
+use crate::api::http_route::HttpRouteRule;
+use crate::api::tls_route::TlsRouteRule;
 use changes::Seen;
 use decided::Decided;
 use parents::ParentChanges;
@@ -30,9 +30,9 @@ pub(super) struct Memory {
     seen: Seen,
     /// Of the last update.
     gateways: Arc<Gateways>,
-    http_routes: Routes<HttpRoute>,
-    grpc_routes: Routes<GrpcRoute>,
-    tls_routes: Routes<TlsRoute>,
+    http_routes: Routes<HttpRouteRule>,
+    grpc_routes: Routes<GrpcRouteRule>,
+    tls_routes: Routes<TlsRouteRule>,
     used: Used,
     backends: backends::Backends,
 }

@@ -8,13 +8,14 @@ use ringgate_core::ir::{Id, Object, ObjectName};
 use super::changes::Changes;
 use super::parents::ParentChanges;
 use crate::api::ObjectKey;
+use crate::api::route::Route;
 use crate::store::ByName;
 use crate::translate::attach::{self, attach};
 use crate::translate::backend::ServicePortName;
 use crate::translate::backend_tls::BackendTlsPolicies;
 use crate::translate::gateway::Gateways;
 use crate::translate::problem::Finding;
-use crate::translate::route::{self, Placed, Route};
+use crate::translate::route::{self, Placed, RouteKind};
 use crate::translate::verdict::RouteVerdict;
 use crate::translate::{Inputs, Options, created, generation};
 
@@ -50,7 +51,7 @@ pub(super) struct Used {
 #[derive(Debug)]
 pub(super) struct Routes<R> {
     /// What the results are of.
-    sources: ByName<R>,
+    sources: ByName<Route<R>>,
     results: BTreeMap<ObjectName, Arc<RouteResult>>,
     options: Options,
     fresh: usize,
@@ -67,7 +68,7 @@ impl<R> Default for Routes<R> {
     }
 }
 
-impl<R: Route> Routes<R> {
+impl<R: RouteKind> Routes<R> {
     /// Brings all results up to date, and adds to `changed` those that are others.
     pub(super) fn update(
         &mut self,
@@ -84,7 +85,7 @@ impl<R: Route> Routes<R> {
             let before = self.results.remove(&name);
             let now = all.get(&name).map(|source| {
                 self.fresh += 1;
-                Arc::new(RouteResult::of(&name, &**source, inputs, (gateways, tls)))
+                Arc::new(RouteResult::of(&name, source, inputs, (gateways, tls)))
             });
             if let Some(now) = &now {
                 used.acquire(now);
@@ -117,7 +118,7 @@ impl<R: Route> Routes<R> {
         } else if !changes.touch_no_route() || !parents.changed.is_empty() {
             let touched = self.sources.iter().filter(|(name, source)| {
                 let result = self.results.get(name);
-                result.is_none_or(|one| one.is_touched(name, &***source, changes, parents))
+                result.is_none_or(|one| one.is_touched(name, source, changes, parents))
             });
             stale.extend(touched.map(|(name, _)| name.clone()));
         }
@@ -168,16 +169,16 @@ impl Used {
 }
 
 impl RouteResult {
-    fn of<R: Route>(
+    fn of<R: RouteKind>(
         name: &ObjectName,
-        source: &R,
+        source: &Route<R>,
         inputs: &Inputs<'_>,
         (gateways, tls): (&Gateways, &BackendTlsPolicies),
     ) -> Self {
         let attached = attach(name, source, gateways, inputs);
         let rules = route::rules(name, source, inputs, tls);
         let in_force = !attached.attachments.is_empty() && !rules.rules.is_empty();
-        let created = created(source.metadata());
+        let created = created(&source.metadata);
         let id = R::id(name);
         let object = in_force.then(|| {
             let placed = Placed {
@@ -191,7 +192,7 @@ impl RouteResult {
             object,
             verdict: Arc::new(RouteVerdict {
                 id,
-                generation: generation(source.metadata()),
+                generation: generation(&source.metadata),
                 parents: attached.parents,
                 rules: rules.verdict,
             }),
@@ -203,10 +204,10 @@ impl RouteResult {
     }
 
     /// Whether a change concerns what it was made from, its text aside.
-    fn is_touched<R: Route>(
+    fn is_touched<R>(
         &self,
         name: &ObjectName,
-        source: &R,
+        source: &Route<R>,
         changes: &Changes,
         parents: &ParentChanges,
     ) -> bool {
