@@ -25,6 +25,9 @@ pub(crate) const H2_SEND_BYTES: usize = 32 << 10;
 /// Requests that share a connection to a backend, if the backend takes as many: its one reader is what they
 /// wait for.
 pub(crate) const H2_UPSTREAM_STREAMS: usize = 100;
+/// How long requests wait for a backend to say how many streams it takes on its first connection, before they
+/// open others: it says so at once.
+pub(crate) const H2_UPSTREAM_SETTINGS: Duration = Duration::from_secs(1);
 /// How long a backend's connection may take no bytes before it is given up; requests have deadlines of their
 /// own.
 pub(crate) const H2_UPSTREAM_WRITE: Duration = Duration::from_secs(60);

@@ -2,7 +2,9 @@
 //! streams a connection carries, and when it is no longer used; which endpoint is `upstream::pool`'s choice.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -27,6 +29,8 @@ pub(crate) struct Session {
     /// The certificate that was shown: whom the backend takes us for.
     identity: Option<Id>,
     streams: Cell<u32>,
+    /// Its settings have come.
+    is_known: Cell<bool>,
     /// When it was used last.
     since: Cell<Millis>,
 }
@@ -78,24 +82,30 @@ impl Session {
 #[derive(Default)]
 pub(crate) struct Sessions {
     open: RefCell<Vec<Rc<Session>>>,
-    /// One is being opened, and requests wait for it.
-    is_connecting: Cell<bool>,
-    has_failed: Cell<bool>,
+    opening: Rc<Opening>,
     /// How many streams the endpoint took at a time when it was asked last.
     expected: Cell<Option<usize>>,
+}
+
+/// What requests know of a connection that they wait for.
+#[derive(Default)]
+struct Opening {
+    /// There is one: it is being opened, or hasn't said how many streams it takes.
+    is_connecting: Cell<bool>,
+    has_failed: Cell<bool>,
     waiting: RefCell<Vec<Waker>>,
 }
 
 /// As long as one is being opened.
-pub(crate) struct Connecting<'s>(&'s Sessions);
+pub(crate) struct Connecting(Rc<Opening>);
 
-impl Connecting<'_> {
-    pub(crate) fn succeed(self) {
+impl Connecting {
+    fn succeed(&self) {
         self.0.has_failed.set(false);
     }
 }
 
-impl Drop for Connecting<'_> {
+impl Drop for Connecting {
     fn drop(&mut self) {
         self.0.is_connecting.set(false);
         self.0.waiting.take().into_iter().for_each(Waker::wake);
@@ -113,7 +123,9 @@ impl Sessions {
         open.retain(|session| !session.is_over());
         let session = open.iter().find(|session| session.has_room(identity))?;
         let send = session.send.borrow().clone()?;
-        self.expected.set(Some(send.current_max_send_streams()));
+        if session.is_known.get() {
+            self.expected.set(Some(send.current_max_send_streams()));
+        }
         session.streams.set(session.streams.get() + 1);
         let place = Place {
             session: session.clone(),
@@ -123,25 +135,26 @@ impl Sessions {
     }
 
     /// Whoever gets this is to open a connection; others wait for that.
-    pub(crate) fn begin(&self) -> Option<Connecting<'_>> {
-        let is_free = !self.is_connecting.replace(true);
+    pub(crate) fn begin(&self) -> Option<Connecting> {
+        let is_free = !self.opening.is_connecting.replace(true);
         is_free.then(|| {
-            self.has_failed.set(true);
-            Connecting(self)
+            self.opening.has_failed.set(true);
+            Connecting(self.opening.clone())
         })
     }
 
     /// Until the connection that is being opened is there; an error if it isn't going to be.
     pub(crate) async fn wait(&self) -> io::Result<()> {
-        std::future::poll_fn(|context| {
-            if !self.is_connecting.get() {
+        let opening = &self.opening;
+        poll_fn(|context| {
+            if !opening.is_connecting.get() {
                 return Poll::Ready(());
             }
-            self.waiting.borrow_mut().push(context.waker().clone());
+            opening.waiting.borrow_mut().push(context.waker().clone());
             Poll::Pending
         })
         .await;
-        match self.has_failed.get() {
+        match opening.has_failed.get() {
             true => Err(io::Error::other("the connection that it waited for failed")),
             false => Ok(()),
         }
@@ -153,15 +166,16 @@ impl Sessions {
         shard: &'static Shard,
         (transport, watch): (Transport, Watched),
         (scheme, identity): (&'static str, Option<Id>),
+        connecting: Connecting,
         counted: impl Sized + 'static,
     ) -> io::Result<()> {
         // A client's preface is ours to send: frames come at once.
         let shared = Shared::new(shard, None, 0);
         // Until its settings have come, it is taken for what it was before; one that is new gets one stream, lest
-        // it refuses the others.
-        let expected = self.expected.get().unwrap_or(1);
+        // it refuses the others, which wait.
+        let expected = self.expected.get();
         let mut builder = builder();
-        builder.initial_max_send_streams(expected);
+        builder.initial_max_send_streams(expected.unwrap_or(1));
         let handshake = builder.handshake::<_, Bytes>(Wire(shared.clone()));
         // Nothing is waited for in it.
         let (send, connection) = handshake.await.map_err(io::Error::other)?;
@@ -170,9 +184,17 @@ impl Sessions {
             scheme,
             identity,
             streams: Cell::new(0),
+            is_known: Cell::new(false),
             since: Cell::new(shard.deadlines.now()),
         });
         self.open.borrow_mut().push(session.clone());
+        let mut awaited = match expected {
+            Some(_) => {
+                connecting.succeed();
+                None
+            }
+            None => Some(Awaited::new(connecting)),
+        };
         spawn(async move {
             let line = Line {
                 transport: &transport,
@@ -180,7 +202,14 @@ impl Sessions {
                 idle: limits::H2_UPSTREAM_WRITE,
             };
             let is_busy = || session.streams.get() > 0;
-            let ended = shared.run(line, is_busy, connection).await;
+            let mut connection = pin!(connection);
+            let library = poll_fn(|context| {
+                let ended = connection.as_mut().poll(context);
+                session.is_known.set(shared.has_heard());
+                awaited.take_if(|awaited| awaited.is_over(context, shared.has_heard()));
+                ended
+            });
+            let ended = shared.run(line, is_busy, library).await;
             if let Err(error) = ended {
                 tracing::debug!(%error, "a backend's connection has ended");
             }
@@ -220,8 +249,8 @@ pub(crate) fn finish(bridge: &Bridge, place: Place) {
     };
     spawn(async move {
         let wait = Duration::from_millis(limits::LINGER_MS);
-        let mut sleep = std::pin::pin!(sleep(wait));
-        std::future::poll_fn(|context| {
+        let mut sleep = pin!(sleep(wait));
+        poll_fn(|context| {
             while let Poll::Ready(come) = rest.poll_data(context) {
                 if !matches!(come, Some(Ok(bytes)) if bytes.is_empty()) {
                     return Poll::Ready(());
@@ -232,6 +261,29 @@ pub(crate) fn finish(bridge: &Bridge, place: Place) {
         .await;
         drop(place);
     });
+}
+
+/// A new connection's word about how many streams it takes, while other requests wait for that.
+struct Awaited {
+    connecting: Connecting,
+    patience: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Awaited {
+    fn new(connecting: Connecting) -> Self {
+        Self {
+            connecting,
+            patience: Box::pin(sleep(limits::H2_UPSTREAM_SETTINGS)),
+        }
+    }
+
+    fn is_over(&mut self, context: &mut Context<'_>, has_heard: bool) -> bool {
+        let is_over = has_heard || self.patience.as_mut().poll(context).is_ready();
+        if is_over {
+            self.connecting.succeed();
+        }
+        is_over
+    }
 }
 
 fn builder() -> Builder {

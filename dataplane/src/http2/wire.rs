@@ -31,6 +31,8 @@ pub(super) struct Shared {
     /// Of what the peer sent too many.
     flood: Cell<Option<Flood>>,
     has_ended: Cell<bool>,
+    /// Something has come from the peer: its settings, for these are first.
+    has_heard: Cell<bool>,
     failure: Cell<Option<io::ErrorKind>>,
     /// The library is done: what is left is sent, and the connection ends.
     is_over: Cell<bool>,
@@ -61,6 +63,7 @@ impl Shared {
             account: RefCell::new(account),
             flood: Cell::new(flood.err()),
             has_ended: Cell::new(false),
+            has_heard: Cell::new(false),
             failure: Cell::new(None),
             is_over: Cell::new(false),
             is_full: Cell::new(false),
@@ -71,6 +74,10 @@ impl Shared {
     /// Of what the peer has sent more than is borne, if it has.
     pub(super) fn flood(&self) -> Option<Flood> {
         self.flood.get()
+    }
+
+    pub(super) fn has_heard(&self) -> bool {
+        self.has_heard.get()
     }
 
     /// Runs the library until it is done with the connection, which then ends. `is_busy`: whether something
@@ -164,6 +171,7 @@ impl Shared {
     }
 
     fn count(&self, bytes: &[u8]) {
+        self.has_heard.set(true);
         let now = self.shard.deadlines.now();
         if let Err(flood) = self.account.borrow_mut().received(bytes, now) {
             self.flood.set(Some(flood));

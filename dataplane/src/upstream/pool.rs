@@ -334,9 +334,9 @@ impl Endpoint {
                 None => "http",
             };
             let as_whom = (scheme, identity.cloned());
-            let opened = self.sessions.open(shard, carrier, as_whom, open).await;
-            opened.map_err(Unavailable::Connect)?;
-            connecting.succeed();
+            let sessions = &self.sessions;
+            let opened = sessions.open(shard, carrier, as_whom, connecting, open);
+            opened.await.map_err(Unavailable::Connect)?;
         }
     }
 
