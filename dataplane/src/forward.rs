@@ -1,7 +1,7 @@
 //! A request on its way to a backend: attempts, and when there is another one.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -191,7 +191,7 @@ async fn attempts(
         shard.counters.total(|totals| totals.retries += 1);
         if !wait.is_zero() {
             let left = Duration::from_millis(until.saturating_sub(shard.deadlines.now()));
-            sleep(wait.min(left)).await;
+            Box::pin(sleep(wait.min(left))).await;
         }
     }
 }
@@ -255,7 +255,7 @@ async fn attempt(
     let exchange = exchange::run(downstream, session, &connection, forward, until, outcome);
     let exchanged = match downstream.stream.is_http2() {
         false => exchange.await,
-        true => Box::pin(unless_left(downstream, &connection, exchange)).await,
+        true => unless_left(downstream, &connection, Box::pin(exchange)).await,
     };
     drop(load);
     let (counters, took) = (&shard.counters, began.elapsed());
@@ -300,9 +300,8 @@ async fn attempt(
 async fn unless_left(
     downstream: &Downstream,
     upstream: &Connection,
-    exchange: impl Future<Output = Exchanged>,
+    mut exchange: Pin<Box<impl Future<Output = Exchanged>>>,
 ) -> Exchanged {
-    let mut exchange = pin!(exchange);
     let mut has_left = false;
     let exchanged = poll_fn(|context| {
         if !has_left && downstream.stream.poll_left(context).is_ready() {

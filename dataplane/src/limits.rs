@@ -6,6 +6,9 @@ use ringgate_core::http1::Limits;
 
 /// A buffer's first size: most heads fit in it, and 64 of them are in a shard's second-level cache.
 pub(crate) const BUFFER_BYTES: usize = 16 << 10;
+/// A buffer's first size where many wait at a time, as streams of HTTP/2 do: most messages with a small body
+/// fit in it.
+pub(crate) const SMALL_BUFFER_BYTES: usize = 4 << 10;
 /// Buffers that a shard keeps for later: 4 MiB.
 pub(crate) const FREE_BUFFERS: usize = 256;
 /// A body's buffer grows to this once it has filled a smaller one: fewer system calls for large bodies.

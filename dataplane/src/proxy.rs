@@ -24,6 +24,9 @@ use crate::sys::buffer::Buffer;
 use crate::telemetry::access_log::{Line, Way};
 use crate::upstream::request_head;
 
+/// What we add to most heads: who asks, and how.
+const ADDED: usize = 512;
+
 /// What is to be told of a request when it is over.
 #[derive(Default)]
 pub(crate) struct Outcome {
@@ -63,6 +66,7 @@ pub(crate) async fn request(downstream: &Downstream, session: &mut Session) -> A
     let decided = decide(downstream, session, &table, started);
     let (listener, rule, backend) = (decided.listener, decided.rule, decided.backend);
     session.input.consume(session.head.len);
+    downstream.shard.buffers.rest(&mut session.input);
     let (after, outcome) = match decided.decision {
         Decision::Reply(reply) => answer(downstream, session, reply).await,
         Decision::Echo { name, head } => {
@@ -281,7 +285,8 @@ impl<'t> Matched<'_, 't> {
         backend: &'t Arc<Backend>,
         started: Instant,
     ) -> Decision<'t> {
-        let mut head = self.downstream.shard.buffers.take();
+        let asked = session.input.len();
+        let mut head = self.downstream.shard.buffers.take_for(asked + ADDED);
         let web = GrpcWeb::of(rule, session.grpc, self.request.fields);
         let asked = request_head::Asked {
             downstream: self.downstream,

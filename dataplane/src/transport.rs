@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::http2::bridge::Bridge;
+use crate::limits;
 use crate::sys::buffer::{Buffer, Pool};
 use crate::sys::io::{CancelHandle, Stream};
 use crate::tls::layer::Layer;
@@ -85,7 +86,16 @@ impl Transport {
         }
     }
 
-    /// Appends to the buffer, which must have room. 0 bytes: the peer has closed its side.
+    /// Makes room for what is read next. A stream of HTTP/2 does so itself, once something has come.
+    pub(crate) fn make_room(&self, buffer: &mut Buffer, buffers: &Pool) {
+        match buffer.capacity() {
+            _ if self.is_http2() => {}
+            0 => *buffer = buffers.take(),
+            _ => buffer.reserve(limits::BUFFER_BYTES / 2),
+        }
+    }
+
+    /// Appends to the buffer, which must have room: see [`Self::make_room`]. 0 bytes: the peer has closed its side.
     pub(crate) async fn read(&self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
         match (&self.under, &self.tls) {
             (Under::Stream(stream), None) => stream.read(buffer).await,

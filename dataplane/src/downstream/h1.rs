@@ -241,7 +241,8 @@ async fn read_head(downstream: &Downstream, session: &mut Session, is_first: boo
 /// Appends what comes to the session's buffer.
 pub(crate) async fn read_more(downstream: &Downstream, session: &mut Session) -> io::Result<usize> {
     let mut input = std::mem::take(&mut session.input);
-    input.reserve(limits::BUFFER_BYTES / 2);
+    let buffers = &downstream.shard.buffers;
+    downstream.stream.make_room(&mut input, buffers);
     let (read, back) = downstream.stream.read(input).await;
     session.input = back;
     read
@@ -261,7 +262,8 @@ async fn read_next(downstream: &Downstream, session: &mut Session) -> io::Result
     let now = shard.deadlines.now();
     let wait = Duration::from_millis(limits::HOT_MS);
     downstream.watch.set(now, wait, Action::CancelRead);
-    let input = std::mem::take(&mut session.input);
+    let mut input = std::mem::take(&mut session.input);
+    downstream.stream.make_room(&mut input, &shard.buffers);
     let handle = downstream.watch.cancel_handle();
     shard.hot.set(shard.hot.get() + 1);
     let (read, back) = downstream.stream.read_unless(input, handle).await;
@@ -346,5 +348,11 @@ mod tests {
     fn a_busy_connection_is_bounded() {
         let size = size(burst);
         assert!(size <= 4096, "a busy connection's future has {size} bytes");
+    }
+
+    #[test]
+    fn a_stream_under_way_is_bounded() {
+        let size = size(answer_one);
+        assert!(size <= 3328, "a stream's future has {size} bytes");
     }
 }

@@ -66,6 +66,14 @@ impl Downstream {
         }
     }
 
+    /// For what goes to the client, or to a backend for it. Streams of HTTP/2 are many, and have small ones.
+    pub(crate) fn buffer(&self) -> Buffer {
+        match self.stream.is_http2() {
+            true => Buffer::small(),
+            false => self.shard.buffers.take(),
+        }
+    }
+
     /// What a body's buffer grows to. Of a connection's streams there are many at a time, and their frames
     /// are no larger anyway.
     pub(crate) fn body_buffer(&self) -> usize {

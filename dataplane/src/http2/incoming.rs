@@ -10,6 +10,11 @@ use ringgate_core::http1::{Framing, Method, encode};
 use super::head;
 use crate::sys::buffer::Buffer;
 
+/// Room for most heads.
+const HEAD: usize = 1 << 10;
+/// Room for what stands around a part of a body, and for most trailers behind the last one.
+const CHUNK: usize = 128;
+
 /// From the peer.
 pub(super) enum Incoming {
     /// Nothing was asked yet.
@@ -28,6 +33,7 @@ pub(super) fn poll_head(
 ) -> Poll<Result<Option<Incoming>, h2::Error>> {
     if let Poll::Ready(Some(interim)) = response.poll_informational(context) {
         let (interim, ()) = interim?.into_parts();
+        buffer.reserve(HEAD);
         // Nothing on a stream of HTTP/2 becomes another protocol by 101 (RFC 9113, section 8.6).
         if interim.status != http::StatusCode::SWITCHING_PROTOCOLS {
             head::response_text(&interim, true, false, buffer.out());
@@ -36,6 +42,7 @@ pub(super) fn poll_head(
     }
     let (head, body) = ready!(Pin::new(response).poll(context))?.into_parts();
     let has_body = method != Method::Head;
+    buffer.reserve(HEAD);
     let framing = head::response_text(&head, body.is_end_stream(), has_body, buffer.out());
     Poll::Ready(Ok(Some(Incoming::Body(body, framing))))
 }
@@ -51,6 +58,7 @@ pub(super) fn poll_body(
     if let Some(bytes) = ready!(body.poll_data(context)) {
         let bytes = bytes?;
         body.flow_control().release_capacity(bytes.len())?;
+        buffer.reserve(bytes.len() + CHUNK);
         let out = buffer.out();
         if is_chunked && !bytes.is_empty() {
             encode::chunk_start(out, bytes.len() as u64);

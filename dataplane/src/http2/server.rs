@@ -214,7 +214,7 @@ impl Serving<'_> {
             key: &key,
             most_fields: self.settings.limits.header_fields,
         };
-        let mut text = self.downstream.shard.buffers.take();
+        let mut text = Buffer::small();
         let written = head::request_text(&parts, shape, text.out());
         // Of a tunnel all bytes are its own.
         let framing = match parts.headers.contains_key(CONTENT_LENGTH) {

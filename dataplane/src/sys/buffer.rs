@@ -23,6 +23,10 @@ impl Buffer {
         }
     }
 
+    pub(crate) fn small() -> Self {
+        Self::with_capacity(limits::SMALL_BUFFER_BYTES)
+    }
+
     /// What is pending.
     pub(crate) fn pending(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
@@ -139,6 +143,22 @@ impl Pool {
     pub(crate) fn take(&self) -> Buffer {
         let free = self.free.borrow_mut().pop();
         free.unwrap_or_else(|| Buffer::with_capacity(limits::BUFFER_BYTES))
+    }
+
+    /// A buffer for at least so many bytes; small ones aren't kept here, for the allocator has them at hand.
+    pub(crate) fn take_for(&self, bytes: usize) -> Buffer {
+        match bytes {
+            ..=limits::SMALL_BUFFER_BYTES => Buffer::small(),
+            _ => self.take(),
+        }
+    }
+
+    /// Takes a buffer back from whoever is to wait, unless something is pending in it. One that has grown stays
+    /// where it is: the message that it has grown for goes on.
+    pub(crate) fn rest(&self, buffer: &mut Buffer) {
+        if buffer.is_empty() && buffer.capacity() <= limits::BUFFER_BYTES {
+            self.give(std::mem::take(buffer));
+        }
     }
 
     /// Gives half of the free buffers back to the allocator: called now and then, so that a burst's

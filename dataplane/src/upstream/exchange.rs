@@ -78,7 +78,8 @@ pub(crate) async fn run(
         is_answered: &is_answered,
         is_writing: &is_writing,
         has_begun: false,
-        input: downstream.shard.buffers.take(),
+        is_large: false,
+        input: Buffer::default(),
         status: 0,
         bytes: 0,
     };
@@ -171,6 +172,8 @@ struct Receiving<'x> {
     is_writing: &'x Cell<bool>,
     /// Some bytes of an answer came: the connection was not stale.
     has_begun: bool,
+    /// The last read filled its buffer.
+    is_large: bool,
     /// What came from the backend and is not yet taken.
     input: Buffer,
     status: u16,
@@ -273,20 +276,15 @@ impl Receiving<'_> {
             false => self.forward.idle(),
         };
         self.upstream.set_deadline(now, idle, self.until);
-        let mut input = std::mem::take(&mut self.input);
-        if input.capacity() == 0 {
-            // HTTP/2 towards the client takes whole buffers.
-            input = self.downstream.shard.buffers.take();
-        } else if input.room() == 0 {
-            input.reserve(limits::BUFFER_BYTES);
-        }
+        let input = self.with_room();
         let (read, input) = self.upstream.stream.read(input).await;
         self.input = input;
         if !self.is_uploading.get() {
             self.upstream.watch.clear();
         }
         // Only a large message fills a buffer: then fewer, larger reads pay.
-        if self.input.room() == 0 {
+        self.is_large = self.input.room() == 0;
+        if self.is_large {
             let more = self.downstream.body_buffer() - limits::BUFFER_BYTES;
             self.input.reserve(more);
         }
@@ -295,6 +293,21 @@ impl Receiving<'_> {
             Ok(_) if !self.upstream.watch.has_fired() => Came::End,
             Ok(_) | Err(_) => Came::Failure,
         }
+    }
+
+    /// What is pending, with room for more.
+    fn with_room(&mut self) -> Buffer {
+        let mut input = std::mem::take(&mut self.input);
+        let is_of_many = self.downstream.stream.is_http2();
+        match input.capacity() {
+            // It makes room itself, once something has come.
+            _ if is_of_many && self.upstream.stream.is_http2() => {}
+            0 if is_of_many && !self.is_large => input = Buffer::small(),
+            0 => input = self.downstream.shard.buffers.take(),
+            _ if input.room() == 0 => input.reserve(limits::BUFFER_BYTES),
+            _ => {}
+        }
+        input
     }
 
     fn answered<'a>(&'a self, head: &'a ResponseHead) -> Answered<'a> {
@@ -316,7 +329,7 @@ impl Receiving<'_> {
     }
 
     async fn interim(&mut self, head: &ResponseHead) -> bool {
-        let mut out = self.downstream.shard.buffers.take();
+        let mut out = self.downstream.buffer();
         let is_passed = self.side.borrow_mut().interim(head.status);
         if is_passed {
             self.answered(head).write_interim(out.out());
@@ -334,7 +347,7 @@ impl Receiving<'_> {
                 reuse: false,
             };
         }
-        let mut out = self.downstream.shard.buffers.take();
+        let mut out = self.downstream.buffer();
         self.answered(head).write_switching(out.out());
         self.status = head.status;
         self.input.consume(head.len);
@@ -368,7 +381,7 @@ impl Receiving<'_> {
             Some(web) => web.download(head.framing, reply.framing),
             None => Relay::new(head.framing, reply.framing),
         };
-        let mut out = self.downstream.shard.buffers.take();
+        let mut out = self.downstream.buffer();
         self.answered(head).write(reply, out.out());
         self.input.consume(head.len);
         let (passed, out) = self.pass_body(&mut relay, out).await;
@@ -422,6 +435,9 @@ impl Receiving<'_> {
                 relay.advance(length);
                 std::mem::swap(&mut out, &mut self.input);
             } else {
+                if out.capacity() == 0 {
+                    out = self.downstream.buffer();
+                }
                 let room = self.downstream.body_buffer();
                 match relay.pump(self.input.pending(), out.out(), room) {
                     Ok(taken) => self.input.consume(taken),
@@ -439,6 +455,8 @@ impl Receiving<'_> {
             if !self.input.is_empty() {
                 continue;
             }
+            self.downstream.shard.buffers.rest(&mut out);
+            self.downstream.shard.buffers.rest(&mut self.input);
             match self.read().await {
                 Came::Bytes => {}
                 Came::End if relay.end_of_stream(out.out()).is_ok() => {}

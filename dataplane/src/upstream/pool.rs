@@ -267,7 +267,8 @@ impl Endpoint {
             }
         }
         let how = Beginning::for_requests(backend, identity);
-        let (carrier, open) = self.open(shard, backend, &how, within).await?;
+        // Boxed, as all that most requests do without: those under way are as large as the largest part.
+        let (carrier, open) = Box::pin(self.open(shard, backend, &how, within)).await?;
         let share = Share::All { _open: open };
         Ok(self.connection_of(carrier, identity, share))
     }

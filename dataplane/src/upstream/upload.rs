@@ -36,7 +36,7 @@ pub(crate) enum Uploaded {
 
 impl Upload<'_> {
     pub(crate) async fn run(mut self) -> Uploaded {
-        let mut out = self.downstream.shard.buffers.take();
+        let mut out = Buffer::default();
         let uploaded = loop {
             match self.step(&mut out).await {
                 Ok(true) => {}
@@ -59,6 +59,9 @@ impl Upload<'_> {
             self.body.advance(length);
             std::mem::swap(out, self.input);
         } else {
+            if out.capacity() == 0 {
+                *out = self.downstream.buffer();
+            }
             let taken = self.body.pump(
                 self.input.pending(),
                 out.out(),
@@ -80,6 +83,7 @@ impl Upload<'_> {
             return Ok(false);
         }
         if self.input.is_empty() {
+            self.downstream.shard.buffers.rest(out);
             self.read().await
         } else {
             Ok(true)
@@ -110,7 +114,8 @@ impl Upload<'_> {
         let idle = self.forward.settings.timeouts.idle;
         watch.set(now, idle, Action::Shutdown(Shutdown::Read));
         let mut input = std::mem::take(self.input);
-        input.reserve(limits::BUFFER_BYTES / 2);
+        let buffers = &self.downstream.shard.buffers;
+        self.downstream.stream.make_room(&mut input, buffers);
         let (read, mut input) = self
             .downstream
             .stream

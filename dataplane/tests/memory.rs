@@ -1,0 +1,124 @@
+//! What clients may cost in memory, measured on the real data plane.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on shall stop")]
+
+mod support;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use bytes::Bytes;
+use support::http2::{self, Client, get, talk};
+use support::{DataPlane, Origin, Request as Got, Then, Wanted, rule};
+
+/// 100 MiB, as fast as they are taken.
+fn endless(stream: &mut TcpStream, _: &Got) -> Then {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 104857600\r\n\r\n";
+    let piece = vec![b'x'; 64 << 10];
+    if stream.write_all(head.as_bytes()).is_ok() {
+        for _ in 0..1600 {
+            if stream.write_all(&piece).is_err() {
+                break;
+            }
+        }
+    }
+    Then::Close
+}
+
+/// KiB.
+fn resident(gateway: &DataPlane) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.unwrap().split_whitespace().nth(1);
+    number.unwrap().parse().unwrap()
+}
+
+#[test]
+fn slow_readers_never_fill_memory() {
+    let origin = Origin::start(endless);
+    let wanted = Wanted::new().backend("one", &[origin.address]);
+    let gateway = wanted.route(vec![rule("one")]).start();
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(1 << 30)
+        .initial_connection_window_size(1 << 30);
+    let mut streams = Vec::new();
+    talk(async {
+        let mut warm = Client::connect(gateway.port).await;
+        let (first, _) = warm.ask(get("/"), true).await;
+        drop(first.await.unwrap());
+        let before = resident(&gateway);
+        let mut connections = Vec::new();
+        for _ in 0..2 {
+            // Whatever the windows allow: this one never reads its socket.
+            let socket = tokio::net::TcpStream::connect(("127.0.0.1", gateway.port))
+                .await
+                .unwrap();
+            let (mut send, mut connection) = builder.handshake::<_, Bytes>(socket).await.unwrap();
+            for _ in 0..100 {
+                streams.push(send.send_request(get("/"), true).unwrap());
+            }
+            // Long enough for the requests to leave.
+            let once = std::future::poll_fn(|context| {
+                let _ = std::pin::Pin::new(&mut connection).poll(context);
+                std::task::Poll::Ready(())
+            });
+            once.await;
+            connections.push((send, connection));
+        }
+        // Memory grows until every stream is full: then it stays.
+        let mut last = 0;
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let now = resident(&gateway);
+            if now <= last {
+                break;
+            }
+            last = now;
+        }
+        let grown = resident(&gateway).saturating_sub(before);
+        assert!(grown < 200 * 128, "200 streams cost {grown} KiB");
+    });
+}
+
+/// Begins an answer, and never ends it.
+fn hold(_: &http2::Got, mut respond: h2::server::SendResponse<Bytes>) {
+    let mut stream = respond
+        .send_response(http::Response::new(()), false)
+        .unwrap();
+    stream.send_data("begun".into(), false).unwrap();
+    tokio::spawn(async move {
+        let _open = stream;
+        std::future::pending::<()>().await;
+    });
+}
+
+#[test]
+fn a_stream_under_way_holds_little() {
+    const CONNECTIONS: u64 = 20;
+    const STREAMS: u64 = 100;
+    let origin = http2::Origin::start(hold);
+    let wanted = Wanted::new().backend("one", &[origin.address]);
+    let gateway = wanted.by_http2().route(vec![rule("one")]).start();
+    talk(async {
+        let mut open = Vec::new();
+        let mut before = 0;
+        // The first one's cost is that of what all have in common.
+        for connection in 0..=CONNECTIONS {
+            let mut client = Client::connect(gateway.port).await;
+            for _ in 0..STREAMS {
+                let (response, _) = client.ask(get("/"), true).await;
+                let mut body = response.await.unwrap().into_body();
+                assert_eq!(body.data().await.unwrap().unwrap(), "begun");
+                open.push(body);
+            }
+            if connection == 0 {
+                before = resident(&gateway);
+            }
+        }
+        let streams = CONNECTIONS * STREAMS;
+        let grown = resident(&gateway).saturating_sub(before);
+        assert!(grown < streams * 16, "{streams} streams cost {grown} KiB");
+    });
+}
