@@ -25,7 +25,7 @@ SERVICE = """\
 apiVersion: v1
 kind: Service
 metadata: {{name: backend}}
-spec: {{ports: [{{port: 80{protocol}}}]}}
+spec: {{ports: [{{port: 80{of_port}}}]}}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -33,7 +33,7 @@ metadata:
   name: backend-1
   labels: {{kubernetes.io/service-name: backend}}
 addressType: IPv4
-ports: [{{port: {port}}}]
+ports: [{{port: {port}{of_slice}}}]
 endpoints: [{{addresses: [127.0.0.1]}}]
 """
 ROUTE = """\
@@ -47,18 +47,20 @@ spec:
   - matches: [{{path: {{type: PathPrefix, value: {prefix}}}}}]
     backendRefs: [{{name: backend, port: 80}}]
 """
-
-
-GRPC = """\
+# Takes everything.
+ALL = """\
 apiVersion: gateway.networking.k8s.io/v1
-kind: GRPCRoute
-metadata: {name: all}
+kind: {kind}
+metadata: {{name: all}}
 spec:
-  parentRefs: [{name: bench}]
+  parentRefs: [{{name: bench}}]
   rules:
-  - backendRefs: [{name: backend, port: 80}]
+  - backendRefs: [{{name: backend, port: 80}}]
 """
+KINDS = {"grpc": "GRPCRoute", "tcp": "TCPRoute", "udp": "UDPRoute"}
+PROTOCOLS = {"http": "protocol: HTTP", "grpc": "protocol: HTTP", "https": HTTPS, "tcp": "protocol: TCP", "udp": "protocol: UDP"}
 H2C = ", appProtocol: kubernetes.io/h2c"
+UDP = ", protocol: UDP"
 
 
 def routes(rules):
@@ -68,7 +70,7 @@ def routes(rules):
 
 
 class Ringgate(Peer):
-    listens = frozenset({"http", "https", "grpc"})
+    listens = frozenset(PROTOCOLS)
     needs = ("ringgate",)
     data_plane = "ringgate-dataplane"
 
@@ -82,13 +84,14 @@ class Ringgate(Peer):
     def command(self, c):
         site = c.dir / "site"
         site.mkdir()
-        protocol = HTTPS if c.tls else "protocol: HTTP"
-        (site / "gateway.yaml").write_text(GATEWAY.format(port=c.port, protocol=protocol))
+        (site / "gateway.yaml").write_text(GATEWAY.format(port=c.port, protocol=PROTOCOLS[c.listen]))
         if c.tls:
             crt, key = (base64.b64encode(path.read_bytes()).decode() for path in (c.cert, c.key))
             (site / "secret.yaml").write_text(SECRET.format(crt=crt, key=key))
-        (site / "backend.yaml").write_text(SERVICE.format(port=c.backend, protocol=H2C if c.listen == "grpc" else ""))
-        (site / "routes.yaml").write_text(GRPC if c.listen == "grpc" else routes(c.routes))
+        of_port, of_slice = {"grpc": (H2C, ""), "udp": (UDP, UDP)}.get(c.listen, ("", ""))
+        (site / "backend.yaml").write_text(SERVICE.format(port=c.backend, of_port=of_port, of_slice=of_slice))
+        kind = KINDS.get(c.listen)
+        (site / "routes.yaml").write_text(ALL.format(kind=kind) if kind else routes(c.routes))
         return [c.bin["ringgate"], "run", site, "--workers", c.threads, "--driver", self.driver, "--state-dir", c.dir / "state",
                 "--admin", "127.0.0.1:0", "--controller-admin", "127.0.0.1:0"]
 
