@@ -228,6 +228,8 @@ impl Metrics {
             Kind::HttpRoute => "http_route",
             Kind::GrpcRoute => "grpc_route",
             Kind::TlsRoute => "tls_route",
+            Kind::TcpRoute => "tcp_route",
+            Kind::UdpRoute => "udp_route",
             Kind::Backend => "backend",
             Kind::Certificate => "certificate",
             Kind::Authorities => "authorities",

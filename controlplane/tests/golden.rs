@@ -164,13 +164,15 @@ fn object(mut document: Value, path: &Path) -> Object {
     }
     use ringgate_controlplane::api::{
         backend_tls, gateway, grpc_route, http_route, listener_set, policy, pool, service, storage,
-        tls_route,
+        stream_route,
     };
     let object = match kind.as_str() {
         "GatewayClass" => of::<gateway::GatewayClass>(document),
         "Gateway" => of::<gateway::Gateway>(document),
         "ListenerSet" => of::<listener_set::ListenerSet>(document),
-        "TLSRoute" => of::<tls_route::TlsRoute>(document),
+        "TLSRoute" => of::<stream_route::TlsRoute>(document),
+        "TCPRoute" => of::<stream_route::TcpRoute>(document),
+        "UDPRoute" => of::<stream_route::UdpRoute>(document),
         "HTTPRoute" => of::<http_route::HttpRoute>(document),
         "GRPCRoute" => of::<grpc_route::GrpcRoute>(document),
         "ReferenceGrant" => of::<gateway::ReferenceGrant>(document),
@@ -340,7 +342,7 @@ fn brief(object: &IrObject) -> Value {
     let mut value = match object {
         IrObject::Listener(one) => serde_json::to_value(one),
         IrObject::HttpRoute(one) => serde_json::to_value(one),
-        IrObject::TlsRoute(one) => serde_json::to_value(one),
+        IrObject::StreamRoute(one) => serde_json::to_value(one),
         IrObject::Backend(one) => serde_json::to_value(one),
         IrObject::Certificate(one) => serde_json::to_value(one),
         IrObject::Authorities(one) => serde_json::to_value(one),

@@ -14,11 +14,12 @@ use ringgate_core::ir::{
     Protocol, RouteProtocol, Rule, Snapshot, Timeouts, Version, WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
-use ringgate_core::table::{Bind, Compiler, Table};
+use ringgate_core::table::{Bind, Compiler, IpProtocol, Table};
 
 const SIZES: [usize; 4] = [1, 100, 10_000, 100_000];
 const ROUTES_PER_HOST: usize = 4;
 const BIND: Bind = Bind {
+    protocol: IpProtocol::Tcp,
     address: None,
     port: 80,
 };

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoints,
     Hostname, Id, Listener, ListenerSettings, Object, ObjectName, Protocol, Snapshot,
-    StreamBackend, StreamRoute, Version,
+    StreamBackend, StreamProtocol, StreamRoute, Version,
 };
-use ringgate_core::table::{Bind, Carries, CompileError, Compiler, Slot, Table, Target};
+use ringgate_core::table::{
+    Bind, Carries, CompileError, Compiler, IpProtocol, Slot, Table, Target,
+};
 
 const PORT: u16 = 443;
 
@@ -56,6 +58,7 @@ fn route(route: &str, created: u64, (listener, hosts): (&str, &[(&str, &str)])) 
         written: Hostname::parse(written).unwrap(),
     });
     let stream = StreamRoute {
+        protocol: StreamProtocol::Tls,
         name: name(route),
         created,
         attachments: vec![Attachment {
@@ -68,7 +71,10 @@ fn route(route: &str, created: u64, (listener, hosts): (&str, &[(&str, &str)])) 
             weight: 1,
         }],
     };
-    (Id::tls_route(&name(route)), Object::TlsRoute(stream))
+    (
+        Id::stream_route(StreamProtocol::Tls, &name(route)),
+        Object::StreamRoute(stream),
+    )
 }
 
 fn version() -> Version {
@@ -91,6 +97,7 @@ fn compiler(objects: impl IntoIterator<Item = (Id, Object)>) -> (Compiler, std::
 
 fn found(table: &Table, host: &str) -> Option<(String, Slot)> {
     let bind = Bind {
+        protocol: IpProtocol::Tcp,
         address: None,
         port: PORT,
     };
@@ -177,7 +184,7 @@ fn what_goes_leaves_its_host_to_the_next_and_retires_its_slot() {
     assert_eq!(route_of(&compiled.table, host).as_deref(), Some("two"));
     assert_eq!(found(&compiled.table, "b.example.com"), Some((first, slot)));
     assert_eq!(compiled.retired, []);
-    let gone = Id::tls_route(&name("one"));
+    let gone = Id::stream_route(StreamProtocol::Tls, &name("one"));
     let compiled = compiler.update(version(), Vec::new(), vec![gone]);
     assert_eq!(route_of(&compiled.table, "b.example.com"), None);
     assert_eq!(compiled.retired, [slot]);
@@ -191,6 +198,7 @@ fn a_backend_that_is_missing_is_told_and_its_target_is_invalid_until_it_comes() 
     let compiled = compiler.update(version(), objects.into(), Vec::new());
     let targets = |table: &Table| {
         let bind = Bind {
+            protocol: IpProtocol::Tcp,
             address: None,
             port: PORT,
         };

@@ -17,7 +17,7 @@ use ringgate_core::ir::{
     Version, WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
-use ringgate_core::table::{Action, Bind, Compiler, Port, Table, Target};
+use ringgate_core::table::{Action, Bind, Compiler, IpProtocol, Port, Table, Target};
 
 const PORT: u16 = 80;
 
@@ -162,6 +162,7 @@ fn find(table: &Table, host: &str, target: &str, method: &str, headers: Headers)
     };
     let port = table
         .port(Bind {
+            protocol: IpProtocol::Tcp,
             address: None,
             port: PORT,
         })
@@ -320,6 +321,7 @@ fn of_routes_with_a_host_in_common_the_one_that_names_it_more_specifically_goes_
     assert_eq!(get("/p", vec![]), "none");
     let port = table
         .port(Bind {
+            protocol: IpProtocol::Tcp,
             address: None,
             port: PORT,
         })
@@ -364,6 +366,7 @@ fn a_rule_that_does_not_compile_is_broken_alone() {
     let port = compiled
         .table
         .port(Bind {
+            protocol: IpProtocol::Tcp,
             address: None,
             port: PORT,
         })
@@ -413,6 +416,7 @@ fn a_backend_that_comes_later_mends_the_route() {
     let port = mended
         .table
         .port(Bind {
+            protocol: IpProtocol::Tcp,
             address: None,
             port: PORT,
         })
@@ -428,6 +432,7 @@ fn a_backend_that_comes_later_mends_the_route() {
 /// What can be seen of a table from outside, for a fixed set of requests.
 fn answers(table: &Table) -> Vec<String> {
     let ports = PORTS.map(|port| Bind {
+        protocol: IpProtocol::Tcp,
         address: None,
         port,
     });

@@ -14,8 +14,8 @@ use ringgate_core::ir::{
     Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network,
     Object, ObjectName, Origin, PathMatch, PathModifier, PrivateKey, Protocol, ProxyHeader,
     ProxyProtocol, Redirect, Retry, Rewrite, RouteProtocol, RpcMatch, Rule, Snapshot,
-    StreamBackend, StreamRoute, SubjectName, Termination, TextMatch, Timeouts, TlsVersion, Tokens,
-    Trust, Unverified, Version, WeightedBackend,
+    StreamBackend, StreamProtocol, StreamRoute, SubjectName, Termination, TextMatch, Timeouts,
+    TlsVersion, Tokens, Trust, Unverified, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 
@@ -35,6 +35,7 @@ fn listener(name: &ObjectName) -> Listener {
                 keep_alive: Duration::from_millis(2),
                 idle: Duration::from_millis(3),
                 tunnel_idle: Duration::from_millis(4),
+                session_idle: Duration::from_millis(10),
             },
             limits: HttpLimits {
                 request_line_bytes: 5,
@@ -42,6 +43,7 @@ fn listener(name: &ObjectName) -> Listener {
                 header_fields: 7,
                 body_bytes: Some(8),
                 connections: Some(9),
+                sessions: 11,
             },
             trusted_proxies: vec![Network {
                 address: "10.0.0.0".parse().unwrap(),
@@ -223,10 +225,11 @@ fn stream_listener(gateway: &ObjectName, name: &str, protocol: Protocol) -> List
     }
 }
 
-fn stream_route(name: &ObjectName) -> StreamRoute {
+fn stream_route(protocol: StreamProtocol, name: &ObjectName) -> (Id, Object) {
     let target = BackendTarget::Backend(Id::backend(name, 80, BackendProtocol::Tcp));
     let backend = |target, weight| StreamBackend { target, weight };
-    StreamRoute {
+    let route = StreamRoute {
+        protocol,
         name: name.clone(),
         created: 7,
         attachments: vec![Attachment {
@@ -237,11 +240,12 @@ fn stream_route(name: &ObjectName) -> StreamRoute {
         }],
         rule: Some("all".into()),
         backends: vec![backend(target, 9), backend(BackendTarget::Invalid, 1)],
-    }
+    };
+    (Id::stream_route(protocol, name), Object::StreamRoute(route))
 }
 
-/// A plain listener; a route of connections, and listeners of both kinds for them.
-fn streams(name: &ObjectName, certificate: &Id) -> [(Id, Object); 4] {
+/// A plain listener; routes of layer 4, and listeners of all kinds for them.
+fn streams(name: &ObjectName, certificate: &Id) -> [(Id, Object); 8] {
     let ends = Protocol::Tls(Termination {
         certificates: vec![certificate.clone()],
         minimum: TlsVersion::V1_2,
@@ -258,7 +262,11 @@ fn streams(name: &ObjectName, certificate: &Id) -> [(Id, Object); 4] {
         ),
         listener("passes", Protocol::TlsPassthrough),
         listener("ends", ends),
-        (Id::tls_route(name), Object::TlsRoute(stream_route(name))),
+        listener("bytes", Protocol::Tcp),
+        listener("datagrams", Protocol::Udp),
+        stream_route(StreamProtocol::Tls, name),
+        stream_route(StreamProtocol::Tcp, name),
+        stream_route(StreamProtocol::Udp, name),
     ]
 }
 
@@ -310,25 +318,23 @@ fn snapshot() -> Snapshot {
                 certificates: vec![der(b"authority")],
             }),
         ),
-        (
-            backend,
-            service(BackendProtocol::Http1, Endpoints::Addresses(vec![address])),
-        ),
-        (
-            Id::backend(&name, 80, BackendProtocol::Http2),
-            service(BackendProtocol::Http2, Endpoints::Echo("one".into())),
-        ),
-        (
-            Id::backend(&name, 80, BackendProtocol::Tcp),
-            service(BackendProtocol::Tcp, Endpoints::Addresses(Vec::new())),
-        ),
     ]);
+    let services = [
+        (BackendProtocol::Http1, Endpoints::Addresses(vec![address])),
+        (BackendProtocol::Http2, Endpoints::Echo("one".into())),
+        (BackendProtocol::Tcp, Endpoints::Addresses(Vec::new())),
+        (BackendProtocol::Udp, Endpoints::Addresses(Vec::new())),
+    ];
+    let services = services.map(|(protocol, endpoints)| {
+        let id = Id::backend(&name, 80, protocol);
+        (id, service(protocol, endpoints))
+    });
     Snapshot {
         version: Version {
             term: 2,
             sequence: 3,
         },
-        objects: objects.into_iter().chain(streams).collect(),
+        objects: objects.into_iter().chain(services).chain(streams).collect(),
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) async fn until_drained(
         let clients: usize = reports
             .unwrap_or_default()
             .iter()
-            .map(|report| report.clients)
+            .map(|report| report.clients + report.busy_sessions)
             .sum();
         if clients == 0 || Instant::now() >= end {
             tracing::info!(clients, "drained");

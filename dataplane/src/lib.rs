@@ -10,6 +10,7 @@
 //! - [`forward`]: attempts at a backend; [`upstream`]: endpoints, pooled connections, one exchange
 //! - [`grpc_web`]: what changes of gRPC on its way from browsers
 //! - [`stream`]: instead of requests, a connection whose bytes go to a backend whatever they mean
+//! - [`datagram`]: datagrams of a client, to an endpoint and back
 //! - [`tunnel`], [`mirror`], [`echo`]: where a request goes instead, or besides
 //!
 //! # The life of a change
@@ -24,6 +25,7 @@
 mod accept;
 mod admin;
 mod config;
+mod datagram;
 mod downstream;
 mod drain;
 mod echo;

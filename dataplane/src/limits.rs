@@ -39,6 +39,16 @@ pub(crate) const H2_OUTGOING_BYTES: usize = 64 << 10;
 /// Endpoints that are tried for a connection whose bytes go on as they are: each may take its connect timeout,
 /// and the client waits.
 pub(crate) const STREAM_ATTEMPTS: u32 = 3;
+/// Sockets of a shard that datagrams leave from, of each address family: so many clients an endpoint may have
+/// from it. Fewer where descriptors are scarce.
+pub(crate) const DATAGRAM_SOCKETS: u32 = 16 << 10;
+/// Of what the kernel queues for a socket of datagrams while its shard is busy (also bounded by
+/// `net.core.rmem_max`): 10 ms of 1.6 Gbit/s.
+pub(crate) const DATAGRAM_QUEUE_BYTES: usize = 2 << 20;
+/// How long a socket isn't used again with the same endpoint: a late answer belongs to the session before.
+pub(crate) const SOCKET_REST_MS: u64 = 10_000;
+/// How often datagrams are looked for in a row before other tasks of the shard have their turn.
+pub(crate) const DATAGRAM_TURNS: u32 = 8;
 /// Request bodies that are kept for another attempt, or for a mirror; longer ones are streamed only.
 pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 /// Connections that the kernel queues for a shard before it refuses more (also bounded by

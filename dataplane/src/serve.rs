@@ -145,6 +145,7 @@ fn start_shards(
             core: cores.of(index, workers),
             driver: settings.driver,
             clients: clients_per_shard(workers),
+            datagram_sockets: datagram_sockets(workers),
             log: log.clone(),
             graveyard: graveyard.clone(),
             seed: seed(index),
@@ -161,10 +162,20 @@ fn start_shards(
 /// Two thirds of the open files: a busy client needs one more towards a backend, an idle one none. Clients
 /// beyond wait in the kernel's queue.
 fn clients_per_shard(workers: usize) -> usize {
+    descriptors_per_shard(workers) / 3 * 2
+}
+
+/// As many as there may be, but an eighth of the open files at most.
+fn datagram_sockets(workers: usize) -> u32 {
+    let some = u32::try_from(descriptors_per_shard(workers) / 8).unwrap_or(u32::MAX);
+    some.clamp(1, limits::DATAGRAM_SOCKETS)
+}
+
+fn descriptors_per_shard(workers: usize) -> usize {
     let descriptors = socket::raise_descriptor_limit();
     let workers = u64::try_from(workers).unwrap_or(1);
-    let each = descriptors.saturating_sub(limits::DESCRIPTORS_RESERVED) / 3 * 2 / workers;
-    usize::try_from(each).unwrap_or(usize::MAX).max(1)
+    let each = descriptors.saturating_sub(limits::DESCRIPTORS_RESERVED) / workers;
+    usize::try_from(each).unwrap_or(usize::MAX).max(2)
 }
 
 /// The configuration thread: traffic never waits for it.

@@ -12,7 +12,7 @@ use ringgate_core::table::{Backend, Carries, Slot, StreamRule, Target};
 
 use crate::downstream::Downstream;
 use crate::limits;
-use crate::shard::ShardTable;
+use crate::shard::{Shard, ShardTable};
 use crate::telemetry::access_log::{StreamLine, Way};
 use crate::telemetry::counters::Stream;
 use crate::tls::accept::Accepted;
@@ -113,7 +113,7 @@ async fn connect(
 ) -> Result<(Box<Connection>, Load), &'static str> {
     let shard = downstream.shard;
     let rule = taken.rule.as_deref().ok_or("no_route")?;
-    let backend = choose(downstream, rule)?;
+    let backend = choose(shard, rule)?;
     outcome.backend = Some(backend.clone());
     let header = header(downstream, &backend);
     let how = Beginning {
@@ -141,9 +141,8 @@ async fn connect(
     Err("connect_failed")
 }
 
-/// The backend that the next connection of a rule goes to.
-fn choose(downstream: &Downstream, rule: &StreamRule) -> Result<Arc<Backend>, &'static str> {
-    let shard = downstream.shard;
+/// The backend that the next connection or session of a rule goes to.
+pub(crate) fn choose(shard: &Shard, rule: &StreamRule) -> Result<Arc<Backend>, &'static str> {
     let weights = rule.targets.iter().map(|target| target.weight);
     let place = shard.rules.borrow_mut().next(rule.slot, weights);
     let target = place.and_then(|place| rule.targets.get(place));

@@ -181,4 +181,14 @@ impl Transport {
             Under::Http2(bridge) => bridge.abort(),
         }
     }
+
+    /// As [`Self::abort`], and tells the peer that what it has is not whole, whatever the bytes mean. In TLS the
+    /// leave that isn't taken says so, and what was sent still arrives.
+    pub(crate) fn reset(&self) {
+        match (&self.under, &self.tls) {
+            (Under::Stream(stream), None) => stream.reset(),
+            (Under::Stream(stream), Some(_)) => stream.abort(),
+            (Under::Http2(bridge), _) => bridge.abort(),
+        }
+    }
 }

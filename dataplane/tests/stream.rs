@@ -13,122 +13,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ringgate_core::ir::{
-    AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, BackendTls,
-    Endpoint, Endpoints, Hostname, Id, Listener, ListenerSettings, Network, Object, Protocol,
-    ProxyHeader, ProxyProtocol, StreamBackend, StreamRoute, Trust,
+    BackendSettings, BackendTls, Id, Network, Protocol, ProxyHeader, ProxyProtocol, StreamProtocol,
+    Trust,
 };
 use ringgate_core::proxy_protocol::{Header, parse, write};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use support::certificates::{Authority, Identity, client_config, terminate};
+use support::streams::Streams;
 use support::{DataPlane, Wanted, name};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
-
-/// Listeners and routes of connections on one port.
-struct Streams(Wanted);
-
-impl Streams {
-    fn new() -> Self {
-        let mut wanted = Wanted::new();
-        wanted.objects.clear();
-        Self(wanted)
-    }
-
-    fn listener(mut self, hostname: &str, protocol: Protocol) -> Self {
-        let listener = Listener {
-            gateway: name("gw"),
-            name: hostname.into(),
-            addresses: vec!["127.0.0.1".parse().unwrap()],
-            port: self.0.port,
-            public_port: None,
-            protocol,
-            client_certificate: None,
-            hostname: Hostname::parse(hostname).unwrap(),
-            settings: ListenerSettings::default(),
-        };
-        let id = Id::listener(&name("gw"), hostname);
-        self.0.objects.insert(id, Object::Listener(listener));
-        self
-    }
-
-    fn settings(mut self, change: impl Fn(&mut ListenerSettings)) -> Self {
-        for object in self.0.objects.values_mut() {
-            if let Object::Listener(listener) = object {
-                change(&mut listener.settings);
-            }
-        }
-        self
-    }
-
-    /// At the listener of that hostname. A service without a name is a reference that leads nowhere.
-    fn route(mut self, listener: &str, host: &str, backends: &[(&str, u32)]) -> Self {
-        let route = name(&format!("to-{}", host.replace('*', "any")));
-        let backends = backends.iter().map(|(service, weight)| StreamBackend {
-            target: match *service {
-                "" => BackendTarget::Invalid,
-                service => BackendTarget::Backend(backend_id(service)),
-            },
-            weight: *weight,
-        });
-        let stream = StreamRoute {
-            name: route.clone(),
-            created: 0,
-            attachments: vec![Attachment {
-                listener: Id::listener(&name("gw"), listener),
-                hostnames: vec![AttachedHost::as_written(Hostname::parse(host).unwrap())],
-            }],
-            rule: None,
-            backends: backends.collect(),
-        };
-        let id = Id::tls_route(&route);
-        self.0.objects.insert(id, Object::TlsRoute(stream));
-        self
-    }
-
-    fn backend(self, service: &str, addresses: &[SocketAddr]) -> Self {
-        self.backend_with(service, addresses, BackendSettings::default(), None)
-    }
-
-    fn backend_with(
-        mut self,
-        service: &str,
-        addresses: &[SocketAddr],
-        settings: BackendSettings,
-        tls: Option<BackendTls>,
-    ) -> Self {
-        let endpoints = addresses.iter().map(|one| Endpoint { address: *one });
-        let backend = Backend {
-            service: name(service),
-            port: 80,
-            endpoints: Endpoints::Addresses(endpoints.collect()),
-            protocol: BackendProtocol::Tcp,
-            tls,
-            settings,
-        };
-        let id = backend_id(service);
-        self.0.objects.insert(id, Object::Backend(backend));
-        self
-    }
-
-    fn with(mut self, id: Id, object: Object) -> Self {
-        self.0.objects.insert(id, object);
-        self
-    }
-
-    /// The certificate that listeners name `cert`.
-    fn certificate(self, identity: &Identity) -> Self {
-        self.with(Id::certificate(&name("cert")), identity.object())
-    }
-
-    fn start(self) -> DataPlane {
-        self.0.start()
-    }
-}
-
-fn backend_id(service: &str) -> Id {
-    Id::backend(&name(service), 80, BackendProtocol::Tcp)
-}
 
 fn ends() -> Protocol {
     Protocol::Tls(terminate(&["cert"]))
@@ -268,7 +163,7 @@ fn tls_passes_to_the_backend_of_its_server_name() {
     let authority = Authority::new();
     let one = secure_lines("one", &authority.sign(&["a.example.com"]));
     let two = secure_lines("two", &authority.sign(&["*.example.com"]));
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("", Protocol::TlsPassthrough)
         .route("", "a.example.com", &[("one", 1)])
         .route("", "*.example.com", &[("two", 1)])
@@ -287,7 +182,7 @@ fn tls_passes_to_the_backend_of_its_server_name() {
 fn bytes_that_pass_are_untouched_and_a_hello_may_come_byte_by_byte() {
     let authority = Authority::new();
     let (address, received) = recorder();
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("", Protocol::TlsPassthrough)
         .route("", "a.example.com", &[("one", 1)])
         .backend("one", &[address])
@@ -306,7 +201,7 @@ fn without_a_server_name_only_a_route_for_every_name_takes_a_connection() {
     let authority = Authority::new();
     let identity = authority.sign(&["a.example.com"]);
     let one = secure_lines("one", &identity);
-    let named = Streams::new()
+    let named = Streams::new(StreamProtocol::Tls)
         .listener("", Protocol::TlsPassthrough)
         .route("", "a.example.com", &[("one", 1)])
         .backend("one", &[one])
@@ -314,7 +209,7 @@ fn without_a_server_name_only_a_route_for_every_name_takes_a_connection() {
     // An address is no server name (RFC 6066, section 3).
     let nameless = hello(&authority, "127.0.0.1");
     assert_eq!(answer_to(&named, &nameless), b"");
-    let any = Streams::new()
+    let any = Streams::new(StreamProtocol::Tls)
         .listener("", Protocol::TlsPassthrough)
         .route("", "", &[("one", 1)])
         .backend("one", &[one])
@@ -330,7 +225,7 @@ fn without_a_server_name_only_a_route_for_every_name_takes_a_connection() {
 fn what_is_no_hello_is_closed_without_a_word() {
     let authority = Authority::new();
     let one = lines("one");
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("", Protocol::TlsPassthrough)
         .settings(|settings| settings.timeouts.header = Duration::from_millis(300))
         .route("", "", &[("one", 1)])
@@ -364,7 +259,7 @@ fn what_is_no_hello_is_closed_without_a_word() {
 #[test]
 fn tls_ends_here_and_its_bytes_go_to_the_backend_in_plain() {
     let authority = Authority::new();
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("*.example.com", ends())
         .certificate(&authority.sign(&["a.example.com"]))
         .route("*.example.com", "a.example.com", &[("one", 1)])
@@ -404,7 +299,7 @@ fn either_side_may_end_first_and_the_other_goes_on() {
         stream.read_to_string(&mut text).unwrap();
         sender.lock().unwrap().send(text).unwrap();
     });
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("", ends())
         .certificate(&identity)
         .route("", "a.example.com", &[("patient", 1)])
@@ -444,7 +339,7 @@ fn what_a_backend_cuts_is_not_taken_for_its_end() {
             .set_linger(Some(Duration::ZERO))
             .unwrap();
     });
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("", ends())
         .certificate(&authority.sign(&["a.example.com"]))
         .route("", "a.example.com", &[("one", 1)])
@@ -461,7 +356,7 @@ fn what_a_backend_cuts_is_not_taken_for_its_end() {
 fn an_endpoint_that_is_down_is_passed_over() {
     let authority = Authority::new();
     let one = secure_lines("one", &authority.sign(&["a.example.com"]));
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("", Protocol::TlsPassthrough)
         .route("", "a.example.com", &[("one", 1)])
         .route("", "b.example.com", &[("down", 1)])
@@ -483,7 +378,7 @@ fn an_endpoint_that_is_down_is_passed_over() {
 fn weights_are_kept_and_what_is_invalid_takes_its_share() {
     let authority = Authority::new();
     let identity = authority.sign(&["a.example.com"]);
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("", ends())
         .certificate(&identity)
         .route(
@@ -518,7 +413,7 @@ fn all_modes_share_a_port() {
     let wanted = Wanted::new().echo("web").route(vec![support::rule("web")]);
     let wanted = wanted.https("https", "web.example.com", terminate(&["cert"]));
     let names = ["web.example.com", "ends.example.com"];
-    let plane = Streams(wanted)
+    let plane = Streams::beside(wanted, StreamProtocol::Tls)
         .certificate(&authority.sign(&names))
         .listener("passes.example.com", Protocol::TlsPassthrough)
         .listener("ends.example.com", ends())
@@ -556,7 +451,7 @@ fn a_policy_encrypts_what_ended_here_and_leaves_what_passes_alone() {
         trust: Trust::Authorities(vec![authorities.clone()]),
         names: Vec::new(),
     };
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .with(authorities, authority.object())
         .certificate(&authority.sign(&["a.example.com"]))
         .listener("a.example.com", ends())
@@ -580,7 +475,7 @@ fn a_backend_that_asks_for_it_is_told_who_the_client_is() {
             proxy_header: Some(version),
             ..BackendSettings::default()
         };
-        let plane = Streams::new()
+        let plane = Streams::new(StreamProtocol::Tls)
             .listener("", Protocol::TlsPassthrough)
             .route("", "a.example.com", &[("one", 1)])
             .backend_with("one", &[address], settings, None)
@@ -606,7 +501,7 @@ fn a_client_behind_a_trusted_balancer_is_who_the_balancer_says() {
         proxy_header: Some(ProxyHeader::V2),
         ..BackendSettings::default()
     };
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("", Protocol::TlsPassthrough)
         .settings(|settings| {
             settings.proxy_protocol = ProxyProtocol::FromTrusted;
@@ -642,7 +537,7 @@ fn a_client_behind_a_trusted_balancer_is_who_the_balancer_says() {
 #[test]
 fn a_connection_that_is_silent_is_ended() {
     let authority = Authority::new();
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("", ends())
         .settings(|settings| settings.timeouts.tunnel_idle = Duration::from_millis(300))
         .certificate(&authority.sign(&["a.example.com"]))
@@ -656,18 +551,74 @@ fn a_connection_that_is_silent_is_ended() {
     assert_eq!(rest, b"");
 }
 
+/// A TCPRoute's.
+fn bytes(backends: &[SocketAddr]) -> Streams {
+    Streams::new(StreamProtocol::Tcp)
+        .listener("", Protocol::Tcp)
+        .route("", "", &[("one", 1)])
+        .backend("one", backends)
+}
+
+#[test]
+fn bytes_go_both_ways_whatever_they_mean() {
+    let plane = bytes(&[lines("one")]).start();
+    for text in ["GET / HTTP/1.1", "\u{16}\u{3}\u{1}", "PRI * HTTP/2.0"] {
+        let mut client = tcp(&plane);
+        writeln!(client, "{text}").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, format!("one: {text}\n"));
+    }
+    let page = plane.ask_admin("/metrics");
+    let opened = "route_kind=\"TCPRoute\",route=\"default/to-\",rule=\"0\",outcome=\"opened\"} 3";
+    assert!(page.lines().any(|line| line.ends_with(opened)), "{page}");
+}
+
+#[test]
+fn a_backend_may_speak_first_and_a_reset_is_passed_on() {
+    let greets = peer(|mut stream| {
+        stream.write_all(b"220 ready\n").unwrap();
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        // What was sent is unread when it closes: a reset.
+        drop(stream);
+    });
+    let plane = bytes(&[greets]).start();
+    let mut client = tcp(&plane);
+    let mut greeting = [0; 10];
+    client.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"220 ready\n");
+    client.write_all(b"much more than one byte").unwrap();
+    let end = client.read_to_end(&mut Vec::new());
+    let kind = end.map_err(|error| error.kind());
+    assert_eq!(kind, Err(std::io::ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn without_a_route_or_a_backend_a_connection_is_closed() {
+    let nowhere = Streams::new(StreamProtocol::Tcp).listener("", Protocol::Tcp);
+    for plane in [
+        nowhere.start(),
+        bytes(&[]).start(),
+        bytes(&[nobody()]).start(),
+    ] {
+        let mut client = tcp(&plane);
+        assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
+    }
+}
+
 #[test]
 fn connections_are_counted_and_logged() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
-    let plane = Streams::new()
+    let plane = Streams::new(StreamProtocol::Tls)
         .listener("", ends())
         .certificate(&authority.sign(&["a.example.com", "b.example.com"]))
         .route("", "a.example.com", &[("one", 1)])
         .route("", "b.example.com", &[("", 1)])
         .backend("one", &[lines("one")])
-        .0
         .start_with(&["--access-log", log.to_str().unwrap()]);
     let mut tls = connect(&plane, &authority, "a.example.com");
     assert_eq!(ask(&mut tls).unwrap(), "one: hello");

@@ -145,8 +145,6 @@ fn api_version_of(kind: ObjectKind) -> String {
 
 /// Kinds of Gateway API that nothing is done with yet.
 const NOT_CARRIED_OUT: &[&str] = &[
-    "TCPRoute",
-    "UDPRoute",
     "BackendLBPolicy",
     "XListenerSet",
     "XBackend",

@@ -313,8 +313,8 @@ fn what_is_not_for_us_is_told_by_how_much_it_matters() {
             "1:1 note : Service of",
         ),
         (
-            "apiVersion: gateway.networking.k8s.io/v1\nkind: UDPRoute",
-            "2:7 error kind: UDPRoute is not carried out yet",
+            "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XBackend",
+            "2:7 error kind: XBackend is not carried out yet",
         ),
         (
             "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRout",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ringgate_core::table::IpProtocol;
 use serde::Deserialize;
 
 use super::auth::ExternalAuth;
@@ -75,7 +76,19 @@ pub enum ListenerProtocol {
     Other(Arc<str>),
 }
 
+/// One of an address's ports.
+pub type PortPlace = (IpProtocol, u16);
+
 impl ListenerProtocol {
+    /// Below it.
+    #[must_use]
+    pub const fn ip_protocol(&self) -> IpProtocol {
+        match self {
+            Self::Udp => IpProtocol::Udp,
+            Self::Http | Self::Https | Self::Tls | Self::Tcp | Self::Other(_) => IpProtocol::Tcp,
+        }
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

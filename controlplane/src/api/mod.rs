@@ -24,8 +24,8 @@ pub mod reference;
 pub mod route;
 pub mod service;
 pub mod storage;
+pub mod stream_route;
 pub mod text;
-pub mod tls_route;
 
 pub use object::{Object, ObjectKey, ObjectKind};
 

@@ -18,7 +18,7 @@ use super::policy::{BackendPolicy, ListenerPolicy};
 use super::pool::{AddressPool, GatewayParameters};
 use super::service::{EndpointSlice, Service};
 use super::storage::{ConfigMap, Namespace, Secret};
-use super::tls_route::TlsRoute;
+use super::stream_route::{TcpRoute, TlsRoute, UdpRoute};
 
 /// An object of one kind, as it is read.
 pub(super) trait Typed: DeserializeOwned + Check + Slim + Into<Object> {
@@ -115,6 +115,8 @@ kinds! {
     HttpRoute = "HTTPRoute", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
     GrpcRoute = "GRPCRoute", "gateway.networking.k8s.io", ["v1", "v1alpha2"], true;
     TlsRoute = "TLSRoute", "gateway.networking.k8s.io", ["v1", "v1alpha3", "v1alpha2"], true;
+    TcpRoute = "TCPRoute", "gateway.networking.k8s.io", ["v1", "v1alpha2"], true;
+    UdpRoute = "UDPRoute", "gateway.networking.k8s.io", ["v1", "v1alpha2"], true;
     ReferenceGrant = "ReferenceGrant", "gateway.networking.k8s.io", ["v1", "v1beta1", "v1alpha2"], true;
     ListenerPolicy = "ListenerPolicy", "ringgate.io", ["v1alpha1"], true;
     BackendPolicy = "BackendPolicy", "ringgate.io", ["v1alpha1"], true;
@@ -133,7 +135,10 @@ impl ObjectKind {
     /// Whether objects of it attach to listeners.
     #[must_use]
     pub const fn is_route(self) -> bool {
-        matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::TlsRoute)
+        matches!(
+            self,
+            Self::HttpRoute | Self::GrpcRoute | Self::TlsRoute | Self::TcpRoute | Self::UdpRoute
+        )
     }
 }
 

@@ -39,6 +39,7 @@ pub struct ListenerTimeouts {
     pub keep_alive: Option<ApiDuration>,
     pub idle: Option<ApiDuration>,
     pub tunnel_idle: Option<ApiDuration>,
+    pub session_idle: Option<ApiDuration>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -51,6 +52,7 @@ pub struct ListenerLimits {
     pub header_fields: Option<Count>,
     pub body: Option<Bytes>,
     pub connections: Option<Positive>,
+    pub sessions: Option<Positive>,
 }
 
 choice!(ProxyProtocol {
@@ -89,6 +91,9 @@ impl ListenerTimeouts {
             tunnel_idle: self
                 .tunnel_idle
                 .map_or(default.tunnel_idle, ApiDuration::get),
+            session_idle: self
+                .session_idle
+                .map_or(default.session_idle, ApiDuration::get),
         }
     }
 }
@@ -102,6 +107,7 @@ impl ListenerLimits {
             header_fields: self.header_fields.map_or(default.header_fields, Count::get),
             body_bytes: self.body.map(|bytes| bytes.0).or(default.body_bytes),
             connections: self.connections.map(Positive::get).or(default.connections),
+            sessions: self.sessions.map_or(default.sessions, Positive::get),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ringgate_core::table::IpProtocol;
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
@@ -94,6 +95,18 @@ choice!(
         Sctp = "SCTP",
     }
 );
+
+impl TransportProtocol {
+    /// None: not one that we carry.
+    #[must_use]
+    pub const fn ip_protocol(&self) -> Option<IpProtocol> {
+        match self {
+            Self::Tcp => Some(IpProtocol::Tcp),
+            Self::Udp => Some(IpProtocol::Udp),
+            Self::Sctp | Self::Unknown(_) => None,
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]

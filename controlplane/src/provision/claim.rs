@@ -13,7 +13,7 @@ use super::parameters::{self, Parameters};
 use super::pool::AddressRange;
 use super::stored::{self, Stored};
 use crate::api::ObjectKind;
-use crate::api::gateway::Gateway;
+use crate::api::gateway::{Gateway, PortPlace};
 use crate::store::Resources;
 use crate::translate::Options;
 use crate::translate::gateway::Asked;
@@ -57,7 +57,7 @@ pub struct Claim {
     /// Where listeners are bound; none: on every address of the host (behind a foreign load balancer).
     pub binds: Vec<IpAddr>,
     /// Behind a foreign load balancer: the ports that listeners are bound to, by theirs, as stored.
-    pub bound_ports: Option<BTreeMap<u16, u16>>,
+    pub bound_ports: Option<BTreeMap<PortPlace, u16>>,
     /// False: listeners wait until addresses are stored.
     pub is_ready: bool,
     pub findings: Vec<Finding>,

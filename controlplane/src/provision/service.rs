@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ringgate_core::ir::ObjectName;
+use ringgate_core::table::IpProtocol;
 use serde_json::{Map, Value, json};
 
 use super::claim::{Claim, Claims, Settings};
 use super::names;
 use super::parameters::LoadBalancer;
 use super::stored;
-use crate::api::gateway::Gateway;
+use crate::api::gateway::{Gateway, PortPlace};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
 use crate::translate::verdict::{ListenerVerdict, Verdicts};
@@ -42,7 +43,7 @@ pub struct Generated {
 }
 
 /// The ports that the listeners of each Gateway (and its sets) take, by Gateway.
-pub type Ports = BTreeMap<ObjectName, BTreeSet<u16>>;
+pub type Ports = BTreeMap<ObjectName, BTreeSet<PortPlace>>;
 
 /// Those of all listeners that are valid, in force yet or not.
 #[must_use]
@@ -51,7 +52,7 @@ pub fn ports(verdicts: &Verdicts) -> Ports {
     let mut add = |gateway: &ObjectName, listeners: &[ListenerVerdict]| {
         let valid = listeners.iter().filter(|one| one.in_force);
         let of_gateway = ports.entry(gateway.clone()).or_default();
-        of_gateway.extend(valid.map(|one| one.port));
+        of_gateway.extend(valid.map(|one| (one.ip_protocol, one.port)));
     };
     for (name, verdict) in &verdicts.gateways {
         add(name, &verdict.listeners);
@@ -173,11 +174,11 @@ impl BoundPorts {
     fn targets(
         &mut self,
         claim: &Claim,
-        ports: &BTreeSet<u16>,
+        ports: &BTreeSet<PortPlace>,
         settings: &Settings,
-    ) -> BTreeMap<u16, u16> {
+    ) -> BTreeMap<PortPlace, u16> {
         let Some(own) = &claim.bound_ports else {
-            return ports.iter().map(|port| (*port, *port)).collect();
+            return ports.iter().map(|port| (*port, port.1)).collect();
         };
         let kept: BTreeSet<u16> = own.values().copied().collect();
         let mut targets = BTreeMap::new();
@@ -202,7 +203,7 @@ struct One<'r> {
     name: &'r ObjectName,
     gateway: &'r Gateway,
     claim: &'r Claim,
-    targets: BTreeMap<u16, u16>,
+    targets: BTreeMap<PortPlace, u16>,
 }
 
 impl One<'_> {
@@ -251,7 +252,8 @@ impl One<'_> {
         }
         metadata["annotations"][GATEWAY] = json!(self.name.name);
         let ports = self.targets.iter().map(|(port, target)| {
-            json!({"name": port_name(*port), "port": port, "targetPort": target, "protocol": "TCP"})
+            let protocol = port.0.as_str();
+            json!({"name": port_name(*port), "port": port.1, "targetPort": target, "protocol": protocol})
         });
         let ports: Vec<Value> = ports.collect();
         let mut spec = json!({"type": "LoadBalancer", "ports": ports});
@@ -277,9 +279,9 @@ impl One<'_> {
             .iter()
             .map(|address| json!({"addresses": [address], "conditions": {"ready": true}}));
         let endpoints: Vec<Value> = endpoints.collect();
-        let ports = self.targets.iter().map(
-            |(port, target)| json!({"name": port_name(*port), "port": target, "protocol": "TCP"}),
-        );
+        let ports = self.targets.iter().map(|(port, target)| {
+            json!({"name": port_name(*port), "port": target, "protocol": port.0.as_str()})
+        });
         let ports: Vec<Value> = ports.collect();
         json!({
             "apiVersion": "discovery.k8s.io/v1",
@@ -324,6 +326,9 @@ impl One<'_> {
 }
 
 /// A name that stays the same as long as the port does.
-fn port_name(port: u16) -> String {
-    format!("port-{port}")
+fn port_name((protocol, port): PortPlace) -> String {
+    match protocol {
+        IpProtocol::Tcp => format!("port-{port}"),
+        IpProtocol::Udp => format!("port-{port}-udp"),
+    }
 }

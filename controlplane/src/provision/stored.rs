@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ringgate_core::ir::ObjectName;
 
 use super::service::{ADDRESSES, GATEWAY, LOAD_BALANCER_CLASS};
+use crate::api::gateway::PortPlace;
 use crate::api::service::{PortRef, Service};
 use crate::store::Resources;
 
@@ -20,7 +21,7 @@ pub(super) struct Stored {
     /// Addresses and names that a foreign load balancer gave.
     pub(super) status: Vec<String>,
     /// The port that listeners are bound to, by the Service's port.
-    pub(super) ports: BTreeMap<u16, u16>,
+    pub(super) ports: BTreeMap<PortPlace, u16>,
 }
 
 pub(super) fn of(resources: &Resources, service: &ObjectName, gateway: &ObjectName) -> Stored {
@@ -93,10 +94,12 @@ pub(super) fn bound_ports(resources: &Resources) -> BTreeSet<u16> {
 }
 
 /// The Service's ports, with those that its traffic comes to.
-fn ports(service: &Service) -> impl Iterator<Item = (u16, u16)> {
+fn ports(service: &Service) -> impl Iterator<Item = (PortPlace, u16)> {
     let ports = service.spec.ports.iter();
     ports.filter_map(|one| match &one.target_port {
-        Some(PortRef::Number(target)) => Some((one.port.get(), target.get())),
+        Some(PortRef::Number(target)) => {
+            Some(((one.protocol.ip_protocol()?, one.port.get()), target.get()))
+        }
         _ => None,
     })
 }

@@ -94,7 +94,7 @@ pub fn message(fault: &Fault) -> String {
         }
         Fault::AddressPending => "the Service that brings an address isn't ready yet".to_owned(),
         Fault::NotCarriedOut => "this isn't carried out yet and has no effect".to_owned(),
-        Fault::Protocol(protocol) => format!("protocol {protocol} isn't served yet"),
+        Fault::Protocol(protocol) => format!("protocol {protocol} isn't served"),
         Fault::HostnameConflict { with } => {
             format!("{} has the same port and hostname", listener(with))
         }
@@ -144,7 +144,11 @@ pub fn message(fault: &Fault) -> String {
         ),
         Fault::NoService(service) => format!("there is no Service {service}"),
         Fault::PortMissing(service) => format!("the port of Service {service} is left out"),
-        Fault::NoPort { service, port } => format!("Service {service} has no TCP port {port}"),
+        Fault::NoPort {
+            service,
+            port,
+            protocol,
+        } => format!("Service {service} has no {} port {port}", protocol.as_str()),
         Fault::AppProtocol {
             service,
             port,
@@ -221,7 +225,7 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::ForeignService(_) => "rename or remove that Service".to_owned(),
         Fault::AddressPending => return None,
         Fault::NotCarriedOut => "remove it, or don't rely on it".to_owned(),
-        Fault::Protocol(_) => "use protocol HTTP, HTTPS or TLS".to_owned(),
+        Fault::Protocol(_) => "use protocol HTTP, HTTPS, TLS, TCP or UDP".to_owned(),
         Fault::HostnameConflict { .. } => {
             "give it another port or hostname, or remove one of the two".to_owned()
         }

@@ -40,6 +40,8 @@ impl Ground {
             http_routes: _,
             grpc_routes: _,
             tls_routes: _,
+            tcp_routes: _,
+            udp_routes: _,
             services: _,
             endpoint_slices: _,
             listener_policies: _,

@@ -22,7 +22,7 @@ use crate::api::policy::{BackendPolicy, ListenerPolicy};
 use crate::api::pool::{AddressPool, GatewayParameters};
 use crate::api::service::{EndpointSlice, Service};
 use crate::api::storage::{ConfigMap, Namespace, Secret};
-use crate::api::tls_route::TlsRoute;
+use crate::api::stream_route::{TcpRoute, TlsRoute, UdpRoute};
 use crate::api::{Object, ObjectKey};
 use crate::shared_map::SharedMap;
 use crate::watch::{Batch, Event, Misread};
@@ -47,6 +47,8 @@ pub struct Resources {
     pub http_routes: ByName<HttpRoute>,
     pub grpc_routes: ByName<GrpcRoute>,
     pub tls_routes: ByName<TlsRoute>,
+    pub tcp_routes: ByName<TcpRoute>,
+    pub udp_routes: ByName<UdpRoute>,
     pub reference_grants: ByName<ReferenceGrant>,
     pub listener_policies: ByName<ListenerPolicy>,
     pub backend_policies: ByName<BackendPolicy>,
@@ -129,6 +131,8 @@ impl Resources {
             Object::HttpRoute(one) => put(&mut self.http_routes, name, one),
             Object::GrpcRoute(one) => put(&mut self.grpc_routes, name, one),
             Object::TlsRoute(one) => put(&mut self.tls_routes, name, one),
+            Object::TcpRoute(one) => put(&mut self.tcp_routes, name, one),
+            Object::UdpRoute(one) => put(&mut self.udp_routes, name, one),
             Object::ReferenceGrant(one) => put(&mut self.reference_grants, name, one),
             Object::ListenerPolicy(one) => put(&mut self.listener_policies, name, one),
             Object::BackendPolicy(one) => put(&mut self.backend_policies, name, one),
@@ -161,6 +165,8 @@ impl Resources {
             Kind::HttpRoute => self.http_routes.remove(name).is_some(),
             Kind::GrpcRoute => self.grpc_routes.remove(name).is_some(),
             Kind::TlsRoute => self.tls_routes.remove(name).is_some(),
+            Kind::TcpRoute => self.tcp_routes.remove(name).is_some(),
+            Kind::UdpRoute => self.udp_routes.remove(name).is_some(),
             Kind::ReferenceGrant => self.reference_grants.remove(name).is_some(),
             Kind::ListenerPolicy => self.listener_policies.remove(name).is_some(),
             Kind::BackendPolicy => self.backend_policies.remove(name).is_some(),

@@ -57,7 +57,7 @@ pub(super) fn choose(
     name: &str,
     has_policy: bool,
 ) -> Result<BackendProtocol, Unspoken> {
-    if own == BackendProtocol::Tcp {
+    if matches!(own, BackendProtocol::Tcp | BackendProtocol::Udp) {
         return Ok(own);
     }
     let spoken = spoken(name);

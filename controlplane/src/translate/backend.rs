@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ringgate_core::ir::{self, BackendProtocol, Endpoint, Endpoints, Id, ObjectName};
+use ringgate_core::table::IpProtocol;
 
 use super::app_protocol;
 use super::backend_tls::BackendTlsPolicies;
@@ -14,7 +15,7 @@ use super::{Inputs, ResolvedNames};
 use crate::api::reference::BackendObjectReference;
 use crate::api::service::{
     AddressFamily, EndpointPort, EndpointSlice, PortRef, Service, ServicePort, ServiceType,
-    SliceEndpoint, TransportProtocol,
+    SliceEndpoint,
 };
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
@@ -65,10 +66,16 @@ pub(super) fn resolve(
         return Err(Fault::PortMissing(service));
     };
     let port = port.get();
-    let protocol = match find_port(object, port) {
+    let protocol = match find_port(object, port, own) {
         Some(found) => protocol(&service, found, policies, own)?,
         None if is_external(object) && object.spec.ports.is_empty() => own,
-        None => return Err(Fault::NoPort { service, port }),
+        None => {
+            return Err(Fault::NoPort {
+                service,
+                port,
+                protocol: ip_protocol(own),
+            });
+        }
     };
     Ok(ServicePortName {
         service,
@@ -106,15 +113,24 @@ pub(super) fn target(namespace: &Arc<str>, reference: &BackendObjectReference) -
     }
 }
 
-fn find_port(service: &Service, port: u16) -> Option<&ServicePort> {
+/// The port that can be spoken to in this way.
+fn find_port(service: &Service, port: u16, speaks: BackendProtocol) -> Option<&ServicePort> {
     let mut ports = service.spec.ports.iter();
-    ports.find(|one| one.port.get() == port && one.protocol == TransportProtocol::Tcp)
+    let below = Some(ip_protocol(speaks));
+    ports.find(|one| one.port.get() == port && one.protocol.ip_protocol() == below)
+}
+
+fn ip_protocol(speaks: BackendProtocol) -> IpProtocol {
+    match speaks {
+        BackendProtocol::Udp => IpProtocol::Udp,
+        BackendProtocol::Http1 | BackendProtocol::Http2 | BackendProtocol::Tcp => IpProtocol::Tcp,
+    }
 }
 
 /// The name of the port, where it has one.
 pub(super) fn port_name(resources: &Resources, name: &ServicePortName) -> Option<Arc<str>> {
     let service = resources.services.get(&name.service)?;
-    find_port(service, name.port)?.name.clone()
+    find_port(service, name.port, name.protocol)?.name.clone()
 }
 
 /// The name (not an address) that the backend needs the addresses of.
@@ -143,12 +159,15 @@ pub(super) fn translate(
     let (endpoints, fault) = match service {
         None => (Vec::new(), None),
         Some(service) if is_external(service) => {
-            (external_endpoints(service, name.port, inputs.names), None)
+            (external_endpoints(service, name, inputs.names), None)
         }
         Some(service) => slice_endpoints(inputs.resources, service, name),
     };
     // It answers requests, whatever bytes are.
-    let requests = name.protocol != BackendProtocol::Tcp;
+    let requests = matches!(
+        name.protocol,
+        BackendProtocol::Http1 | BackendProtocol::Http2
+    );
     let echoes =
         inputs.options.echo && requests && !service.is_some_and(|service| is_external(service));
     let endpoints = if endpoints.is_empty() && echoes {
@@ -168,8 +187,12 @@ pub(super) fn translate(
 }
 
 /// The addresses that the name resolved to, with the target port (else the port) as a number.
-fn external_endpoints(service: &Service, port: u16, names: &ResolvedNames) -> Vec<Endpoint> {
-    let port = find_port(service, port).map_or(port, number);
+fn external_endpoints(
+    service: &Service,
+    wanted: &ServicePortName,
+    names: &ResolvedNames,
+) -> Vec<Endpoint> {
+    let port = find_port(service, wanted.port, wanted.protocol).map_or(wanted.port, number);
     let Some(name) = &service.spec.external_name else {
         return Vec::new();
     };
@@ -195,7 +218,7 @@ fn slice_endpoints(
     service: &Service,
     name: &ServicePortName,
 ) -> (Vec<Endpoint>, Option<Fault>) {
-    let Some(port) = find_port(service, name.port) else {
+    let Some(port) = find_port(service, name.port, name.protocol) else {
         return (Vec::new(), None);
     };
     let mut ready = Vec::new();
@@ -234,9 +257,8 @@ fn sorted(addresses: impl Iterator<Item = SocketAddr>) -> Vec<Endpoint> {
 fn slice_port(slice: &EndpointSlice, wanted: &ServicePort) -> Option<u16> {
     let name = |name: &Option<Arc<str>>| name.clone().filter(|text| !text.is_empty());
     let wanted_name = name(&wanted.name);
-    let is_wanted = |one: &&EndpointPort| {
-        name(&one.name) == wanted_name && one.protocol == TransportProtocol::Tcp
-    };
+    let is_wanted =
+        |one: &&EndpointPort| name(&one.name) == wanted_name && one.protocol == wanted.protocol;
     let found = slice.ports.iter().find(is_wanted)?;
     Some(found.port.map_or_else(|| number(wanted), |port| port.get()))
 }

@@ -1,7 +1,7 @@
-//! Which listeners exclude each other. Within one object all that can't be told apart fall (Gateway
-//! API, "Handling indistinct Listeners"). Among objects the one that comes first stands: a Gateway
+//! Which listeners exclude each other. Among objects the one that comes first stands: a Gateway
 //! before its ListenerSets, those by age, and older Gateways with all of theirs before younger ones
-//! that share an address.
+//! that share an address. Of what is left of one object, all that can't be told apart fall (Gateway
+//! API, "Handling indistinct Listeners").
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -12,27 +12,21 @@ use super::gateway::GatewayDraft;
 use super::listener::ListenerDraft;
 use super::listener_set::Sets;
 use super::problem::{Fault, Finding, ListenerName};
-use crate::api::gateway::ListenerProtocol;
+use crate::api::gateway::{ListenerProtocol, PortPlace};
 
 /// Marks listeners that can't stand.
 pub(super) fn find(gateways: &mut [GatewayDraft], sets: &mut Sets) {
-    for gateway in &mut *gateways {
-        mark_indistinct(&mut gateway.listeners);
-    }
-    for set in &mut sets.drafts {
-        mark_indistinct(&mut set.listeners);
-    }
     let by_gateway = sets.by_gateway();
     let mut order: Vec<usize> = (0..gateways.len()).collect();
     order.sort_by(|a, b| gateways[*a].age().cmp(&gateways[*b].age()));
     let mut taken = Taken::default();
     for place in order {
-        let Some(gateway) = gateways.get_mut(place).filter(|one| one.accepted) else {
+        let Some(gateway) = gateways.get_mut(place) else {
             continue;
         };
         let addresses = binds(gateway);
         let mut own = Taken::default();
-        let taken = match gateway.shares_ports() {
+        let taken = match gateway.accepted && gateway.shares_ports() {
             true => &mut taken,
             false => &mut own,
         };
@@ -55,10 +49,9 @@ fn binds(gateway: &GatewayDraft) -> Vec<Address> {
     }
 }
 
-/// Protocols that aren't served at all exclude nobody here.
+/// Those that have a fault already, and protocols that aren't served at all, exclude nobody here.
 fn mark_indistinct(listeners: &mut [ListenerDraft]) {
-    let is_carried =
-        |one: &ListenerDraft| matches!(transport(one), Some(Transport::Plain | Transport::Tls));
+    let is_carried = |one: &ListenerDraft| transport(one).is_some() && one.is_accepted();
     let faults: Vec<Option<Fault>> = listeners
         .iter()
         .map(|one| {
@@ -74,7 +67,7 @@ fn mark_indistinct(listeners: &mut [ListenerDraft]) {
 
 fn conflict(one: &ListenerDraft, other: &ListenerDraft) -> Option<Fault> {
     let with = other.full_name();
-    if one.port != other.port {
+    if one.place() != other.place() {
         None
     } else if transport(one)? != transport(other)? {
         Some(Fault::ProtocolConflict { with })
@@ -96,7 +89,7 @@ fn same_host(one: &ListenerProtocol, other: &ListenerProtocol, with: ListenerNam
 /// What is taken by listeners that stand.
 #[derive(Default)]
 struct Taken {
-    ports: BTreeMap<(Address, u16), Port>,
+    ports: BTreeMap<(Address, PortPlace), Port>,
 }
 
 /// One address and port.
@@ -113,13 +106,14 @@ impl Taken {
         for listener in listeners.iter_mut() {
             let mut ports = addresses
                 .iter()
-                .filter_map(|address| self.ports.get(&(*address, listener.port)));
+                .filter_map(|address| self.ports.get(&(*address, listener.place())));
             let fault = ports.find_map(|port| port.conflict(listener));
             listener.mark(fault);
         }
+        mark_indistinct(listeners);
         for listener in listeners.iter().filter(|one| one.is_accepted()) {
             for address in addresses {
-                let port = self.ports.entry((*address, listener.port));
+                let port = self.ports.entry((*address, listener.place()));
                 port.or_default().insert(listener);
             }
         }
@@ -173,13 +167,14 @@ impl ListenerDraft {
     }
 }
 
-/// What a TCP port carries.
+/// What a port carries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Transport {
     Plain,
     /// HTTPS and TLS share a port, whatever becomes of the TLS: the name in the handshake tells them apart.
     Tls,
     Bytes,
+    Datagrams,
 }
 
 fn transport(listener: &ListenerDraft) -> Option<Transport> {
@@ -187,6 +182,7 @@ fn transport(listener: &ListenerDraft) -> Option<Transport> {
         ListenerProtocol::Http => Some(Transport::Plain),
         ListenerProtocol::Https | ListenerProtocol::Tls => Some(Transport::Tls),
         ListenerProtocol::Tcp => Some(Transport::Bytes),
-        ListenerProtocol::Udp | ListenerProtocol::Other(_) => None,
+        ListenerProtocol::Udp => Some(Transport::Datagrams),
+        ListenerProtocol::Other(_) => None,
     }
 }

@@ -14,7 +14,9 @@ use super::listener_set::Sets;
 use super::problem::{Concern, Fault, Finding, Purpose};
 use super::verdict::{GatewayVerdict, first};
 use super::{Inputs, conflict, created, generation, overlap};
-use crate::api::gateway::{AddressType, DefaultScope, Gateway, GatewayAddress, GatewayTls};
+use crate::api::gateway::{
+    AddressType, DefaultScope, Gateway, GatewayAddress, GatewayTls, PortPlace,
+};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::provision::Claim;
 use crate::store::Resources;
@@ -29,7 +31,7 @@ pub(super) struct GatewayDraft {
     /// As clients are told.
     pub(super) shown: Vec<String>,
     /// Behind a foreign load balancer: the ports that listeners are bound to, by theirs.
-    pub(super) bound_ports: Option<BTreeMap<u16, u16>>,
+    pub(super) bound_ports: Option<BTreeMap<PortPlace, u16>>,
     /// The Secret with what is shown to backends that ask for a certificate.
     pub(super) client_certificate: Option<ObjectName>,
     /// False: it has no address yet.
@@ -179,7 +181,7 @@ impl GatewayDraft {
     }
 
     pub(super) fn is_in_force(&self, listener: &ListenerDraft) -> bool {
-        self.is_valid(listener) && self.is_reachable && self.bound_port(listener.port).is_some()
+        self.is_valid(listener) && self.is_reachable && self.bound_port(listener.place()).is_some()
     }
 
     /// Whether it may meet other Gateways at an address and port: not while it has no address, nor
@@ -189,9 +191,9 @@ impl GatewayDraft {
     }
 
     /// Where a listener of this port is bound; none: nowhere yet.
-    pub(super) fn bound_port(&self, port: u16) -> Option<u16> {
+    pub(super) fn bound_port(&self, port: PortPlace) -> Option<u16> {
         match &self.bound_ports {
-            None => Some(port),
+            None => Some(port.1),
             Some(ports) => ports.get(&port).copied(),
         }
     }
@@ -305,7 +307,7 @@ fn client_certificate(
 struct Place {
     addresses: Vec<IpAddr>,
     shown: Vec<String>,
-    bound_ports: Option<BTreeMap<u16, u16>>,
+    bound_ports: Option<BTreeMap<PortPlace, u16>>,
     is_reachable: bool,
     findings: Vec<Finding>,
 }

@@ -11,7 +11,8 @@ use super::problem::{Concern, Fault, Finding};
 use super::tls::{self, TlsDraft};
 use super::verdict::{ListenerVerdict, first};
 use crate::api::gateway::{
-    AllowedRoutes, FromNamespaces, Listener, ListenerFilters, ListenerProtocol, RouteGroupKind,
+    AllowedRoutes, FromNamespaces, Listener, ListenerFilters, ListenerProtocol, PortPlace,
+    RouteGroupKind,
 };
 use crate::api::text::{Group, KindName};
 use crate::api::{ObjectKey, ObjectKind};
@@ -51,6 +52,11 @@ impl ListenerDraft {
         tls.is_none_or(|tls| !tls.certificates.is_empty())
     }
 
+    /// Which of its address's ports it takes.
+    pub(super) fn place(&self) -> PortPlace {
+        (self.protocol.ip_protocol(), self.port)
+    }
+
     fn lacks_certificate(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| !tls.has_usable)
     }
@@ -65,7 +71,7 @@ impl ListenerDraft {
         gateway: &GatewayDraft,
         settings: ir::ListenerSettings,
     ) -> ir::Object {
-        let bound = gateway.bound_port(self.port).unwrap_or(self.port);
+        let bound = gateway.bound_port(self.place()).unwrap_or(self.port);
         ir::Object::Listener(ir::Listener {
             gateway: gateway.name.clone(),
             name: name_within_gateway(&self.owner, &self.name),
@@ -86,6 +92,8 @@ impl ListenerDraft {
         match (&self.protocol, &self.tls) {
             (ListenerProtocol::Tls, Some(tls)) => ir::Protocol::Tls(tls.translate()),
             (ListenerProtocol::Tls, None) => ir::Protocol::TlsPassthrough,
+            (ListenerProtocol::Tcp, _) => ir::Protocol::Tcp,
+            (ListenerProtocol::Udp, _) => ir::Protocol::Udp,
             (_, Some(tls)) => ir::Protocol::Https(tls.translate()),
             (_, None) => ir::Protocol::Http,
         }
@@ -128,6 +136,7 @@ pub(super) fn verdicts(
             id: listener.id.clone(),
             name: listener.name.clone(),
             port: listener.port,
+            ip_protocol: listener.protocol.ip_protocol(),
             protocol: listener.protocol.as_str().into(),
             hostname: listener.hostname.clone(),
             supported_kinds: listener.supported_kinds.clone(),
@@ -210,7 +219,9 @@ fn carried(protocol: &ListenerProtocol) -> &'static [ObjectKind] {
             &[ObjectKind::HttpRoute, ObjectKind::GrpcRoute]
         }
         ListenerProtocol::Tls => &[ObjectKind::TlsRoute],
-        _ => &[],
+        ListenerProtocol::Tcp => &[ObjectKind::TcpRoute],
+        ListenerProtocol::Udp => &[ObjectKind::UdpRoute],
+        ListenerProtocol::Other(_) => &[],
     }
 }
 

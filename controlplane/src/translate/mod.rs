@@ -2,7 +2,7 @@
 //! each object. Pure: the same input gives the same result, in whatever order objects came.
 //!
 //! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
-//! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes (of any kind: `route`), `http_route`, `grpc_route` and `tls_route` (with `http_match`, `filter`,
+//! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes (of any kind: `route`), `http_route`, `grpc_route` and `stream_route` (with `http_match`, `filter`,
 //! `backend`, `app_protocol`, `grant`) what it does there, `policy` with which settings, `backend_tls` how backends are
 //! spoken to by TLS, `material` which certificates and authorities all of that needs. `misread` tells of what nobody understood. `memory` finds what of
 //! all that is other than before, `standing` brings the result up to date by it. What is wrong becomes a
@@ -32,8 +32,8 @@ mod policy;
 pub mod problem;
 mod route;
 mod standing;
+mod stream_route;
 mod tls;
-mod tls_route;
 pub mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -228,6 +228,7 @@ fn listener_over(section: &ListenerPolicySpec, whole: &ListenerPolicySpec) -> Li
         keep_alive: above.keep_alive.or(below.keep_alive),
         idle: above.idle.or(below.idle),
         tunnel_idle: above.tunnel_idle.or(below.tunnel_idle),
+        session_idle: above.session_idle.or(below.session_idle),
     };
     let (above, below) = (&section.limits, &whole.limits);
     let limits = ListenerLimits {
@@ -236,6 +237,7 @@ fn listener_over(section: &ListenerPolicySpec, whole: &ListenerPolicySpec) -> Li
         header_fields: above.header_fields.or(below.header_fields),
         body: above.body.or(below.body),
         connections: above.connections.or(below.connections),
+        sessions: above.sessions.or(below.sessions),
     };
     let proxies = [&section.trusted_proxies, &whole.trusted_proxies];
     let trusted_proxies = proxies.into_iter().find(|list| !list.is_empty());

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringgate_core::ir::{Hostname, ObjectName};
+use ringgate_core::table::IpProtocol;
 
 use crate::api::certificate::Flaw;
 use crate::api::{ObjectKey, ObjectKind};
@@ -146,6 +147,7 @@ pub enum Fault {
     NoPort {
         service: ObjectName,
         port: u16,
+        protocol: IpProtocol,
     },
     AppProtocol {
         service: ObjectName,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringgate_core::ir::{Hostname, Id, ObjectName};
+use ringgate_core::table::IpProtocol;
 
 use super::problem::{Concern, Fault, Finding};
 use crate::api::ObjectKey;
@@ -78,6 +79,7 @@ pub struct ListenerVerdict {
     pub id: Id,
     pub name: Arc<str>,
     pub port: u16,
+    pub ip_protocol: IpProtocol,
     pub protocol: Arc<str>,
     pub hostname: Hostname,
     pub supported_kinds: Vec<RouteGroupKind>,

@@ -96,6 +96,8 @@ impl Fake {
             (GATEWAY, "HTTPRoute", "httproutes"),
             (GATEWAY, "GRPCRoute", "grpcroutes"),
             (GATEWAY, "TLSRoute", "tlsroutes"),
+            (GATEWAY, "TCPRoute", "tcproutes"),
+            (GATEWAY, "UDPRoute", "udproutes"),
             (GATEWAY, "ReferenceGrant", "referencegrants"),
             ("coordination.k8s.io/v1", "Lease", "leases"),
             ("events.k8s.io/v1", "Event", "events"),

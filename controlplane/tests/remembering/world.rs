@@ -9,7 +9,7 @@ use ringgate_controlplane::api::listener_set::ListenerSet;
 use ringgate_controlplane::api::policy::{BackendPolicy, ListenerPolicy};
 use ringgate_controlplane::api::service::{EndpointSlice, Service};
 use ringgate_controlplane::api::storage::{ConfigMap, Namespace, Secret};
-use ringgate_controlplane::api::tls_route::TlsRoute;
+use ringgate_controlplane::api::stream_route::TlsRoute;
 use ringgate_controlplane::api::{CONTROLLER_NAME, Object};
 use ringgate_controlplane::watch::{Event, Misread};
 use serde_json::{Value, json};

@@ -32,6 +32,8 @@ pub enum BackendProtocol {
     Http2,
     /// Bytes of a client's connection; what they mean is between client and backend.
     Tcp,
+    /// Datagrams of a client.
+    Udp,
 }
 
 impl BackendProtocol {

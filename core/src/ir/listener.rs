@@ -16,6 +16,10 @@ pub enum Protocol {
     Tls(Termination),
     /// TLS that goes to backends as it is, by its server name.
     TlsPassthrough,
+    /// Connections whose bytes go to backends as they are.
+    Tcp,
+    /// Datagrams, by the client that they come from.
+    Udp,
 }
 
 impl Protocol {
@@ -24,7 +28,16 @@ impl Protocol {
     pub fn termination(&self) -> Option<&Termination> {
         match self {
             Self::Https(termination) | Self::Tls(termination) => Some(termination),
-            Self::Http | Self::TlsPassthrough => None,
+            Self::Http | Self::TlsPassthrough | Self::Tcp | Self::Udp => None,
+        }
+    }
+
+    /// Whether clients begin with a TLS handshake.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Https(_) | Self::Tls(_) | Self::TlsPassthrough => true,
+            Self::Http | Self::Tcp | Self::Udp => false,
         }
     }
 }

@@ -30,7 +30,7 @@ pub use route::{
     AttachedHost, Attachment, BackendTarget, FieldMatch, HttpRoute, Match, PathMatch, Retry,
     RouteProtocol, RpcMatch, Rule, TextMatch, Timeouts, WeightedBackend,
 };
-pub use stream::{StreamBackend, StreamRoute};
+pub use stream::{StreamBackend, StreamProtocol, StreamRoute};
 pub use tls::{
     Authorities, BackendTls, Certificate, ClientValidation, Der, PrivateKey, SubjectName,
     Termination, TlsVersion, Trust, Unverified,
@@ -64,7 +64,8 @@ pub enum Object {
     Listener(Listener),
     /// GRPCRoutes too.
     HttpRoute(HttpRoute),
-    TlsRoute(StreamRoute),
+    /// TLSRoutes, TCPRoutes and UDPRoutes.
+    StreamRoute(StreamRoute),
     Backend(Backend),
     Certificate(Certificate),
     Authorities(Authorities),
@@ -79,7 +80,11 @@ impl Object {
                 RouteProtocol::Http => Kind::HttpRoute,
                 RouteProtocol::Grpc => Kind::GrpcRoute,
             },
-            Self::TlsRoute(_) => Kind::TlsRoute,
+            Self::StreamRoute(route) => match route.protocol {
+                StreamProtocol::Tls => Kind::TlsRoute,
+                StreamProtocol::Tcp => Kind::TcpRoute,
+                StreamProtocol::Udp => Kind::UdpRoute,
+            },
             Self::Backend(_) => Kind::Backend,
             Self::Certificate(_) => Kind::Certificate,
             Self::Authorities(_) => Kind::Authorities,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use super::BackendProtocol;
+use super::{BackendProtocol, StreamProtocol};
 
 /// A Kubernetes namespaced name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,8 @@ pub enum Kind {
     HttpRoute,
     GrpcRoute,
     TlsRoute,
+    TcpRoute,
+    UdpRoute,
     Backend,
     Certificate,
     Authorities,
@@ -46,7 +48,7 @@ pub enum Kind {
 /// An object's identity within a snapshot; stable over versions.
 ///
 /// `path` is `namespace/gateway/listener` for a listener, `namespace/name` for a route,
-/// `namespace/service/port` for a backend, with `/http2` or `/tcp` behind it where that is spoken, `namespace/secret` for a certificate and
+/// `namespace/service/port` for a backend, with `/http2`, `/tcp` or `/udp` behind it where that is spoken, `namespace/secret` for a certificate and
 /// `Kind/namespace/name` of where they stand for authorities.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
@@ -55,11 +57,13 @@ pub struct Id {
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Listener,
         Self::HttpRoute,
         Self::GrpcRoute,
         Self::TlsRoute,
+        Self::TcpRoute,
+        Self::UdpRoute,
         Self::Backend,
         Self::Certificate,
         Self::Authorities,
@@ -92,9 +96,14 @@ impl Id {
     }
 
     #[must_use]
-    pub fn tls_route(route: &ObjectName) -> Self {
+    pub fn stream_route(protocol: StreamProtocol, route: &ObjectName) -> Self {
+        let kind = match protocol {
+            StreamProtocol::Tls => Kind::TlsRoute,
+            StreamProtocol::Tcp => Kind::TcpRoute,
+            StreamProtocol::Udp => Kind::UdpRoute,
+        };
         Self {
-            kind: Kind::TlsRoute,
+            kind,
             path: route.to_string().into(),
         }
     }
@@ -105,6 +114,7 @@ impl Id {
             BackendProtocol::Http1 => "",
             BackendProtocol::Http2 => "/http2",
             BackendProtocol::Tcp => "/tcp",
+            BackendProtocol::Udp => "/udp",
         };
         Self {
             kind: Kind::Backend,
@@ -137,6 +147,8 @@ impl fmt::Display for Id {
             Kind::HttpRoute => "httproute",
             Kind::GrpcRoute => "grpcroute",
             Kind::TlsRoute => "tlsroute",
+            Kind::TcpRoute => "tcproute",
+            Kind::UdpRoute => "udproute",
             Kind::Backend => "backend",
             Kind::Certificate => "certificate",
             Kind::Authorities => "authorities",

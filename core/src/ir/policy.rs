@@ -58,6 +58,9 @@ pub struct DownstreamTimeouts {
     /// Between two bytes of a tunnel (WebSocket), both directions together; default 1 h.
     #[serde(serialize_with = "super::duration_text")]
     pub tunnel_idle: Duration,
+    /// Between two datagrams of a client's session, both directions together; default 60 s.
+    #[serde(serialize_with = "super::duration_text")]
+    pub session_idle: Duration,
 }
 
 impl Default for DownstreamTimeouts {
@@ -67,6 +70,7 @@ impl Default for DownstreamTimeouts {
             keep_alive: Duration::from_secs(75),
             idle: Duration::from_secs(60),
             tunnel_idle: Duration::from_secs(3600),
+            session_idle: Duration::from_secs(60),
         }
     }
 }
@@ -83,6 +87,9 @@ pub struct HttpLimits {
     pub body_bytes: Option<u64>,
     /// Per shard, of this listener's port; default: the shard's share of the open-files limit.
     pub connections: Option<u32>,
+    /// Of datagrams: clients that are served at a time, per shard, of this listener's port; beyond it the one
+    /// that has been idle for longest gives its place. Default 65,536.
+    pub sessions: u32,
 }
 
 impl Default for HttpLimits {
@@ -93,6 +100,7 @@ impl Default for HttpLimits {
             header_fields: 100,
             body_bytes: None,
             connections: None,
+            sessions: 65_536,
         }
     }
 }

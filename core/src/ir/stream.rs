@@ -1,5 +1,5 @@
-//! A route of connections, resolved: bytes that go to a backend whatever they mean (Gateway API's routes of
-//! layer 4).
+//! A route of connections or datagrams, resolved: bytes that go to a backend whatever they mean (Gateway API's
+//! routes of layer 4).
 
 use std::sync::Arc;
 
@@ -7,26 +7,42 @@ use serde::Serialize;
 
 use super::{Attachment, BackendTarget, ObjectName};
 
-/// One TLSRoute object (GEP-2643). The API allows one rule, which takes every connection that comes for the
-/// route's hosts, so that the rule stands in the route.
+/// What a route of layer 4 is for: its kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum StreamProtocol {
+    /// A TLSRoute: connections by their server name (GEP-2643).
+    Tls,
+    /// A TCPRoute: all connections of a listener (GEP-1901).
+    Tcp,
+    /// A UDPRoute: all datagrams of a listener (GEP-2645).
+    Udp,
+}
+
+impl StreamProtocol {
+    /// As the kind is written.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Tls => "TLSRoute",
+            Self::Tcp => "TCPRoute",
+            Self::Udp => "UDPRoute",
+        }
+    }
+}
+
+/// One TLSRoute, TCPRoute or UDPRoute object. The API allows one rule, which takes every connection (for
+/// the route's hosts), so that the rule stands in the route.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StreamRoute {
+    pub protocol: StreamProtocol,
     pub name: ObjectName,
     /// As an HTTPRoute's.
     pub created: u64,
-    /// Hosts are server names of TLS.
+    /// Hosts are server names of TLS; [`super::Hostname::Any`] alone with the other protocols.
     pub attachments: Vec<Attachment>,
     pub rule: Option<Arc<str>>,
     /// Empty: every connection is closed.
     pub backends: Vec<StreamBackend>,
-}
-
-impl StreamRoute {
-    /// As the kind of its object is written.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        "TLSRoute"
-    }
 }
 
 /// Where connections go.

@@ -147,7 +147,7 @@ impl Compiler {
                 let rules = compiled.iter().flat_map(|compiled| &compiled.rules);
                 touched.retired.extend(rules.map(|rule| rule.slot));
             }
-            Object::TlsRoute(route) => {
+            Object::StreamRoute(route) => {
                 self.detach(id, &route.attachments, touched);
                 self.problems.remove(id);
                 let rule = self.streams.remove(id);
@@ -175,7 +175,7 @@ impl Compiler {
             return;
         }
         match &object {
-            Object::HttpRoute(_) | Object::TlsRoute(_) => {
+            Object::HttpRoute(_) | Object::StreamRoute(_) => {
                 if let Some(old) = old.cloned() {
                     self.detach(&id, attachments(&old), touched);
                 }
@@ -219,11 +219,12 @@ impl Compiler {
             hostname: listener.hostname.clone(),
             public_port: listener.public_port.unwrap_or(listener.port),
             client_certificate: listener.client_certificate.clone(),
-            is_encrypted: listener.protocol != ir::Protocol::Http,
+            is_encrypted: listener.protocol.is_encrypted(),
             carries: match listener.protocol {
                 ir::Protocol::Http | ir::Protocol::Https(_) => Carries::Requests,
-                ir::Protocol::Tls(_) => Carries::Bytes,
+                ir::Protocol::Tls(_) | ir::Protocol::Tcp => Carries::Bytes,
                 ir::Protocol::TlsPassthrough => Carries::Tls,
+                ir::Protocol::Udp => Carries::Datagrams,
             },
             settings: Arc::new(listener.settings.clone()),
             routes,
@@ -298,7 +299,7 @@ impl Compiler {
         for id in std::mem::take(&mut touched.routes) {
             let route = match self.objects.get(&id) {
                 Some(Object::HttpRoute(route)) => route,
-                Some(Object::TlsRoute(route)) => {
+                Some(Object::StreamRoute(route)) => {
                     let before = self.streams.get(&id).map(|before| before.slot);
                     let slot = before.unwrap_or_else(|| next(&mut self.next_slot));
                     let slots = BackendSlots(&self.slots);

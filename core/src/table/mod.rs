@@ -35,9 +35,36 @@ use crate::route::{Fields, Request};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u32);
 
+/// What a socket speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IpProtocol {
+    #[default]
+    Tcp,
+    Udp,
+}
+
+impl IpProtocol {
+    /// As Kubernetes writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
+
+    pub(super) const fn of(listener: &ir::Protocol) -> Self {
+        match listener {
+            ir::Protocol::Udp => Self::Udp,
+            _ => Self::Tcp,
+        }
+    }
+}
+
 /// Where a listener's socket is bound. No address: every one of the host, both families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bind {
+    pub protocol: IpProtocol,
     pub address: Option<IpAddr>,
     pub port: u16,
 }
@@ -45,8 +72,12 @@ pub struct Bind {
 impl std::fmt::Display for Bind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.address {
-            Some(address) => write!(f, "{}", std::net::SocketAddr::new(address, self.port)),
-            None => write!(f, "*:{}", self.port),
+            Some(address) => write!(f, "{}", std::net::SocketAddr::new(address, self.port))?,
+            None => write!(f, "*:{}", self.port)?,
+        }
+        match self.protocol {
+            IpProtocol::Tcp => Ok(()),
+            IpProtocol::Udp => f.write_str("/udp"),
         }
     }
 }
@@ -82,6 +113,8 @@ pub enum Carries {
     Bytes,
     /// The bytes of each connection, its TLS as it is.
     Tls,
+    /// Datagrams, by client.
+    Datagrams,
 }
 
 /// One listener of a port, with the routes that are attached to it.

@@ -145,7 +145,7 @@ pub(super) fn written<'r>(
 pub(super) fn attachments(object: &Object) -> &[ir::Attachment] {
     match object {
         Object::HttpRoute(route) => &route.attachments,
-        Object::TlsRoute(route) => &route.attachments,
+        Object::StreamRoute(route) => &route.attachments,
         _ => &[],
     }
 }
@@ -153,7 +153,7 @@ pub(super) fn attachments(object: &Object) -> &[ir::Attachment] {
 pub(super) fn uses(object: &Object, backend: &Id) -> bool {
     let route = match object {
         Object::HttpRoute(route) => route,
-        Object::TlsRoute(route) => {
+        Object::StreamRoute(route) => {
             let target = ir::BackendTarget::Backend(backend.clone());
             return route.backends.iter().any(|one| one.target == target);
         }

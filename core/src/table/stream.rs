@@ -1,4 +1,4 @@
-//! Routes of connections, compiled: for each host of a listener the one rule that takes its connections.
+//! Routes of connections and datagrams, compiled: for each host of a listener the one rule that takes them.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl StreamRule {
         });
         let compiled = Self {
             slot,
-            kind: route.kind(),
+            kind: route.protocol.kind(),
             route: route.name.clone(),
             name: match &route.rule {
                 Some(name) => RuleName::Given(name.clone()),

@@ -96,6 +96,8 @@ pub fn id(id: Option<&proto::ObjectId>) -> Result<ir::Id> {
         proto::object_id::Kind::HttpRoute => ir::Kind::HttpRoute,
         proto::object_id::Kind::GrpcRoute => ir::Kind::GrpcRoute,
         proto::object_id::Kind::TlsRoute => ir::Kind::TlsRoute,
+        proto::object_id::Kind::TcpRoute => ir::Kind::TcpRoute,
+        proto::object_id::Kind::UdpRoute => ir::Kind::UdpRoute,
         proto::object_id::Kind::Backend => ir::Kind::Backend,
         proto::object_id::Kind::Certificate => ir::Kind::Certificate,
         proto::object_id::Kind::Authorities => ir::Kind::Authorities,
@@ -111,7 +113,7 @@ fn object(object: proto::Object) -> Result<ir::Object> {
     Ok(match object.object.ok_or(DecodeError::Missing("object"))? {
         Object::Listener(one) => ir::Object::Listener(listener(&one)?),
         Object::HttpRoute(one) => ir::Object::HttpRoute(http_route(&one)?),
-        Object::TlsRoute(one) => ir::Object::TlsRoute(stream::route(&one)?),
+        Object::StreamRoute(one) => ir::Object::StreamRoute(stream::route(&one)?),
         Object::Backend(one) => ir::Object::Backend(backend::decode(&one)?),
         Object::Certificate(one) => ir::Object::Certificate(tls::certificate(&one)?),
         Object::Authorities(one) => ir::Object::Authorities(tls::authorities(&one)?),
@@ -201,6 +203,8 @@ fn listener(listener: &proto::Listener) -> Result<ir::Listener> {
                 ir::Protocol::Tls(tls::termination(listener.termination.as_ref())?)
             }
             proto::listener::Protocol::TlsPassthrough => ir::Protocol::TlsPassthrough,
+            proto::listener::Protocol::Tcp => ir::Protocol::Tcp,
+            proto::listener::Protocol::Udp => ir::Protocol::Udp,
         },
         hostname: hostname(&listener.hostname)?,
         client_certificate: listener
@@ -224,6 +228,7 @@ fn listener_settings(settings: &proto::ListenerSettings) -> Result<ir::ListenerS
             keep_alive: Duration::from_millis(settings.keep_alive_timeout_ms),
             idle: Duration::from_millis(settings.idle_timeout_ms),
             tunnel_idle: Duration::from_millis(settings.tunnel_idle_timeout_ms),
+            session_idle: Duration::from_millis(settings.session_idle_timeout_ms),
         },
         limits: ir::HttpLimits {
             request_line_bytes: settings.request_line_bytes,
@@ -231,6 +236,7 @@ fn listener_settings(settings: &proto::ListenerSettings) -> Result<ir::ListenerS
             header_fields: settings.header_fields,
             body_bytes: settings.body_bytes,
             connections: settings.connections,
+            sessions: settings.sessions,
         },
         trusted_proxies: list(
             "trusted_proxies",

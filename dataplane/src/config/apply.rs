@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +11,14 @@ use ringgate_core::ir::{Id, Object, Snapshot, Version};
 use ringgate_core::table::{Bind, Compiled, Compiler, Objects, Table};
 
 use crate::shard::{Buried, Command, Handle, Swap};
-use crate::sys::socket;
+use crate::sys::socket::{self, Bound};
 use crate::tls::credentials::Keeper;
 
 /// A shard that doesn't answer for so long is stuck; the change is in force on the others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The sockets of new addresses and ports, one per shard, made ready before shards hear of a change.
-type Prepared = Vec<(Bind, Vec<TcpListener>)>;
+type Prepared = Vec<(Bind, Vec<Bound>)>;
 
 /// Puts changes into force.
 pub(crate) struct Applier {
@@ -166,12 +165,13 @@ impl Applier {
         prepared
     }
 
-    fn sockets(&self, bind: Bind) -> io::Result<Vec<TcpListener>> {
+    fn sockets(&self, bind: Bind) -> io::Result<Vec<Bound>> {
         // Our own sockets on the same port would answer the probe.
-        if !self.held.iter().any(|held| held.port == bind.port) {
+        let is_of_port = |held: &Bind| (held.protocol, held.port) == (bind.protocol, bind.port);
+        if !self.held.iter().any(is_of_port) {
             socket::probe(bind)?;
         }
-        self.shards.iter().map(|_| socket::listen(bind)).collect()
+        socket::bind_all(bind, self.shards.len())
     }
 
     /// Drops tables that no shard uses any more.

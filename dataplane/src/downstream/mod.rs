@@ -170,7 +170,12 @@ async fn begin(downstream: &mut Downstream) -> Result<Begun, Box<Refused>> {
     let table = shard.table();
     let port = table.port(downstream.bind);
     if !port.is_some_and(|port| port.is_encrypted) {
-        return Ok(Begun::Requests(begun));
+        let listener = port.and_then(|port| port.listener(""));
+        let carries = listener.filter(|listener| listener.carries == Carries::Bytes);
+        return Ok(match carries {
+            Some(listener) => Begun::Stream(Box::new(Accepted::plain(listener.slot, begun))),
+            None => Begun::Requests(begun),
+        });
     }
     drop(table);
     let accepted = tls::accept::accept(downstream, begun).await;
@@ -185,7 +190,7 @@ async fn begin(downstream: &mut Downstream) -> Result<Begun, Box<Refused>> {
     }
     match accepted.carries {
         Carries::Requests => Ok(Begun::Requests(None)),
-        Carries::Bytes | Carries::Tls => Ok(Begun::Stream(Box::new(accepted))),
+        Carries::Bytes | Carries::Tls | Carries::Datagrams => Ok(Begun::Stream(Box::new(accepted))),
     }
 }
 

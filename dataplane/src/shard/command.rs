@@ -8,6 +8,7 @@ use crossbeam_channel::Sender;
 use ringgate_core::table::{Bind, Slot, Table};
 
 use crate::sys::driver::Driver;
+use crate::sys::socket::Bound;
 use crate::telemetry::counters::Counted;
 use crate::tls::credentials::Credentials;
 
@@ -23,7 +24,7 @@ pub(crate) enum Command {
 pub(crate) struct Swap {
     pub(crate) table: Arc<Table>,
     pub(crate) credentials: Arc<Credentials>,
-    pub(crate) open: Vec<(Bind, std::net::TcpListener)>,
+    pub(crate) open: Vec<(Bind, Bound)>,
     pub(crate) close: Vec<Bind>,
     pub(crate) retired: Arc<[Slot]>,
     /// Told when the table is in force on this shard.
@@ -36,6 +37,10 @@ pub(crate) struct Report {
     pub(crate) shard: usize,
     pub(crate) driver: Driver,
     pub(crate) clients: usize,
+    /// Of datagrams.
+    pub(crate) sessions: usize,
+    /// Those of them that were used just now.
+    pub(crate) busy_sessions: usize,
     pub(crate) idle_upstreams: usize,
     pub(crate) counted: Counted,
 }

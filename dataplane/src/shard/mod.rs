@@ -20,6 +20,7 @@ pub(crate) use state::RuleStates;
 use timer::Deadlines;
 
 use crate::accept::Accepting;
+use crate::datagram::Datagrams;
 use crate::sys::buffer::Pool;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
@@ -40,6 +41,7 @@ pub(crate) struct Shard {
     pub(crate) date: Date,
     pub(crate) log: AccessLog,
     pub(crate) accepting: Accepting,
+    pub(crate) datagrams: Datagrams,
     pub(crate) mirrors: Cell<usize>,
     /// Connections that wait for their next request with a buffer at hand.
     pub(crate) hot: Cell<usize>,

@@ -11,13 +11,16 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use monoio::io::AsyncReadRent;
 use ringgate_core::balance::Random;
+use ringgate_core::table::IpProtocol;
 
 use super::timer::Deadlines;
 use super::{Buried, Command, Handle, Report, Shard, ShardTable, Swap};
 use crate::accept::Accepting;
+use crate::datagram::Datagrams;
 use crate::limits;
 use crate::sys::affinity;
 use crate::sys::driver::{AnyRuntime, Choice, Driver};
+use crate::sys::socket::Bound;
 use crate::telemetry::access_log::AccessLog;
 
 /// What a shard is started with.
@@ -27,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) driver: Choice,
     /// The most clients at a time.
     pub(crate) clients: usize,
+    /// The most sockets that datagrams leave from, of each address family.
+    pub(crate) datagram_sockets: u32,
     pub(crate) log: AccessLog,
     pub(crate) graveyard: Sender<Buried>,
     pub(crate) seed: u64,
@@ -78,6 +83,7 @@ async fn live(options: Options, driver: Driver, commands: Receiver<Command>, wok
         date: crate::telemetry::date::Date::default(),
         log: options.log,
         accepting: Accepting::new(options.clients),
+        datagrams: Datagrams::new(options.datagram_sockets),
         mirrors: Cell::new(0),
         hot: Cell::new(0),
         is_draining: Cell::new(false),
@@ -107,6 +113,7 @@ async fn keep_house(shard: &'static Shard) {
         monoio::time::sleep(Duration::from_secs(2)).await;
         shard.upstreams.prune(shard.deadlines.now());
         shard.buffers.trim();
+        shard.datagrams.prune(shard);
     }
 }
 
@@ -120,6 +127,8 @@ impl Shard {
                     shard: self.index,
                     driver,
                     clients: self.accepting.clients(),
+                    sessions: self.datagrams.sessions(),
+                    busy_sessions: self.datagrams.busy(self.deadlines.now()),
                     idle_upstreams: self.upstreams.idle(),
                     counted: self.counters.counted(),
                 });
@@ -138,11 +147,18 @@ impl Shard {
         self.upstreams.retire(&swap.retired);
         self.rules.borrow_mut().retire(&swap.retired);
         self.counters.retire(&swap.retired);
+        self.datagrams.changed();
         for (bind, socket) in swap.open {
-            self.accepting.open(self, bind, socket);
+            match socket {
+                Bound::Connections(socket) => self.accepting.open(self, bind, socket),
+                Bound::Datagrams(socket) => self.datagrams.open(self, bind, socket),
+            }
         }
         for bind in swap.close {
-            self.accepting.close(bind);
+            match bind.protocol {
+                IpProtocol::Tcp => self.accepting.close(bind),
+                IpProtocol::Udp => self.datagrams.close(self, bind),
+            }
         }
         let _ = swap.done.try_send(());
     }

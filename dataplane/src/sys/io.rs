@@ -5,16 +5,17 @@
 //! could be lost); [`Stream::abort`] ends it instead. Only [`Stream::readable`] may be dropped.
 
 use std::cell::UnsafeCell;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent};
-use monoio::net::{TcpListener, TcpStream};
+use monoio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::buffer::Buffer;
 use super::socket;
@@ -106,6 +107,11 @@ impl Stream {
         socket::shutdown(self.fd(), socket::Shutdown::Both);
     }
 
+    /// As [`Self::abort`], and tells the peer that what it has is not whole.
+    pub(crate) fn reset(&self) {
+        socket::reset(self.fd());
+    }
+
     /// Says that nothing more is sent.
     pub(crate) fn finish(&self) {
         socket::shutdown(self.fd(), socket::Shutdown::Write);
@@ -144,6 +150,43 @@ impl Listener {
         let (stream, peer) = socket::accept_now(self.inner.as_raw_fd())?;
         Ok((Stream::new(TcpStream::from_std(stream)?), peer))
     }
+}
+
+/// Any descriptor that can be waited for.
+pub(crate) struct Readiness {
+    inner: UnixStream,
+}
+
+impl Readiness {
+    pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Self> {
+        // The runtime takes any descriptor under this name, and nothing but waiting is asked of it.
+        UnixStream::from_std(descriptor.into()).map(|inner| Self { inner })
+    }
+
+    /// Until there is something to read. May be dropped.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.inner.readable(true).await
+    }
+}
+
+impl AsRawFd for Readiness {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+}
+
+/// Lets other tasks go on.
+pub(crate) async fn give_way() {
+    let mut has_waited = false;
+    poll_fn(|context| {
+        if has_waited {
+            return Poll::Ready(());
+        }
+        has_waited = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Waits; may be dropped.

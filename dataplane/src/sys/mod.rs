@@ -3,7 +3,9 @@
 //!
 //! - [`io`]: our narrow interface over the runtime's streams and listeners
 //! - [`buffer`]: the buffers that go to the kernel and back, and their pool
+//! - [`datagram`]: datagrams in batches, and waiting for many sockets
 //! - [`socket`]: listening sockets, and what is asked of a socket beside reading and writing
+//! - [`steering`]: which shard a client's datagrams come to
 //! - [`driver`]: which of the runtime's drivers runs
 //! - [`affinity`]: which cores are ours
 #![expect(
@@ -13,6 +15,8 @@
 
 pub(crate) mod affinity;
 pub(crate) mod buffer;
+pub(crate) mod datagram;
 pub(crate) mod driver;
 pub(crate) mod io;
 pub(crate) mod socket;
+mod steering;

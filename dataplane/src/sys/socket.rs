@@ -1,10 +1,10 @@
-//! Listening sockets, and what is asked of a socket beside reading and writing.
+//! Listening sockets and those of datagrams, and what is asked of a socket beside reading and writing.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
-use ringgate_core::table::Bind;
+use ringgate_core::table::{Bind, IpProtocol};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::limits;
@@ -13,44 +13,127 @@ use crate::limits;
 /// share a port unnoticed.
 pub(crate) fn probe(bind: Bind) -> io::Result<()> {
     let probe = bound(bind, false)?;
-    probe.listen(1)
+    match bind.protocol {
+        IpProtocol::Tcp => probe.listen(1),
+        IpProtocol::Udp => Ok(()),
+    }
 }
 
-/// A listening socket for one shard.
-pub(crate) fn listen(bind: Bind) -> io::Result<std::net::TcpListener> {
+/// A socket of a listener, for one shard.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    Connections(TcpListener),
+    Datagrams(UdpSocket),
+}
+
+/// Sockets of a listener for all shards.
+pub(crate) fn bind_all(bind: Bind, shards: usize) -> io::Result<Vec<Bound>> {
+    (0..shards)
+        .map(|shard| match bind.protocol {
+            IpProtocol::Tcp => listen(bind).map(Bound::Connections),
+            IpProtocol::Udp => {
+                let socket = datagrams_at(bind)?;
+                if shard == 0 {
+                    // The first of the group, so that no flow comes to another socket before it is in force.
+                    super::steering::by_client(&socket, shards)?;
+                }
+                Ok(Bound::Datagrams(socket))
+            }
+        })
+        .collect()
+}
+
+fn listen(bind: Bind) -> io::Result<TcpListener> {
     let socket = bound(bind, true)?;
     socket.listen(limits::ACCEPT_QUEUE)?;
     Ok(socket.into())
 }
 
-fn bound(bind: Bind, shared: bool) -> io::Result<Socket> {
-    match bind.address {
-        Some(address) => bound_to(SocketAddr::new(address, bind.port), shared),
-        None => {
-            let every = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), bind.port);
-            match bound_to(every, shared) {
-                // A host without IPv6.
-                Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => bound_to(
-                    SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), bind.port),
-                    shared,
-                ),
-                result => result,
-            }
+fn datagrams_at(bind: Bind) -> io::Result<UdpSocket> {
+    let socket = bound(bind, true)?;
+    prepare_for_datagrams(&socket);
+    if bind.address.is_none() {
+        // Answers leave from the address that was asked.
+        match socket.domain()? {
+            Domain::IPV4 => set(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
+            _ => set(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?,
         }
+    }
+    Ok(socket.into())
+}
+
+/// A socket that datagrams to endpoints like this one leave from, with a port of the kernel's choice.
+pub(crate) fn datagrams_to(endpoint: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(endpoint),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    socket.set_nonblocking(true)?;
+    prepare_for_datagrams(&socket);
+    let any: IpAddr = match endpoint {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // ICMP messages are told, with the destination that they are about.
+    match endpoint {
+        SocketAddr::V4(_) => set(&socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1)?,
+        SocketAddr::V6(_) => {
+            socket.set_only_v6(true)?;
+            set(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)?;
+        }
+    }
+    // Bound now, so that it is known now whether there is a port.
+    socket.bind(&SocketAddr::new(any, 0).into())?;
+    Ok(socket.into())
+}
+
+/// What makes datagrams cheaper; whoever can't does without.
+fn prepare_for_datagrams(socket: &Socket) {
+    let _ = set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+    // As much as the host allows (`net.core.rmem_max`).
+    let _ = socket.set_recv_buffer_size(limits::DATAGRAM_QUEUE_BYTES);
+    let _ = socket.set_send_buffer_size(limits::DATAGRAM_QUEUE_BYTES);
+}
+
+fn set(socket: &Socket, level: i32, option: i32, value: libc::c_int) -> io::Result<()> {
+    let (place, length) = ((&raw const value).cast(), size_of_val(&value));
+    let length = libc::socklen_t::try_from(length).unwrap_or(0);
+    // SAFETY: reads `value`.
+    match unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, place, length) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
-fn bound_to(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+fn bound(bind: Bind, shared: bool) -> io::Result<Socket> {
+    let bound_to = |address| bound_to(bind.protocol, SocketAddr::new(address, bind.port), shared);
+    match bind.address {
+        Some(address) => bound_to(address),
+        None => match bound_to(Ipv6Addr::UNSPECIFIED.into()) {
+            // A host without IPv6.
+            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
+                bound_to(Ipv4Addr::UNSPECIFIED.into())
+            }
+            result => result,
+        },
+    }
+}
+
+fn bound_to(protocol: IpProtocol, address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let (kind, protocol) = match protocol {
+        IpProtocol::Tcp => (Type::STREAM, Protocol::TCP),
+        IpProtocol::Udp => (Type::DGRAM, Protocol::UDP),
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     socket.set_nonblocking(true)?;
-    socket.set_reuse_address(true)?;
+    if kind == Type::STREAM {
+        // Of datagrams this would let another process take the port unnoticed.
+        socket.set_reuse_address(true)?;
+        // Accepted connections inherit it.
+        socket.set_tcp_nodelay(true)?;
+    }
     socket.set_reuse_port(shared)?;
-    // Accepted connections inherit it.
-    socket.set_tcp_nodelay(true)?;
     if address.is_ipv6() {
         let every = address.ip() == Ipv6Addr::UNSPECIFIED;
         socket.set_only_v6(!every)?;
@@ -92,6 +175,20 @@ pub(crate) fn shutdown(socket: RawFd, how: Shutdown) {
     };
     // SAFETY: takes numbers only; an error (not connected any more) has nothing to be done about.
     let _ = unsafe { libc::shutdown(socket, how) };
+}
+
+/// Ends a connection by a reset (RFC 9293, section 3.10.5), so that its peer doesn't take it for whole. Pending
+/// operations end.
+pub(crate) fn reset(socket: RawFd) {
+    // SAFETY: zeros are valid.
+    let mut nobody: libc::sockaddr = unsafe { std::mem::zeroed() };
+    nobody.sa_family = libc::sa_family_t::try_from(libc::AF_UNSPEC).unwrap_or(0);
+    let length = libc::socklen_t::try_from(size_of_val(&nobody)).unwrap_or(0);
+    // SAFETY: reads the address, which is alive.
+    let is_reset = unsafe { libc::connect(socket, &raw const nobody, length) } == 0;
+    if !is_reset {
+        shutdown(socket, Shutdown::Both);
+    }
 }
 
 /// Whether nothing waits to be read: no byte, no end, no error.

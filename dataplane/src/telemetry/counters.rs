@@ -129,6 +129,12 @@ pub(crate) struct Totals {
     pub(crate) mirrors: u64,
     pub(crate) mirrors_dropped: u64,
     pub(crate) tunnels: u64,
+    /// To endpoints.
+    pub(crate) datagrams_sent: u64,
+    /// From endpoints.
+    pub(crate) datagrams_received: u64,
+    /// That had nowhere to go, or couldn't be sent.
+    pub(crate) datagrams_dropped: u64,
     pub(crate) log_lines_dropped: u64,
 }
 

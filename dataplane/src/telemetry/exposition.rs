@@ -75,88 +75,94 @@ fn merge(all: &mut Counted, one: &Counted) {
     all.totals.add(&one.totals);
 }
 
+/// A number of [`Totals`]: what its metric is called, what it says, and where it is.
+type Total = (&'static str, &'static str, fn(&mut Totals) -> &mut u64);
+
+const TOTALS: [Total; 17] = [
+    ("connections", "Client connections accepted", |all| {
+        &mut all.connections
+    }),
+    (
+        "accept_failures",
+        "Connections that could not be accepted",
+        |all| &mut all.accept_failures,
+    ),
+    (
+        "accept_waits",
+        "Pauses because a shard had as many clients as it may have",
+        |all| &mut all.accept_waits,
+    ),
+    (
+        "refused_requests",
+        "Requests refused for their syntax or size",
+        |all| &mut all.refused_requests,
+    ),
+    (
+        "handshakes",
+        "TLS handshakes with clients that succeeded",
+        |all| &mut all.handshakes,
+    ),
+    (
+        "handshake_failures",
+        "TLS handshakes with clients that failed",
+        |all| &mut all.handshake_failures,
+    ),
+    (
+        "upstream_connections",
+        "Connections opened to backends",
+        |all| &mut all.upstream_connections,
+    ),
+    (
+        "upstream_connect_failures",
+        "Connections to backends that failed",
+        |all| &mut all.upstream_connect_failures,
+    ),
+    ("retries", "Attempts beyond a request's first", |all| {
+        &mut all.retries
+    }),
+    ("timeouts", "Attempts that ran out of time", |all| {
+        &mut all.timeouts
+    }),
+    ("mirrors", "Mirrored requests sent", |all| &mut all.mirrors),
+    ("mirrors_dropped", "Mirrored requests not sent", |all| {
+        &mut all.mirrors_dropped
+    }),
+    (
+        "tunnels",
+        "Connections that changed to another protocol",
+        |all| &mut all.tunnels,
+    ),
+    ("datagrams_sent", "Datagrams to backends", |all| {
+        &mut all.datagrams_sent
+    }),
+    (
+        "datagrams_received",
+        "Datagrams from backends, on to clients",
+        |all| &mut all.datagrams_received,
+    ),
+    (
+        "datagrams_dropped",
+        "Datagrams that had nowhere to go, or could not be sent",
+        |all| &mut all.datagrams_dropped,
+    ),
+    (
+        "access_log_lines_dropped",
+        "Access log lines dropped",
+        |all| &mut all.log_lines_dropped,
+    ),
+];
+
 impl Totals {
     fn add(&mut self, other: &Self) {
-        for ((_, _, mine), (_, _, theirs)) in self.named_mut().into_iter().zip(other.named()) {
-            *mine += theirs;
+        let mut other = *other;
+        for (_, _, number) in TOTALS {
+            *number(self) += *number(&mut other);
         }
     }
 
-    fn named(&self) -> [(&'static str, &'static str, u64); 14] {
+    fn named(&self) -> [(&'static str, &'static str, u64); TOTALS.len()] {
         let mut copy = *self;
-        copy.named_mut()
-            .map(|(name, help, value)| (name, help, *value))
-    }
-
-    fn named_mut(&mut self) -> [(&'static str, &'static str, &mut u64); 14] {
-        [
-            (
-                "connections",
-                "Client connections accepted",
-                &mut self.connections,
-            ),
-            (
-                "accept_failures",
-                "Connections that could not be accepted",
-                &mut self.accept_failures,
-            ),
-            (
-                "accept_waits",
-                "Pauses because a shard had as many clients as it may have",
-                &mut self.accept_waits,
-            ),
-            (
-                "refused_requests",
-                "Requests refused for their syntax or size",
-                &mut self.refused_requests,
-            ),
-            (
-                "handshakes",
-                "TLS handshakes with clients that succeeded",
-                &mut self.handshakes,
-            ),
-            (
-                "handshake_failures",
-                "TLS handshakes with clients that failed",
-                &mut self.handshake_failures,
-            ),
-            (
-                "upstream_connections",
-                "Connections opened to backends",
-                &mut self.upstream_connections,
-            ),
-            (
-                "upstream_connect_failures",
-                "Connections to backends that failed",
-                &mut self.upstream_connect_failures,
-            ),
-            (
-                "retries",
-                "Attempts beyond a request's first",
-                &mut self.retries,
-            ),
-            (
-                "timeouts",
-                "Attempts that ran out of time",
-                &mut self.timeouts,
-            ),
-            ("mirrors", "Mirrored requests sent", &mut self.mirrors),
-            (
-                "mirrors_dropped",
-                "Mirrored requests not sent",
-                &mut self.mirrors_dropped,
-            ),
-            (
-                "tunnels",
-                "Connections that changed to another protocol",
-                &mut self.tunnels,
-            ),
-            (
-                "access_log_lines_dropped",
-                "Access log lines dropped",
-                &mut self.log_lines_dropped,
-            ),
-        ]
+        TOTALS.map(|(name, help, number)| (name, help, *number(&mut copy)))
     }
 }
 
@@ -251,6 +257,11 @@ impl Scrape {
                 "ringgate_clients",
                 "Client connections open",
                 sum(|report| report.clients),
+            ),
+            (
+                "ringgate_datagram_sessions",
+                "Clients of datagrams that are served now",
+                sum(|report| report.sessions),
             ),
             (
                 "ringgate_idle_upstreams",

@@ -39,8 +39,20 @@ pub(crate) struct Accepted {
     pub(crate) carries: Carries,
     /// The server name, in lower case; empty without one.
     pub(crate) name: String,
-    /// All that has come, where TLS goes on to a backend as it is.
+    /// All that has come, where it goes on to a backend as it is.
     pub(crate) hello: Option<Buffer>,
+}
+
+impl Accepted {
+    /// A connection without TLS that is for one listener alone.
+    pub(crate) fn plain(listener: Slot, begun: Option<Buffer>) -> Self {
+        Self {
+            listener,
+            carries: Carries::Bytes,
+            name: String::new(),
+            hello: begun,
+        }
+    }
 }
 
 /// Makes a connection an encrypted one, unless its listener passes TLS on. `begun` is what has come already.
@@ -117,7 +129,7 @@ async fn take(
     let (listener, carries) = listener(downstream, &name)?;
     let hello = match carries {
         Carries::Tls => Some(std::mem::take(input)),
-        Carries::Requests | Carries::Bytes => {
+        Carries::Requests | Carries::Bytes | Carries::Datagrams => {
             handshake(downstream, input, listener).await?;
             None
         }

@@ -113,7 +113,11 @@ impl Keeper {
                 self.backends.contains_key(id)
                     || matches!(objects.get(id), Some(Object::Backend(one)) if one.tls.is_some())
             }
-            Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => false,
+            Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::TcpRoute
+            | Kind::UdpRoute => false,
         };
         if !changed.iter().any(is_ours) {
             return;
@@ -249,7 +253,7 @@ impl Keeper {
             let alpn = match one.protocol {
                 BackendProtocol::Http1 => Some(b"http/1.1".as_slice()),
                 BackendProtocol::Http2 => Some(b"h2".as_slice()),
-                BackendProtocol::Tcp => None,
+                BackendProtocol::Tcp | BackendProtocol::Udp => None,
             };
             let made = self.make_backend(tls, alpn, &ours, objects);
             put(&mut self.backends, &mut self.failures, id, slot, made);

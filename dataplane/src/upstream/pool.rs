@@ -90,6 +90,10 @@ impl Load {
         endpoint.load.set(endpoint.load.get() + 1);
         Self(endpoint.clone())
     }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.0
+    }
 }
 
 impl Drop for Load {

@@ -10,6 +10,7 @@
 
 pub(crate) mod certificates;
 pub(crate) mod http2;
+pub(crate) mod streams;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

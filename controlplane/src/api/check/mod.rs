@@ -9,9 +9,9 @@ mod http_filter;
 mod http_route;
 mod other;
 mod route;
+mod stream_route;
 #[cfg(test)]
 mod tests;
-mod tls_route;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -63,6 +63,8 @@ pub fn has_status(kind: ObjectKind) -> bool {
         | ObjectKind::HttpRoute
         | ObjectKind::GrpcRoute
         | ObjectKind::TlsRoute
+        | ObjectKind::TcpRoute
+        | ObjectKind::UdpRoute
         | ObjectKind::ListenerPolicy
         | ObjectKind::BackendPolicy
         | ObjectKind::BackendTlsPolicy => true,

@@ -15,7 +15,7 @@ use super::gateway_class::Classes;
 use super::policy::Policies;
 use crate::api::grpc_route::GrpcRouteRule;
 use crate::api::http_route::HttpRouteRule;
-use crate::api::tls_route::TlsRouteRule;
+use crate::api::stream_route::{TcpRouteRule, TlsRouteRule, UdpRouteRule};
 use changes::Seen;
 use decided::Decided;
 use parents::ParentChanges;
@@ -33,6 +33,8 @@ pub(super) struct Memory {
     http_routes: Routes<HttpRouteRule>,
     grpc_routes: Routes<GrpcRouteRule>,
     tls_routes: Routes<TlsRouteRule>,
+    tcp_routes: Routes<TcpRouteRule>,
+    udp_routes: Routes<UdpRouteRule>,
     used: Used,
     backends: backends::Backends,
 }
@@ -76,6 +78,10 @@ impl Memory {
             .update(inputs, decided, differs, (&mut self.used, &mut routes));
         self.tls_routes
             .update(inputs, decided, differs, (&mut self.used, &mut routes));
+        self.tcp_routes
+            .update(inputs, decided, differs, (&mut self.used, &mut routes));
+        self.udp_routes
+            .update(inputs, decided, differs, (&mut self.used, &mut routes));
         let of_backends = self
             .backends
             .update(inputs, policies, &mut self.used, &changes);
@@ -87,13 +93,17 @@ impl Memory {
     }
 
     pub(super) fn fresh_routes(&self) -> usize {
-        self.http_routes.fresh() + self.grpc_routes.fresh() + self.tls_routes.fresh()
+        let requests = self.http_routes.fresh() + self.grpc_routes.fresh();
+        let (tls, tcp) = (self.tls_routes.fresh(), self.tcp_routes.fresh());
+        requests + tls + tcp + self.udp_routes.fresh()
     }
 
     /// In order of kind and name.
     pub(super) fn routes(&self) -> impl Iterator<Item = &RouteResult> {
         let http = self.http_routes.results().chain(self.grpc_routes.results());
-        http.chain(self.tls_routes.results())
+        let tls = http.chain(self.tls_routes.results());
+        let tcp = tls.chain(self.tcp_routes.results());
+        tcp.chain(self.udp_routes.results())
     }
 
     /// Those that routes in force use, in order of Service and port.

@@ -167,11 +167,10 @@ fn a_slip_in_kind_or_name_keeps_the_object_too() {
 
 #[test]
 fn what_was_broken_before_or_is_not_for_us_keeps_nothing() {
-    let udp =
-        "---\nkind: UDPRoute\napiVersion: gateway.networking.k8s.io/v1\nmetadata: {name: g}\n";
+    let later = "---\nkind: XBackend\napiVersion: gateway.networking.x-k8s.io/v1alpha1\nmetadata: {name: g}\n";
     for other in [
         "---\n{not yaml\n",
-        udp,
+        later,
         "---\nkind: Deployment\napiVersion: apps/v1\n",
     ] {
         let mut seen = Seen::after(&[("a.yaml", &(route("one", "/1") + other))]);

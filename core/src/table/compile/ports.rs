@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Compiler, Touched};
 use crate::ir::{self, Id, Object};
 use crate::table::hosts::HostMap;
-use crate::table::{Bind, Port};
+use crate::table::{Bind, IpProtocol, Port};
 
 impl Compiler {
     /// Ports with other listeners are made anew; where only routes are others, these listeners alone
@@ -70,18 +70,14 @@ impl Compiler {
 }
 
 pub(super) fn binds(listener: &ir::Listener) -> Vec<Bind> {
-    let port = listener.port;
+    let bind = |address: Option<IpAddr>| Bind {
+        protocol: IpProtocol::of(&listener.protocol),
+        address,
+        port: listener.port,
+    };
     if listener.addresses.is_empty() {
-        return vec![Bind {
-            address: None,
-            port,
-        }];
+        return vec![bind(None)];
     }
     let addresses = listener.addresses.iter().copied();
-    addresses
-        .map(|address: IpAddr| Bind {
-            address: Some(address),
-            port,
-        })
-        .collect()
+    addresses.map(Some).map(bind).collect()
 }

@@ -24,6 +24,7 @@ pub(super) fn decode(backend: &proto::Backend) -> Result<ir::Backend> {
             proto::backend::Protocol::Unspecified => ir::BackendProtocol::Http1,
             proto::backend::Protocol::Http2 => ir::BackendProtocol::Http2,
             proto::backend::Protocol::Tcp => ir::BackendProtocol::Tcp,
+            proto::backend::Protocol::Udp => ir::BackendProtocol::Udp,
         },
         tls: backend.tls.as_ref().map(tls::backend).transpose()?,
         settings: backend_settings(

@@ -1,11 +1,19 @@
 //! Routes of connections, from messages.
 
-use super::{Result, attachment, list, name, optional_text, proto, weighted_backend};
+use super::{DecodeError, Result, attachment, list, name, optional_text, proto, weighted_backend};
 use crate::{ir, limits};
 
 pub(super) fn route(route: &proto::StreamRoute) -> Result<ir::StreamRoute> {
     let attachments = &route.attachments;
     Ok(ir::StreamRoute {
+        protocol: match route.protocol() {
+            proto::stream_route::Protocol::Unspecified => {
+                return Err(DecodeError::Missing("protocol"));
+            }
+            proto::stream_route::Protocol::Tls => ir::StreamProtocol::Tls,
+            proto::stream_route::Protocol::Tcp => ir::StreamProtocol::Tcp,
+            proto::stream_route::Protocol::Udp => ir::StreamProtocol::Udp,
+        },
         name: name(route.name.as_ref())?,
         created: route.created,
         attachments: list("attachments", limits::ATTACHMENTS, attachments, attachment)?,
