@@ -1,6 +1,7 @@
 //! A request on its way to a backend: attempts, and when there is another one.
 
 use std::future::poll_fn;
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -286,9 +287,10 @@ async fn attempt(
         }
         Exchanged::Switched { received } => {
             shard.counters.total(|totals| totals.tunnels += 1);
-            let idle = forward.settings.timeouts.tunnel_idle;
-            let sent = std::mem::take(&mut session.input);
-            let tunnel = tunnel::run(downstream, &connection, idle, sent, received);
+            // It isn't sent again, and a tunnel may be long.
+            shard.buffers.give(take(&mut forward.out));
+            let (idle, sent) = (forward.settings.timeouts.tunnel_idle, &mut session.input);
+            let tunnel = tunnel::run(downstream, &connection, idle, take(sent), received);
             outcome.response_bytes = Box::pin(tunnel).await.down;
             Attempt::Over(After::Tunnel)
         }

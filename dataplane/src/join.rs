@@ -1,12 +1,15 @@
 //! Two futures in one task, both to their end.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
-/// Runs both; neither is dropped before it has ended, as reads and writes under io_uring demand.
-pub(crate) async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
-    let (mut a, mut b) = (pin!(a), pin!(b));
+/// Runs both; neither may be dropped before it has ended, as reads and writes under io_uring demand. Pinned by
+/// the caller, for an `async fn` holds its arguments a second time beside what is made of them.
+pub(crate) async fn both<A: Future, B: Future>(
+    mut a: Pin<&mut A>,
+    mut b: Pin<&mut B>,
+) -> (A::Output, B::Output) {
     let (mut from_a, mut from_b) = (None, None);
     poll_fn(|context| {
         if from_a.is_none()

@@ -4,13 +4,13 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::Bytes;
 use support::http2::{self, Client, get, talk};
-use support::{DataPlane, Origin, Request as Got, Then, Wanted, rule};
+use support::{DataPlane, Origin, Request as Got, Then, Wanted, rule, wait_until};
 
 /// 100 MiB, as fast as they are taken.
 fn endless(stream: &mut TcpStream, _: &Got) -> Then {
@@ -96,7 +96,7 @@ fn hold(_: &http2::Got, mut respond: h2::server::SendResponse<Bytes>) {
 
 #[test]
 fn a_stream_under_way_holds_little() {
-    const CONNECTIONS: u64 = 20;
+    const CONNECTIONS: u64 = 10;
     const STREAMS: u64 = 100;
     let origin = http2::Origin::start(hold);
     let wanted = Wanted::new().backend("one", &[origin.address]);
@@ -107,8 +107,11 @@ fn a_stream_under_way_holds_little() {
         // The first one's cost is that of what all have in common.
         for connection in 0..=CONNECTIONS {
             let mut client = Client::connect(gateway.port).await;
+            let mut asked = Vec::new();
             for _ in 0..STREAMS {
-                let (response, _) = client.ask(get("/"), true).await;
+                asked.push(client.ask(get("/"), true).await.0);
+            }
+            for response in asked {
                 let mut body = response.await.unwrap().into_body();
                 assert_eq!(body.data().await.unwrap().unwrap(), "begun");
                 open.push(body);
@@ -121,4 +124,53 @@ fn a_stream_under_way_holds_little() {
         let grown = resident(&gateway).saturating_sub(before);
         assert!(grown < streams * 16, "{streams} streams cost {grown} KiB");
     });
+}
+
+/// More than one buffer's worth.
+const WORD: usize = 40 << 10;
+
+fn upgrade(stream: &mut TcpStream, _: &Got) -> Then {
+    let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut bytes = vec![0; WORD];
+    while stream.read_exact(&mut bytes).is_ok() {
+        stream.write_all(&bytes).unwrap();
+    }
+    Then::Close
+}
+
+#[test]
+fn an_idle_tunnel_holds_no_buffer() {
+    const TUNNELS: usize = 400;
+    let origin = Origin::start(upgrade);
+    let wanted = Wanted::new().backend("one", &[origin.address]);
+    let gateway = wanted.route(vec![rule("one")]).start();
+    let ask = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    let mut word = vec![7; WORD];
+    let mut say = |client: &mut support::Client| {
+        client.stream.write_all(&word).unwrap();
+        client.stream.read_exact(&mut word).unwrap();
+    };
+    let mut before = 0;
+    let mut tunnels = Vec::new();
+    for _ in 0..=TUNNELS {
+        let mut client = gateway.connect();
+        client.send(ask);
+        assert_eq!(client.head().status, 101);
+        say(&mut client);
+        tunnels.push(client);
+        if before == 0 {
+            before = resident(&gateway);
+        }
+    }
+    // Both directions give their buffers back, and the allocator theirs to the kernel.
+    let most = before + TUNNELS as u64 * 12;
+    wait_until(|| {
+        // No event tells of it, and the gateway needs the processor, too.
+        std::thread::sleep(Duration::from_millis(50));
+        (resident(&gateway) < most).then_some(())
+    });
+    for client in &mut tunnels {
+        say(client);
+    }
 }

@@ -203,12 +203,12 @@ impl Sessions {
             };
             let is_busy = || session.streams.get() > 0;
             let mut connection = pin!(connection);
-            let library = poll_fn(|context| {
+            let library = pin!(poll_fn(|context| {
                 let ended = connection.as_mut().poll(context);
                 session.is_known.set(shared.has_heard());
                 awaited.take_if(|awaited| awaited.is_over(context, shared.has_heard()));
                 ended
-            });
+            }));
             let ended = shared.run(line, is_busy, library).await;
             if let Err(error) = ended {
                 tracing::debug!(%error, "a backend's connection has ended");

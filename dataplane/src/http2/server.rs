@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -96,9 +97,8 @@ pub(crate) async fn serve(downstream: &Downstream, begun: Buffer) {
     let until = Action::Shutdown(Shutdown::Both);
     downstream.watch.set(now, settings.timeouts.header, until);
     let is_busy = || life.streams.get() > 0;
-    shared
-        .run(line, is_busy, serving.run(Wire(shared.clone())))
-        .await;
+    let library = pin!(serving.run(Wire(shared.clone())));
+    shared.run(line, is_busy, library).await;
 }
 
 struct Serving<'s> {
@@ -291,5 +291,20 @@ fn name(reason: Reason) -> &'static str {
         Reason::COMPRESSION_ERROR => "compression_error",
         Reason::ENHANCE_YOUR_CALM => "enhance_your_calm",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<'d, F: Future>(_: fn(&'d Downstream, Buffer) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_is_bounded() {
+        let size = size(serve);
+        assert!(size <= 3328, "a connection's future has {size} bytes");
     }
 }

@@ -86,16 +86,10 @@ impl Shared {
         &self,
         line: Line<'_>,
         is_busy: impl Fn() -> bool,
-        library: impl Future<Output = T>,
+        mut library: Pin<&mut impl Future<Output = T>>,
     ) -> T {
-        let library = async {
-            let output = library.await;
-            self.is_over.set(true);
-            output
-        };
         let mut receive = pin!(self.receive(&line, is_busy));
         let mut send = pin!(self.send(&line));
-        let mut library = pin!(library);
         let (mut output, mut has_received, mut has_sent) = (None, false, false);
         poll_fn(|context| {
             has_received = has_received || receive.as_mut().poll(context).is_ready();
@@ -104,6 +98,7 @@ impl Shared {
                 if output.is_none()
                     && let Poll::Ready(result) = library.as_mut().poll(context)
                 {
+                    self.is_over.set(true);
                     output = Some(result);
                 }
                 has_sent = has_sent || send.as_mut().poll(context).is_ready();

@@ -1,6 +1,7 @@
 //! One exchange on an upstream connection: the request out, the response in and on to the client.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::time::Duration;
 
 use ringgate_core::http1::{
@@ -96,19 +97,22 @@ pub(crate) async fn run(
         until,
         is_answered: &is_answered,
     };
-    let upload = async {
-        let uploaded = upload.run().await;
-        is_uploading.set(false);
-        // From here on the client is waited for only where it is written to, and the backend for its answer.
-        if !is_writing.get() {
-            downstream.watch.clear();
-        }
-        let now = downstream.shard.deadlines.now();
-        upstream.set_deadline(now, forward.idle(), until);
-        uploaded
-    };
     // Boxed, as the tunnel is: requests that need neither shall not carry room for them.
-    match Box::pin(both(upload, receiving.run(outcome))).await {
+    let exchange = Box::pin(async {
+        let upload = async {
+            let uploaded = upload.run().await;
+            is_uploading.set(false);
+            // From here on the client is waited for only where it is written to, and the backend for its answer.
+            if !is_writing.get() {
+                downstream.watch.clear();
+            }
+            let now = downstream.shard.deadlines.now();
+            upstream.set_deadline(now, forward.idle(), until);
+            uploaded
+        };
+        both(pin!(upload), pin!(receiving.run(outcome))).await
+    });
+    match exchange.await {
         (Uploaded::Refused(reply), Exchanged::Failed { .. }) => Exchanged::Refused(reply),
         (Uploaded::Refused(reply), Exchanged::Whole { .. }) => Exchanged::Cut(reply.reason),
         (_, exchanged) => exchanged,
