@@ -151,4 +151,54 @@ mod tests {
         assert_eq!(candidates("example.com"), ["*.com", "*"]);
         assert_eq!(candidates("[::1]"), ["*"]);
     }
+
+    /// Counts how often it is looked at.
+    struct Counted {
+        name: Hostname,
+        looks: std::rc::Rc<std::cell::Cell<usize>>,
+    }
+
+    impl HasHost for Counted {
+        fn host(&self) -> &str {
+            self.looks.set(self.looks.get() + 1);
+            self.name.text()
+        }
+    }
+
+    #[test]
+    fn a_lookup_among_ten_thousand_looks_at_no_more_than_one_among_ten() {
+        let looks = |count: usize| {
+            let looks = std::rc::Rc::<std::cell::Cell<usize>>::default();
+            let mut map = HostMap::default();
+            for i in 0..count {
+                for form in [
+                    format!("site-{i}.example.com"),
+                    format!("*.site-{i}.example.org"),
+                ] {
+                    let name = Hostname::parse(&form).unwrap();
+                    let looks = looks.clone();
+                    map.insert(&name.clone(), Counted { name, looks });
+                }
+            }
+            looks.set(0);
+            for i in 0..count {
+                assert!(
+                    map.candidates(&format!("site-{i}.example.com"))
+                        .next()
+                        .is_some()
+                );
+                let below = format!("a.site-{i}.example.org");
+                assert!(map.candidates(&below).next().is_some());
+                assert!(
+                    map.candidates(&format!("none-{i}.example.com"))
+                        .next()
+                        .is_none()
+                );
+            }
+            looks.get() as f64 / count as f64
+        };
+        let (few, many) = (looks(10), looks(10_000));
+        // One for each that is found; now and then one whose hash is alike.
+        assert!(few < 3.0 && many < 3.0, "{few} {many}");
+    }
 }
