@@ -20,14 +20,17 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion
 
 use super::resolve::Certificates;
 use super::tickets::Bound;
+use super::uses::Uses;
 use super::verify;
 
 /// What shards use; replaced as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct Credentials {
-    listeners: HashMap<Slot, Arc<ServerConfig>, foldhash::fast::FixedState>,
-    backends: HashMap<Slot, Arc<ToBackend>, foldhash::fast::FixedState>,
+    listeners: BySlot<ServerConfig>,
+    backends: BySlot<ToBackend>,
 }
+
+type BySlot<T> = HashMap<Slot, Arc<T>, foldhash::fast::FixedState>;
 
 /// How a backend is spoken to.
 #[derive(Debug)]
@@ -56,8 +59,12 @@ impl ToBackend {
     }
 }
 
-/// By the object that each is of.
-type Made<T> = BTreeMap<Id, (Slot, Arc<T>)>;
+/// What was made, and the object that each is of.
+#[derive(Debug)]
+struct Made<T> {
+    slots: HashMap<Id, Slot>,
+    made: BySlot<T>,
+}
 
 /// Makes credentials of the snapshot's objects, and remembers what it made.
 pub(crate) struct Keeper {
@@ -67,8 +74,9 @@ pub(crate) struct Keeper {
     certificates: HashMap<Id, Arc<CertifiedKey>>,
     listeners: Made<ServerConfig>,
     backends: Made<ToBackend>,
-    /// The certificates that backends may be shown.
-    shown: BTreeSet<Id>,
+    uses: Uses,
+    /// The certificates that backends may be shown, by the listeners whose clients' requests come there.
+    shown: HashMap<Id, Id>,
     failures: BTreeMap<Id, String>,
     system: Option<RootCertStore>,
     made: Arc<Credentials>,
@@ -85,9 +93,10 @@ impl Keeper {
             provider,
             ticketer: ticketer.ok(),
             certificates: HashMap::new(),
-            listeners: BTreeMap::new(),
-            backends: BTreeMap::new(),
-            shown: BTreeSet::new(),
+            listeners: Made::default(),
+            backends: Made::default(),
+            uses: Uses::default(),
+            shown: HashMap::new(),
             failures: BTreeMap::new(),
             system: None,
             made: Arc::default(),
@@ -104,13 +113,13 @@ impl Keeper {
         failures.map(|(id, reason)| (id.clone(), reason.clone()))
     }
 
-    /// Takes a change over: `changed` are the objects that were put or removed.
+    /// Takes a change over: `changed` are the objects that were put or removed. Costs what these touch.
     pub(crate) fn update(&mut self, compiler: &Compiler, changed: &BTreeSet<Id>) {
         let objects = compiler.objects();
-        let is_ours = |id: &Id| match id.kind {
+        let is_ours = |id: &&Id| match id.kind {
             Kind::Certificate | Kind::Authorities | Kind::Listener => true,
             Kind::Backend => {
-                self.backends.contains_key(id)
+                self.backends.slots.contains_key(*id)
                     || matches!(objects.get(id), Some(Object::Backend(one)) if one.tls.is_some())
             }
             Kind::HttpRoute
@@ -119,21 +128,32 @@ impl Keeper {
             | Kind::TcpRoute
             | Kind::UdpRoute => false,
         };
-        if !changed.iter().any(is_ours) {
+        let ours: BTreeSet<Id> = changed.iter().filter(is_ours).cloned().collect();
+        if ours.is_empty() {
             return;
         }
-        for id in changed {
+        let mut unused = Vec::new();
+        for id in &ours {
             self.failures.remove(id);
+            unused.extend(self.uses.update(id, objects));
             if let Some(Object::Certificate(one)) = objects.get(id) {
                 self.take_certificate(id, one);
             }
         }
-        self.update_listeners(compiler, changed);
-        self.update_backends(compiler, changed);
-        self.forget_unused(objects);
+        let touched = self.uses.touched(&ours);
+        for id in touched.iter().filter(|id| id.kind == Kind::Listener) {
+            self.update_listener(id, compiler);
+        }
+        self.update_backends(compiler, &ours, touched);
+        for id in unused.iter().chain(&ours) {
+            if id.kind == Kind::Certificate && !self.uses.is_used(id) {
+                self.certificates.remove(id);
+            }
+        }
+        self.failures.retain(|id, _| objects.contains_key(id));
         self.made = Arc::new(Credentials {
-            listeners: self.listeners.values().cloned().collect(),
-            backends: self.backends.values().cloned().collect(),
+            listeners: self.listeners.made.clone(),
+            backends: self.backends.made.clone(),
         });
     }
 
@@ -150,25 +170,19 @@ impl Keeper {
         }
     }
 
-    fn update_listeners(&mut self, compiler: &Compiler, changed: &BTreeSet<Id>) {
+    fn update_listener(&mut self, id: &Id, compiler: &Compiler) {
         let objects = compiler.objects();
-        self.listeners.retain(|id, _| objects.contains_key(id));
-        for (id, termination) in terminations(objects) {
-            let mut uses = termination.certificates.iter();
-            let clients = termination.clients.iter();
-            let mut authorities = clients.flat_map(|clients| &clients.authorities);
-            let is_touched = changed.contains(id)
-                || uses.any(|used| changed.contains(used))
-                || authorities.any(|used| changed.contains(used));
-            if !is_touched {
-                continue;
-            }
-            let Some(slot) = compiler.slot_of(id) else {
-                continue;
-            };
-            let config = self.server_config(id, termination, objects);
-            put(&mut self.listeners, &mut self.failures, id, slot, config);
-        }
+        let listener = match objects.get(id) {
+            Some(Object::Listener(listener)) => Some(listener),
+            _ => None,
+        };
+        let termination = listener.and_then(|one| one.protocol.termination());
+        let (Some(termination), Some(slot)) = (termination, compiler.slot_of(id)) else {
+            self.listeners.remove(id);
+            return;
+        };
+        let config = self.server_config(id, termination, objects);
+        put(&mut self.listeners, &mut self.failures, id, slot, config);
     }
 
     fn server_config(
@@ -225,32 +239,44 @@ impl Keeper {
         }
     }
 
-    fn update_backends(&mut self, compiler: &Compiler, changed: &BTreeSet<Id>) {
+    /// `touched` are `changed` and whoever is made of these.
+    fn update_backends(
+        &mut self,
+        compiler: &Compiler,
+        changed: &BTreeSet<Id>,
+        mut touched: BTreeSet<Id>,
+    ) {
         let objects = compiler.objects();
-        let ours = client_certificates(objects);
+        let before = self.ours();
+        for id in changed.iter().filter(|id| id.kind == Kind::Listener) {
+            match objects.get(id) {
+                Some(Object::Listener(listener)) => match &listener.client_certificate {
+                    Some(shown) => self.shown.insert(id.clone(), shown.clone()),
+                    None => self.shown.remove(id),
+                },
+                _ => self.shown.remove(id),
+            };
+        }
+        let ours = self.ours();
         // Another listener alone is no reason: sessions with backends could not be resumed.
-        let is_shown = ours != self.shown || changed.iter().any(|id| ours.contains(id));
-        self.backends.retain(
-            |id, _| matches!(objects.get(id), Some(Object::Backend(one)) if one.tls.is_some()),
-        );
-        for (id, object) in objects {
-            let Object::Backend(one) = object else {
+        if ours != before || ours.iter().any(|id| changed.contains(id)) {
+            touched.extend(
+                objects
+                    .keys()
+                    .filter(|id| id.kind == Kind::Backend)
+                    .cloned(),
+            );
+        }
+        for id in touched.iter().filter(|id| id.kind == Kind::Backend) {
+            let backend = match objects.get(id) {
+                Some(Object::Backend(one)) => one.tls.as_ref().map(|tls| (tls, one.protocol)),
+                _ => None,
+            };
+            let (Some((tls, protocol)), Some(slot)) = (backend, compiler.slot_of(id)) else {
+                self.backends.remove(id);
                 continue;
             };
-            let Some(tls) = &one.tls else {
-                continue;
-            };
-            let authorities = match &tls.trust {
-                Trust::System => &[],
-                Trust::Authorities(ids) => ids.as_slice(),
-            };
-            let is_touched = is_shown
-                || changed.contains(id)
-                || authorities.iter().any(|used| changed.contains(used));
-            let (true, Some(slot)) = (is_touched, compiler.slot_of(id)) else {
-                continue;
-            };
-            let alpn = match one.protocol {
+            let alpn = match protocol {
                 BackendProtocol::Http1 => Some(b"http/1.1".as_slice()),
                 BackendProtocol::Http2 => Some(b"h2".as_slice()),
                 BackendProtocol::Tcp | BackendProtocol::Udp => None,
@@ -258,7 +284,11 @@ impl Keeper {
             let made = self.make_backend(tls, alpn, &ours, objects);
             put(&mut self.backends, &mut self.failures, id, slot, made);
         }
-        self.shown = ours;
+    }
+
+    /// The certificates that backends may be shown.
+    fn ours(&self) -> BTreeSet<Id> {
+        self.shown.values().cloned().collect()
     }
 
     fn make_backend(
@@ -317,14 +347,29 @@ impl Keeper {
             roots
         })
     }
+}
 
-    fn forget_unused(&mut self, objects: &Objects) {
-        let mut used = self.shown.clone();
-        for (_, termination) in terminations(objects) {
-            used.extend(termination.certificates.iter().cloned());
+impl<T> Default for Made<T> {
+    fn default() -> Self {
+        Self {
+            slots: HashMap::new(),
+            made: BySlot::default(),
         }
-        self.certificates.retain(|id, _| used.contains(id));
-        self.failures.retain(|id, _| objects.contains_key(id));
+    }
+}
+
+impl<T> Made<T> {
+    fn insert(&mut self, id: &Id, slot: Slot, one: T) {
+        // One that went and came back has another slot.
+        self.remove(id);
+        self.slots.insert(id.clone(), slot);
+        self.made.insert(slot, Arc::new(one));
+    }
+
+    fn remove(&mut self, id: &Id) {
+        if let Some(slot) = self.slots.remove(id) {
+            self.made.remove(&slot);
+        }
     }
 }
 
@@ -339,7 +384,7 @@ fn put<T>(
     match result {
         Ok(one) => {
             failures.remove(id);
-            made.insert(id.clone(), (slot, Arc::new(one)));
+            made.insert(id, slot, one);
         }
         Err(reason) => {
             tracing::error!(%id, "{reason}");
@@ -355,21 +400,6 @@ fn carries_requests(listener: Option<&Object>) -> bool {
         _ => None,
     };
     listener.and_then(protocol).unwrap_or_default()
-}
-
-fn terminations(objects: &Objects) -> impl Iterator<Item = (&Id, &Termination)> {
-    objects.iter().filter_map(|(id, object)| match object {
-        Object::Listener(listener) => Some((id, listener.protocol.termination()?)),
-        _ => None,
-    })
-}
-
-fn client_certificates(objects: &Objects) -> BTreeSet<Id> {
-    let of_listener = |object: &Object| match object {
-        Object::Listener(listener) => listener.client_certificate.clone(),
-        _ => None,
-    };
-    objects.values().filter_map(of_listener).collect()
 }
 
 static NEWEST: &[&SupportedProtocolVersion] = &[&TLS13];
@@ -412,3 +442,7 @@ fn certified(
     made.ocsp = certificate.ocsp.as_ref().map(|der| der.0.to_vec());
     Ok(made)
 }
+
+#[cfg(test)]
+#[path = "credentials_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@
 //! - [`layer`]: a session on a stream, for one reader and one writer
 //! - [`accept`]: a client's handshake: which listener its server name asks for, and what that serves
 //! - [`credentials`]: certificates and authorities made ready by the configuration thread, for all shards
+//! - [`uses`]: what of them is made of what
 //! - [`resolve`]: which of a listener's certificates a client is shown; [`tickets`]: how it comes back
 //! - [`verify`]: whom we believe
 
@@ -13,4 +14,5 @@ pub(crate) mod layer;
 mod resolve;
 pub(crate) mod session;
 mod tickets;
+mod uses;
 mod verify;
