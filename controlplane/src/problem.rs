@@ -2,6 +2,7 @@
 //!
 //! Owns the type and how it is printed. What counts as a problem is decided by who finds it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,6 +65,29 @@ pub struct Problem {
     pub field: String,
     pub message: String,
     pub remedy: Option<String>,
+}
+
+impl Problem {
+    /// The same without its line, which moves with every edit above it.
+    #[must_use]
+    pub fn placeless(&self) -> Self {
+        let mut same = self.clone();
+        if let Some(place) = &mut same.place {
+            place.position = None;
+        }
+        same
+    }
+
+    /// Those that are new in `now`, and those of `before` that are gone, whatever line they are in.
+    #[must_use]
+    pub fn differences(before: &[Self], now: &[Self]) -> (Vec<Self>, Vec<Self>) {
+        let only_in = |these: &[Self], those: &[Self]| -> Vec<Self> {
+            let known: BTreeSet<Self> = those.iter().map(Self::placeless).collect();
+            let new = these.iter().filter(|one| !known.contains(&one.placeless()));
+            new.cloned().collect()
+        };
+        (only_in(now, before), only_in(before, now))
+    }
 }
 
 /// `routes.yaml:12:9: error: HTTPRoute default/app: spec.hostnames[0]: message`, and the remedy on a line of its own.

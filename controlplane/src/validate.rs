@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::problem::{Problem, Severity};
 use crate::store::Resources;
-use crate::watch::file::{Beside, Folder, look, read_pem};
+use crate::watch::file::{Beside, Folder, PemFiles, Suspects, look};
 
 /// What files hold.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ impl Checked {
 #[must_use]
 pub fn files(paths: &[PathBuf]) -> Checked {
     let update = Folder::default().update(look(paths));
-    let update = Beside::default().complete(update, read_pem);
+    let mut pems = PemFiles::default();
+    let update = Beside::default().complete(update, &Suspects::All, &mut pems);
     let mut resources = Resources::default();
     resources.apply(&update.batch);
     Checked {

@@ -21,12 +21,8 @@ impl Problems {
     /// Takes all problems that what was read has now, and logs the new ones. Returns whether there is
     /// any difference.
     pub(super) fn set_files(&mut self, problems: Vec<Problem>) -> bool {
-        let known: BTreeSet<Problem> = self.of_files.iter().map(placeless).collect();
-        for problem in &problems {
-            if !known.contains(&placeless(problem)) {
-                log(problem);
-            }
-        }
+        let (appeared, _) = Problem::differences(&self.of_files, &problems);
+        appeared.iter().for_each(log);
         let differs = self.of_files != problems;
         self.of_files = problems;
         differs
@@ -47,8 +43,8 @@ impl Problems {
 
     /// Takes those of all certificates that end soon, and logs the new ones: each once a day.
     pub(super) fn set_ending(&mut self, problems: Vec<Problem>) {
-        let new = problems.iter().filter(|one| !self.ending.contains(one));
-        new.for_each(log);
+        let (appeared, _) = Problem::differences(&self.ending, &problems);
+        appeared.iter().for_each(log);
         self.ending = problems;
     }
 
@@ -96,15 +92,6 @@ pub(crate) fn with_places(mut findings: Vec<&Finding>, resources: &Resources) ->
             status::problem(finding, place)
         })
         .collect()
-}
-
-/// The line moves with every edit above it; the problem stays the same.
-fn placeless(problem: &Problem) -> Problem {
-    let mut same = problem.clone();
-    if let Some(place) = &mut same.place {
-        place.position = None;
-    }
-    same
 }
 
 fn log(problem: &Problem) {

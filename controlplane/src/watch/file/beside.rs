@@ -2,10 +2,10 @@
 //!
 //! Last good: as long as what is named can't be read, or isn't a certificate with its key, the Secret
 //! stays as it was, for a certificate and its key are seldom replaced in one step. Pure but for the
-//! reading, which is an argument.
+//! files, which are an argument (`pem` has the real ones).
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use super::read::ReadError;
 use crate::api::certificate::{Flaw, NAMED_FILES};
 use crate::api::storage::Secret;
 use crate::api::{Object, ObjectKey, ObjectKind};
-use crate::limits;
 use crate::problem::{Problem, Severity};
 use crate::store::{Source, SourceReader};
 use crate::watch::Event;
@@ -23,6 +22,11 @@ use crate::watch::Event;
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
     secrets: BTreeMap<ObjectKey, Named>,
+    /// Who names each file.
+    users: BTreeMap<PathBuf, BTreeSet<ObjectKey>>,
+    /// A file is named that wasn't when this was asked last.
+    has_new_paths: bool,
+    troubled: BTreeSet<ObjectKey>,
     reported: Vec<Problem>,
 }
 
@@ -32,10 +36,11 @@ struct Named {
     source: Source,
     /// With what the files said when they were last good.
     in_force: Option<(Arc<Secret>, Source)>,
-    problem: Option<Problem>,
+    trouble: Option<Trouble>,
 }
 
 /// What is wrong with one of the files, or with what they hold together.
+#[derive(Debug)]
 enum Trouble {
     File {
         annotation: &'static str,
@@ -45,42 +50,110 @@ enum Trouble {
     Flawed(Flaw),
 }
 
+/// The files that may be others than at the last look.
+#[derive(Debug)]
+pub(crate) enum Suspects {
+    All,
+    /// As Secrets name them.
+    These(BTreeSet<PathBuf>),
+}
+
+/// Where the files are looked at.
+pub(crate) trait Files {
+    /// Whether a file may be another than when this was asked last.
+    fn is_other(&mut self, path: &Path) -> bool;
+
+    fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError>;
+}
+
 impl Beside {
     /// Every file that is named.
-    pub(super) fn paths(&self) -> impl Iterator<Item = PathBuf> {
-        let secrets = self.secrets.values();
-        secrets.flat_map(|one| files(&one.written, &one.source).map(|(_, _, path)| path))
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.users.keys().map(PathBuf::as_path)
     }
 
-    /// Puts the files' content into the Secrets that name them, those of earlier updates too.
+    /// Whether files are named that weren't when this was asked last.
+    pub(super) fn has_new_paths(&mut self) -> bool {
+        std::mem::take(&mut self.has_new_paths)
+    }
+
+    /// Puts the files' content into the Secrets that name them, those of earlier updates too. Reads what
+    /// changed, however much is named.
     pub(crate) fn complete(
         &mut self,
         mut update: Update,
-        mut read: impl FnMut(&Path) -> Result<Vec<u8>, ReadError>,
+        suspects: &Suspects,
+        files: &mut impl Files,
     ) -> Update {
-        update.batch.events.retain(|event| self.is_plain(event));
-        let mut problems = Vec::new();
-        for (key, named) in &mut self.secrets {
-            let changed = named.look(key, &mut read);
-            update.batch.events.extend(changed);
-            if named.problem.is_some() && named.in_force.is_some() {
-                update.held.insert(key.clone());
-            }
-            problems.extend(named.problem.clone());
+        let mut touched = BTreeSet::new();
+        let is_plain = |event: &Event| self.is_plain(event, &mut touched);
+        update.batch.events.retain(is_plain);
+        self.find_others(suspects, files, &mut touched);
+        for key in touched {
+            let Some(named) = self.secrets.get_mut(&key) else {
+                self.troubled.remove(&key);
+                continue;
+            };
+            update.batch.events.extend(named.look(files));
+            match named.trouble {
+                Some(_) => self.troubled.insert(key),
+                None => self.troubled.remove(&key),
+            };
         }
-        let is_in = |one: &Problem, all: &[Problem]| all.contains(one);
-        let new = problems.iter().filter(|one| !is_in(one, &self.reported));
-        update.appeared.extend(new.cloned());
-        let gone = self.reported.iter().filter(|one| !is_in(one, &problems));
-        update.mended.extend(gone.cloned());
-        update.batch.problems.extend(problems.iter().cloned());
-        update.batch.problems.sort();
-        self.reported = problems;
+        self.report(&mut update);
         update
     }
 
+    /// The Secrets of which a file may be another.
+    fn find_others(
+        &self,
+        suspects: &Suspects,
+        files: &mut impl Files,
+        touched: &mut BTreeSet<ObjectKey>,
+    ) {
+        let mut find = |path: &Path, users: &BTreeSet<ObjectKey>| {
+            if files.is_other(path) {
+                touched.extend(users.iter().cloned());
+            }
+        };
+        match suspects {
+            Suspects::All => {
+                let users = self.users.iter();
+                users.for_each(|(path, users)| find(path, users));
+            }
+            Suspects::These(paths) => {
+                let users = paths
+                    .iter()
+                    .filter_map(|path| self.users.get_key_value(path));
+                users.for_each(|(path, users)| find(path, users));
+            }
+        }
+    }
+
+    /// Tells what is wrong now. Lines move with edits of the YAML, so they are looked up each time.
+    fn report(&mut self, update: &mut Update) {
+        let mut reader = SourceReader::new();
+        let mut problems = Vec::new();
+        for key in &self.troubled {
+            let Some(named) = self.secrets.get(key) else {
+                continue;
+            };
+            if named.in_force.is_some() {
+                update.held.insert(key.clone());
+            }
+            let trouble = named.trouble.iter();
+            problems.extend(trouble.map(|one| one.problem(key, &named.source, &mut reader)));
+        }
+        let (appeared, mended) = Problem::differences(&self.reported, &problems);
+        update.appeared.extend(appeared);
+        update.mended.extend(mended);
+        update.batch.problems.extend(problems.iter().cloned());
+        update.batch.problems.sort();
+        self.reported = problems;
+    }
+
     /// Whether an event is to be told as it is; takes over those of Secrets that name files.
-    fn is_plain(&mut self, event: &Event) -> bool {
+    fn is_plain(&mut self, event: &Event, touched: &mut BTreeSet<ObjectKey>) -> bool {
         match event {
             Event::Applied {
                 object: Object::Secret(secret),
@@ -89,7 +162,8 @@ impl Beside {
                 let name = secret.metadata.object_name();
                 let kind = ObjectKind::Secret;
                 let key = ObjectKey { kind, name };
-                let before = self.secrets.remove(&key);
+                let before = self.forget(&key);
+                touched.insert(key.clone());
                 if files(secret, source).next().is_none() {
                     return true;
                 }
@@ -97,35 +171,56 @@ impl Beside {
                     written: secret.clone(),
                     source: source.clone(),
                     in_force: before.and_then(|before| before.in_force),
-                    problem: None,
+                    trouble: None,
                 };
-                self.secrets.insert(key, named);
+                self.remember(key, named);
                 false
             }
             Event::Applied { .. } | Event::Misread(..) => true,
-            Event::Removed(key) => match self.secrets.remove(key) {
-                Some(named) => named.in_force.is_some(),
+            Event::Removed(key) => match self.forget(key) {
+                Some(named) => {
+                    touched.insert(key.clone());
+                    named.in_force.is_some()
+                }
                 None => true,
             },
         }
+    }
+
+    fn remember(&mut self, key: ObjectKey, named: Named) {
+        for (_, _, path) in files(&named.written, &named.source) {
+            let users = self.users.entry(path);
+            self.has_new_paths |= matches!(users, Entry::Vacant(_));
+            users.or_default().insert(key.clone());
+        }
+        self.secrets.insert(key, named);
+    }
+
+    fn forget(&mut self, key: &ObjectKey) -> Option<Named> {
+        let named = self.secrets.remove(key)?;
+        for (_, _, path) in files(&named.written, &named.source) {
+            if let Entry::Occupied(mut users) = self.users.entry(path) {
+                users.get_mut().remove(key);
+                if users.get().is_empty() {
+                    users.remove();
+                }
+            }
+        }
+        Some(named)
     }
 }
 
 impl Named {
     /// Reads the files again. What differs by that is told.
-    fn look(
-        &mut self,
-        key: &ObjectKey,
-        read: &mut impl FnMut(&Path) -> Result<Vec<u8>, ReadError>,
-    ) -> Option<Event> {
-        let filled = match self.filled(read) {
+    fn look(&mut self, files: &mut impl Files) -> Option<Event> {
+        let filled = match self.filled(files) {
             Ok(filled) => filled,
             Err(trouble) => {
-                self.problem = Some(trouble.problem(key, &self.source));
+                self.trouble = Some(trouble);
                 return None;
             }
         };
-        self.problem = None;
+        self.trouble = None;
         let now = (Arc::new(filled), self.source.clone());
         if self.in_force.as_ref() == Some(&now) {
             return None;
@@ -138,13 +233,10 @@ impl Named {
         })
     }
 
-    fn filled(
-        &self,
-        read: &mut impl FnMut(&Path) -> Result<Vec<u8>, ReadError>,
-    ) -> Result<Secret, Trouble> {
+    fn filled(&self, files: &mut impl Files) -> Result<Secret, Trouble> {
         let mut content: Vec<(&str, Vec<u8>)> = Vec::new();
-        for (annotation, data_key, path) in files(&self.written, &self.source) {
-            let bytes = read(&path).map_err(|error| Trouble::File {
+        for (annotation, data_key, path) in self::files(&self.written, &self.source) {
+            let bytes = files.read(&path).map_err(|error| Trouble::File {
                 annotation,
                 path,
                 error,
@@ -152,7 +244,12 @@ impl Named {
             content.push((data_key, bytes));
         }
         let secret = self.written.with_data(content);
-        match secret.flaw() {
+        // Keys are slow to check: what is in force was.
+        let is_in_force = self
+            .in_force
+            .as_ref()
+            .is_some_and(|(one, _)| **one == secret);
+        match secret.flaw().filter(|_| !is_in_force) {
             None => Ok(secret),
             Some(flaw) => Err(Trouble::Flawed(flaw)),
         }
@@ -173,7 +270,7 @@ fn files(
 }
 
 impl Trouble {
-    fn problem(self, key: &ObjectKey, source: &Source) -> Problem {
+    fn problem(&self, key: &ObjectKey, source: &Source, reader: &mut SourceReader) -> Problem {
         let (field, message, remedy) = match self {
             Self::File {
                 annotation,
@@ -191,29 +288,13 @@ impl Trouble {
             ),
         };
         Problem {
-            place: Some(SourceReader::new().place(source, &field)),
+            place: Some(reader.place(source, &field)),
             severity: Severity::Error,
             object: Some(key.clone()),
             field,
             message,
             remedy: Some(remedy),
         }
-    }
-}
-
-/// A plain file, of what size a Secret may have.
-pub(crate) fn read_pem(path: &Path) -> Result<Vec<u8>, ReadError> {
-    if !std::fs::metadata(path)?.is_file() {
-        // A pipe would block whoever opens it.
-        return Err(ReadError::Special);
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path)?;
-    file.take(limits::PEM_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > limits::PEM_FILE_BYTES {
-        true => Err(ReadError::LargePem),
-        false => Ok(bytes),
     }
 }
 
@@ -235,11 +316,50 @@ mod tests {
     struct Seen {
         folder: Folder,
         beside: Beside,
+        files: Fake,
+    }
+
+    /// Certificate and key, as named in `PEM`; others aren't there.
+    #[derive(Default)]
+    struct Fake {
+        content: BTreeMap<PathBuf, &'static str>,
+        others: BTreeSet<PathBuf>,
+        reads: usize,
+    }
+
+    impl Fake {
+        fn put(&mut self, path: &str, name: &str) {
+            let text = PEM.iter().find(|(one, _)| *one == name);
+            let text = text.map(|(_, text)| *text);
+            if self.content.get(Path::new(path)).copied() != text {
+                self.content.remove(Path::new(path));
+                self.content.extend(text.map(|text| (path.into(), text)));
+                self.others.insert(path.into());
+            }
+        }
+    }
+
+    impl Files for Fake {
+        fn is_other(&mut self, path: &Path) -> bool {
+            self.others.remove(path) || !self.content.contains_key(path)
+        }
+
+        fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
+            self.reads += 1;
+            let text = self.content.get(path).ok_or(ReadError::Missing)?;
+            Ok(text.as_bytes().to_vec())
+        }
     }
 
     impl Seen {
-        /// `yaml` None: unchanged. The certificate and the key are named as in `PEM`; others aren't there.
+        /// `yaml` None: unchanged.
         fn look(&mut self, yaml: Option<&str>, certificate: &str, key: &str) -> Update {
+            self.files.put("dir/tls/site.crt", certificate);
+            self.files.put("dir/tls/site.key", key);
+            self.look_at(yaml, &Suspects::All)
+        }
+
+        fn look_at(&mut self, yaml: Option<&str>, suspects: &Suspects) -> Update {
             let content = match yaml {
                 Some(text) => Content::Text(text.to_owned()),
                 None => Content::Unchanged,
@@ -249,17 +369,7 @@ mod tests {
                 ..Scan::default()
             };
             let update = self.folder.update(scan);
-            self.beside.complete(update, |path| {
-                let wanted = match path.to_str().unwrap() {
-                    "dir/tls/site.crt" => certificate,
-                    "dir/tls/site.key" => key,
-                    other => panic!("{other} is not named"),
-                };
-                let found = PEM.iter().find(|(name, _)| *name == wanted);
-                found
-                    .map(|(_, text)| text.as_bytes().to_vec())
-                    .ok_or(ReadError::Missing)
-            })
+            self.beside.complete(update, suspects, &mut self.files)
         }
     }
 
@@ -311,6 +421,38 @@ mod tests {
         let removed = seen.look(Some("# nothing\n"), "a.crt", "nowhere");
         assert!(removed.batch.events.is_empty(), "it was never there");
         assert_eq!(removed.mended.len(), 1);
+    }
+
+    #[test]
+    fn one_of_a_thousand_that_is_renewed_is_all_that_is_read() {
+        let mut seen = Seen::default();
+        let one = |i: usize| SECRET.replace("site", &format!("site-{i}"));
+        let all: Vec<String> = (0..1000).map(one).collect();
+        for i in 0..1000 {
+            seen.files.put(&format!("dir/tls/site-{i}.crt"), "a.crt");
+            seen.files.put(&format!("dir/tls/site-{i}.key"), "a.key");
+        }
+        let update = seen.look_at(Some(&all.join("---\n")), &Suspects::All);
+        assert_eq!(update.batch.events.len(), 1000);
+        assert!(seen.beside.has_new_paths() && !seen.beside.has_new_paths());
+        seen.files.others.clear();
+        seen.files.reads = 0;
+        for suspects in [
+            Suspects::These(BTreeSet::from(["dir/tls/site-7.key".into()])),
+            Suspects::All,
+        ] {
+            seen.files.put("dir/tls/site-7.crt", "b.crt");
+            seen.files.put("dir/tls/site-7.key", "b.key");
+            let update = seen.look_at(None, &suspects);
+            assert_eq!(leaf(&update), PEM[2].1.as_bytes());
+            assert_eq!(seen.files.reads, 2, "{suspects:?}");
+            seen.files.put("dir/tls/site-7.crt", "a.crt");
+            seen.files.put("dir/tls/site-7.key", "a.key");
+            seen.look_at(None, &Suspects::All);
+            seen.files.reads = 0;
+        }
+        assert!(!seen.look_at(None, &Suspects::All).is_news());
+        assert_eq!(seen.files.reads, 0);
     }
 
     #[test]

@@ -112,7 +112,8 @@ impl Folder {
         }
         let mut problems = self.problems();
         problems.sort();
-        let (appeared, mended) = self.report(&problems);
+        let (appeared, mended) = Problem::differences(&self.reported, &problems);
+        self.reported.clone_from(&problems);
         Update {
             batch: Batch { events, problems },
             appeared,
@@ -281,19 +282,6 @@ impl Folder {
         }
         problems
     }
-
-    /// What is new and what is gone since the last report, whatever line it is in.
-    fn report(&mut self, problems: &[Problem]) -> (Vec<Problem>, Vec<Problem>) {
-        let only_in = |these: &[Problem], those: &[Problem]| -> Vec<Problem> {
-            let known: BTreeSet<Problem> = those.iter().map(unplaced).collect();
-            let new = these.iter().filter(|one| !known.contains(&unplaced(one)));
-            new.cloned().collect()
-        };
-        let appeared = only_in(problems, &self.reported);
-        let mended = only_in(&self.reported, problems);
-        self.reported = problems.to_vec();
-        (appeared, mended)
-    }
 }
 
 impl Scan {
@@ -319,15 +307,6 @@ fn duplicate(key: &ObjectKey, place: &Place, first: &Place) -> Problem {
         message: format!("is there already, in {first}"),
         remedy: Some("remove one of both, or give it another name or namespace".into()),
     }
-}
-
-/// The problem as it is told apart from others: an edit above it moves its line.
-fn unplaced(problem: &Problem) -> Problem {
-    let mut problem = problem.clone();
-    if let Some(place) = &mut problem.place {
-        place.position = None;
-    }
-    problem
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! File mode: a folder (or file) of YAML, watched.
 //!
-//! `folder` is the pure core; `read` looks at the files, `beside` at those with certificates; this module waits for changes (inotify,
+//! `folder` is the pure core; `read` looks at the files, `beside` (with `pem`) at those with certificates; this module waits for changes (inotify,
 //! else by looking every second) on a thread of its own and sends what follows as batches.
 
 mod beside;
 mod folder;
 mod notice;
+mod pem;
 mod read;
 mod record;
 mod settle;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -25,8 +25,9 @@ use self::settle::{Settle, Touched};
 use super::Batch;
 use crate::problem::{Problem, Severity};
 
-pub(crate) use beside::{Beside, read_pem};
+pub(crate) use beside::{Beside, Suspects};
 pub use folder::{Content, Folder, Scan, Update};
+pub(crate) use pem::PemFiles;
 pub use read::{ReadError, look};
 pub use record::FileName;
 
@@ -97,6 +98,7 @@ struct Watching {
     roots: Vec<PathBuf>,
     folder: Folder,
     beside: Beside,
+    pems: PemFiles,
     reader: read::Reader,
     settle: Settle,
     /// When to look again at what was empty or gone.
@@ -113,6 +115,7 @@ impl Watching {
             roots,
             folder: Folder::default(),
             beside: Beside::default(),
+            pems: PemFiles::default(),
             reader: read::Reader::default(),
             settle: Settle::default(),
             second_look: None,
@@ -176,14 +179,17 @@ impl Watching {
         if self.notices.stopped() {
             return Err(Stopped);
         }
-        let scan = match self.settle.take() {
+        let noticed = match self.settle.take() {
             Touched::Paths(paths) if self.second_look.is_none() && !paths.is_empty() => {
-                let files = self.notices.interest().files(&paths);
-                files.and_then(|files| self.reader.scan_files(&files))
+                self.notices.interest().files(&paths)
             }
             Touched::Paths(_) | Touched::Everything => None,
         };
-        let scan = scan.unwrap_or_else(|| self.look_at_everything());
+        let (scan, suspects) = noticed
+            .and_then(|(ours, beside)| {
+                Some((self.reader.scan_files(&ours)?, Suspects::These(beside)))
+            })
+            .unwrap_or_else(|| (self.look_at_everything(), Suspects::All));
         let second = self.second_look.is_some_and(|due| due <= Instant::now());
         if self.folder.doubts(&scan) && !second {
             let due = Instant::now() + SECOND_LOOK;
@@ -192,15 +198,13 @@ impl Watching {
             return Ok(());
         }
         self.second_look = None;
-        self.send(scan)
+        self.send(scan, &suspects)
     }
 
     fn look_at_everything(&mut self) -> Scan {
         let (scan, mut interest) = self.reader.scan(&self.roots);
-        for path in self.beside.paths() {
-            interest.name(&path);
-            interest.link(&path);
-        }
+        interest.beside(self.beside.paths());
+        self.pems.keep(self.beside.paths());
         if self.notices.watch(interest) {
             // Something may have come between the look and the watch.
             self.settle.notice_everything(Instant::now());
@@ -208,11 +212,10 @@ impl Watching {
         scan
     }
 
-    fn send(&mut self, scan: Scan) -> Result<(), Stopped> {
-        let before: BTreeSet<PathBuf> = self.beside.paths().collect();
+    fn send(&mut self, scan: Scan, suspects: &Suspects) -> Result<(), Stopped> {
         let update = self.folder.update(scan);
-        let update = self.beside.complete(update, read_pem);
-        if !self.beside.paths().all(|path| before.contains(&path)) {
+        let update = self.beside.complete(update, suspects, &mut self.pems);
+        if self.beside.has_new_paths() {
             // They aren't watched yet.
             self.settle.notice_everything(Instant::now());
         }

@@ -91,6 +91,22 @@ pub(super) struct Interest {
     pub(super) folders: BTreeMap<PathBuf, Option<PathBuf>>,
     /// Single names in other folders (a root in its parent, the target of a symlink).
     pub(super) names: BTreeSet<PathBuf>,
+    /// Files that Secrets name: by a name on the way there, as `names` has it, those that it leads to, as
+    /// they are written.
+    beside: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+}
+
+/// Folders without symlinks on the way, by their paths: each is resolved once.
+#[derive(Default)]
+struct Resolved(HashMap<PathBuf, Option<PathBuf>>);
+
+impl Resolved {
+    fn folder(&mut self, path: &Path) -> Option<&Path> {
+        if !self.0.contains_key(path) {
+            self.0.insert(path.into(), fs::canonicalize(path).ok());
+        }
+        self.0.get(path)?.as_deref()
+    }
 }
 
 /// Reads files, and remembers enough of them to pass over those that didn't change.
@@ -99,8 +115,9 @@ pub(super) struct Reader {
     known: HashMap<FileName, Fingerprint>,
 }
 
+/// What tells a file from another by its name, and from itself after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fingerprint {
+pub(super) struct Fingerprint {
     device: u64,
     inode: u64,
     size: u64,
@@ -266,27 +283,32 @@ impl Interest {
     }
 
     /// A single name, in whatever folder it is; the nearest folder that exists, if that doesn't.
-    pub(super) fn name(&mut self, path: &Path) {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
-        let mut name = absolute.as_path();
-        while let Some(parent) = name.parent() {
-            if let (Ok(folder), Some(last)) = (fs::canonicalize(parent), name.file_name()) {
-                self.names.insert(folder.join(last));
-                return;
-            }
-            name = parent;
-        }
+    fn name(&mut self, path: &Path) {
+        self.names
+            .extend(nearest(path, &mut Resolved::default()).map(|(name, _)| name));
     }
 
     /// Where a symlink leads to, step by step.
-    pub(super) fn link(&mut self, path: &Path) {
-        let mut path = path.to_path_buf();
-        for _ in 0..8 {
-            let Ok(target) = fs::read_link(&path) else {
-                return;
-            };
-            path = path.parent().unwrap_or_else(|| Path::new("/")).join(target);
-            self.name(&path);
+    fn link(&mut self, path: &Path) {
+        for step in steps(path) {
+            self.name(&step);
+        }
+    }
+
+    /// Files that Secrets name.
+    pub(super) fn beside<'p>(&mut self, paths: impl Iterator<Item = &'p Path>) {
+        let mut resolved = Resolved::default();
+        for path in paths {
+            for step in std::iter::once(path.to_path_buf()).chain(steps(path)) {
+                let Some((name, is_whole)) = nearest(&step, &mut resolved) else {
+                    continue;
+                };
+                if is_whole {
+                    let leads_to = self.beside.entry(name.clone()).or_default();
+                    leads_to.insert(path.into());
+                }
+                self.names.insert(name);
+            }
         }
     }
 
@@ -297,17 +319,33 @@ impl Interest {
         self.folders.keys().cloned().chain(parents).collect()
     }
 
-    /// The files that changes of `paths` are about, by the paths that led to them; None: more may
-    /// have changed than plain files in folders that are known.
-    pub(super) fn files(&self, paths: &BTreeSet<PathBuf>) -> Option<Vec<PathBuf>> {
-        let mut files = Vec::new();
+    /// The files that changes of `paths` are about, by the paths that led to them, and those that
+    /// Secrets name; None: more may have changed than plain files in folders that are known.
+    pub(super) fn files(
+        &self,
+        paths: &BTreeSet<PathBuf>,
+    ) -> Option<(Vec<PathBuf>, BTreeSet<PathBuf>)> {
+        let (mut files, mut beside) = (Vec::new(), BTreeSet::new());
         for path in paths {
-            if self.folders.contains_key(path) || self.names.contains(path) {
+            let metadata = fs::symlink_metadata(path);
+            if let Some(named) = self.beside.get(path) {
+                // A symlink may lead elsewhere from now on.
+                if metadata.as_ref().is_ok_and(|one| !one.is_file()) {
+                    return None;
+                }
+                beside.extend(named.iter().cloned());
+                if !is_ours(path) {
+                    continue;
+                }
+            } else if self.names.contains(path) {
+                return None;
+            }
+            if self.folders.contains_key(path) {
                 return None;
             }
             let way = self.folders.get(path.parent()?)?.as_ref()?;
             let name = path.file_name()?;
-            match fs::symlink_metadata(path) {
+            match metadata {
                 Ok(metadata) if metadata.is_file() => {}
                 // What editors leave behind for a moment, unless it may have been a symlink (`..data`).
                 Err(_) if !is_ours(path) && !name.as_encoded_bytes().starts_with(b"..") => {}
@@ -317,7 +355,7 @@ impl Interest {
                 files.push(way.join(name));
             }
         }
-        Some(files)
+        Some((files, beside))
     }
 
     /// Whether a change of `path` matters.
@@ -329,8 +367,31 @@ impl Interest {
     }
 }
 
+/// A path in the folder that it really is in, and whether it is that; else the nearest folder that
+/// exists.
+fn nearest(path: &Path, resolved: &mut Resolved) -> Option<(PathBuf, bool)> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let mut name = absolute.as_path();
+    while let Some(parent) = name.parent() {
+        if let (Some(folder), Some(last)) = (resolved.folder(parent), name.file_name()) {
+            return Some((folder.join(last), name == absolute));
+        }
+        name = parent;
+    }
+    None
+}
+
+/// Where a symlink leads to, step by step; nothing if it is none.
+fn steps(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let step = |path: &PathBuf| {
+        let target = fs::read_link(path).ok()?;
+        Some(path.parent().unwrap_or_else(|| Path::new("/")).join(target))
+    };
+    std::iter::successors(step(&path.to_path_buf()), step).take(8)
+}
+
 impl Fingerprint {
-    fn of(metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -342,7 +403,7 @@ impl Fingerprint {
 
     /// Whether the last change is longer ago than clocks of file systems are coarse (10 ms; a
     /// network's may be off by more).
-    fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
