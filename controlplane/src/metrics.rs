@@ -249,13 +249,20 @@ impl Metrics {
     }
 
     /// Those in force; others are forgotten.
-    pub fn set_certificates(&self, ends: &Ends) {
-        self.certificates.clear();
-        for (secret, end) in ends {
-            let secret = secret.to_string();
-            self.certificates
-                .get_or_create(&SecretLabel { secret })
-                .set(*end);
+    /// `before` is what was told last.
+    pub fn set_certificates(&self, before: &Ends, ends: &Ends) {
+        for one in before.differences(ends, PartialEq::eq) {
+            let label = SecretLabel {
+                secret: one.key.to_string(),
+            };
+            match one.now {
+                Some(end) => {
+                    self.certificates.get_or_create(&label).set(*end);
+                }
+                None => {
+                    self.certificates.remove(&label);
+                }
+            }
         }
     }
 
@@ -317,8 +324,9 @@ mod tests {
         metrics.set_objects(Kind::HttpRoute, 3);
         metrics.set_problems(Severity::Error, 2);
         let secret = |name| ringgate_core::ir::ObjectName::new("default", name);
-        metrics.set_certificates(&Ends::from([(secret("old"), 5)]));
-        metrics.set_certificates(&Ends::from([(secret("site"), 1_800_000_000)]));
+        let ends = |name, end| Ends::from_iter([(secret(name), end)]);
+        metrics.set_certificates(&Ends::default(), &ends("old", 5));
+        metrics.set_certificates(&ends("old", 5), &ends("site", 1_800_000_000));
         metrics.set_version(Version {
             term: 7,
             sequence: 5,

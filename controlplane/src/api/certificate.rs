@@ -140,6 +140,14 @@ impl Secret {
         self.key_pair.0.get_or_init(read).as_ref()
     }
 
+    /// Whether whoever refers to it comes to the same decision, by what can be used of it: the content may
+    /// be another.
+    #[must_use]
+    pub fn is_as_usable_as(&self, other: &Self) -> bool {
+        self.key_pair().err() == other.key_pair().err()
+            && self.authorities().err() == other.authorities().err()
+    }
+
     /// What is wrong with it, if it is meant to hold a certificate or authorities: by its type, or by the
     /// files that it names.
     #[must_use]

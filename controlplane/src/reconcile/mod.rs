@@ -186,7 +186,10 @@ impl Reconciler {
             options: &self.options,
         };
         self.has_translated = true;
-        self.translation = self.translator.translate(&inputs);
+        let translation = self.translator.translate(&inputs);
+        self.metrics
+            .set_certificates(&self.translation.certificates, &translation.certificates);
+        self.translation = translation;
         if self.options.cluster {
             let ports = service::ports(&self.translation.verdicts);
             let settings = &self.options.provision;
@@ -202,8 +205,6 @@ impl Reconciler {
         }
         wanted.version = self.versions.next();
         self.board.sent(wanted.version, objects);
-        self.metrics
-            .set_certificates(&self.translation.certificates);
         self.metrics.set_version(wanted.version);
         let wanted = Arc::new(wanted);
         self.wanted = Some(wanted.clone());

@@ -1,6 +1,5 @@
 //! How long the certificates in force hold, and who ought to know.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ringgate_core::ir::ObjectName;
@@ -9,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::limits::CERTIFICATE_DAYS;
 use crate::problem::{Problem, Severity};
+use crate::shared_map::SharedMap;
 use crate::store::{Resources, SourceReader};
 
 /// The ends of certificates in seconds since 1970, by Secret.
-pub type Ends = BTreeMap<ObjectName, i64>;
+pub type Ends = SharedMap<ObjectName, i64>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,7 +89,7 @@ mod tests {
     fn those_that_end_soon_are_warned_of_and_the_soonest_comes_first() {
         let day = 24 * 60 * 60;
         let name = |name: &str| ObjectName::new("default", name);
-        let ends = Ends::from([
+        let ends = Ends::from_iter([
             (name("gone"), 9 * day),
             (name("long"), 24 * day),
             (name("soon"), 24 * day - 1),

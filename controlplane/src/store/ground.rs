@@ -1,6 +1,8 @@
 //! What Gateways and their listeners are decided from: all objects but routes, what these send to, and
 //! policies.
 
+use std::sync::Arc;
+
 use super::{ByName, Resources};
 use crate::api::backend_tls::ClusterTrustBundle;
 use crate::api::gateway::{Gateway, GatewayClass, ReferenceGrant};
@@ -65,7 +67,8 @@ impl Ground {
         }
     }
 
-    /// Whether nothing came, went or changed.
+    /// Whether nothing came, went or changed in what is decided by it: a renewed certificate is as good as
+    /// the one before.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.gateway_classes.is_same(&other.gateway_classes)
             && self.gateways.is_same(&other.gateways)
@@ -74,10 +77,17 @@ impl Ground {
             && self.gateway_parameters.is_same(&other.gateway_parameters)
             && self.address_pools.is_same(&other.address_pools)
             && self.namespaces.is_same(&other.namespaces)
-            && self.secrets.is_same(&other.secrets)
+            && self.has_equal_secrets(other)
             && self.config_maps.is_same(&other.config_maps)
             && self
                 .cluster_trust_bundles
                 .is_same(&other.cluster_trust_bundles)
+    }
+
+    fn has_equal_secrets(&self, other: &Self) -> bool {
+        let alike = |one: &Arc<Secret>, other: &Arc<Secret>| {
+            Arc::ptr_eq(one, other) || one.is_as_usable_as(other)
+        };
+        self.secrets.differences(&other.secrets, alike).is_empty()
     }
 }

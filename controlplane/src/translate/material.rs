@@ -1,85 +1,97 @@
 //! The certificates and authorities that what is in force names: objects of the snapshot of their own,
-//! so that a renewed one is all that is sent.
+//! so that a renewed one is all that is sent, and all that is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ringgate_core::ir::{Id, Object, ObjectName};
 
-use super::backend::ServicePortName;
-use super::backend_tls::BackendTlsPolicies;
 use super::certificate;
 use super::gateway::Gateways;
 use crate::api::ObjectKey;
-use crate::api::certificate::{Bundle, KeyPair};
-use crate::store::Resources;
+use crate::api::storage::Secret;
+use crate::shared_map::SharedMap;
+use crate::store::{ByName, Resources};
 
 /// Those that can be used; what names another goes on with what a data plane has of it.
-pub(super) struct Material<'r> {
-    resources: &'r Resources,
-    pairs: BTreeMap<&'r ObjectName, &'r KeyPair>,
-    bundles: BTreeMap<ObjectKey, &'r Bundle>,
+#[derive(Debug, Default)]
+pub(super) struct Material {
+    /// The Secrets whose certificates Gateways and their listeners show.
+    pairs: BTreeSet<ObjectName>,
+    /// What holds the authorities of listeners' clients.
+    holders: BTreeSet<ObjectKey>,
+    /// As they were at the last update.
+    secrets: ByName<Secret>,
+    /// When each certificate ends, in seconds since 1970.
+    pub(super) ends: SharedMap<ObjectName, i64>,
 }
 
-impl<'r> Material<'r> {
-    pub(super) fn of(gateways: &Gateways, resources: &'r Resources) -> Self {
-        let mut material = Self {
-            resources,
-            pairs: BTreeMap::new(),
-            bundles: BTreeMap::new(),
-        };
+impl Material {
+    /// Takes over which are named; those that no longer are leave `objects`.
+    pub(super) fn name(&mut self, gateways: &Gateways, objects: &mut SharedMap<Id, Arc<Object>>) {
+        let before = std::mem::take(&mut self.pairs);
+        self.holders.clear();
         for parent in gateways.parents() {
             let listeners = parent.listeners.iter();
             let mut in_force = listeners
                 .filter(|one| parent.gateway.is_in_force(one))
                 .peekable();
             if in_force.peek().is_some() {
-                material.add_pairs(&parent.gateway.client_certificate);
+                self.pairs
+                    .extend(parent.gateway.client_certificate.iter().cloned());
             }
             for tls in in_force.filter_map(|one| one.tls.as_ref()) {
-                material.add_pairs(&tls.certificates);
-                material.add_bundles(tls.clients.iter().flat_map(|one| &one.authorities));
+                self.pairs.extend(tls.certificates.iter().cloned());
+                let clients = tls.clients.iter();
+                self.holders
+                    .extend(clients.flat_map(|one| &one.authorities).cloned());
             }
         }
-        material
-    }
-
-    pub(super) fn add_backend(&mut self, name: &ServicePortName, policies: &BackendTlsPolicies) {
-        if let Some(one) = policies.of_backend(self.resources, name) {
-            self.add_bundles(&one.holders);
+        for name in before.difference(&self.pairs) {
+            objects.remove(&Id::certificate(name));
+            self.ends.remove(name);
         }
+        // All are looked at again.
+        self.secrets = ByName::default();
     }
 
-    fn add_pairs<'n>(&mut self, secrets: impl IntoIterator<Item = &'n ObjectName>) {
-        for name in secrets {
-            let secret = self.resources.secrets.get_key_value(name);
-            let pair = secret.and_then(|(name, secret)| Some((name, secret.key_pair().ok()?)));
-            self.pairs.extend(pair);
-        }
-    }
-
-    fn add_bundles<'k>(&mut self, holders: impl IntoIterator<Item = &'k ObjectKey>) {
-        for holder in holders {
-            if let Some(Ok(bundle)) = certificate::authorities(self.resources, holder) {
-                self.bundles.insert(holder.clone(), bundle);
+    /// Brings the certificates among `objects` up to date.
+    pub(super) fn update(
+        &mut self,
+        resources: &Resources,
+        objects: &mut SharedMap<Id, Arc<Object>>,
+    ) {
+        let before = std::mem::replace(&mut self.secrets, resources.secrets.clone());
+        for one in before.differences(&self.secrets, Arc::ptr_eq) {
+            if !self.pairs.contains(one.key) {
+                continue;
+            }
+            let id = Id::certificate(one.key);
+            let Some(pair) = one.now.and_then(|secret| secret.key_pair().ok()) else {
+                objects.remove(&id);
+                self.ends.remove(one.key);
+                continue;
+            };
+            if self.ends.get(one.key) != Some(&pair.expires) {
+                self.ends.insert(one.key.clone(), pair.expires);
+            }
+            if objects.get(&id) != Some(&pair.object) {
+                objects.insert(id, pair.object.clone());
             }
         }
     }
 
-    pub(super) fn objects(&self) -> impl Iterator<Item = (Id, Arc<Object>)> {
-        let pairs = self.pairs.iter();
-        let pairs = pairs.map(|(name, pair)| (Id::certificate(name), pair.object.clone()));
-        let bundles = self.bundles.iter();
-        let bundles =
-            bundles.map(|(key, one)| (certificate::authorities_id(key), one.object.clone()));
-        pairs.chain(bundles)
-    }
-
-    /// When each certificate ends, in seconds since 1970.
-    pub(super) fn certificates(&self) -> BTreeMap<ObjectName, i64> {
-        let pairs = self.pairs.iter();
-        pairs
-            .map(|(name, pair)| ((*name).clone(), pair.expires))
-            .collect()
+    /// The authorities of listeners' clients, and those that `holders` have.
+    pub(super) fn authorities(
+        &self,
+        holders: impl Iterator<Item = ObjectKey>,
+        resources: &Resources,
+    ) -> BTreeMap<Id, Arc<Object>> {
+        let all = self.holders.iter().cloned().chain(holders);
+        let found = all.filter_map(|holder| {
+            let bundle = certificate::authorities(resources, &holder)?.ok()?;
+            Some((certificate::authorities_id(&holder), bundle.object.clone()))
+        });
+        found.collect()
     }
 }

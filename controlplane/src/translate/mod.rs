@@ -47,7 +47,6 @@ use crate::provision::{Claims, Settings};
 use crate::shared_map::SharedMap;
 use crate::store::Resources;
 use gateway_class::Classes;
-use material::Material;
 use memory::Memory;
 use policy::Policies;
 use standing::Standing;
@@ -85,7 +84,7 @@ pub struct Translation {
     pub objects: SharedMap<Id, Arc<Object>>,
     pub verdicts: Verdicts,
     /// When the certificates in force end, in seconds since 1970, by Secret.
-    pub certificates: BTreeMap<ObjectName, i64>,
+    pub certificates: SharedMap<ObjectName, i64>,
     /// Names (not addresses) that backends in force need the addresses of.
     pub external_names: BTreeSet<Arc<str>>,
 }
@@ -113,11 +112,10 @@ impl Translator {
         let standing = &mut self.standing;
         standing.update(resources, (&gateways, &policies), (&self.memory, &news));
 
-        let mut material = Material::of(&gateways, resources);
-        for backend in self.memory.backends() {
-            material.add_backend(&backend.name, &policies.tls);
-        }
-        standing.take_material(material.objects());
+        let backends = self.memory.backends();
+        let holders = backends.filter_map(|one| policies.tls.of_backend(resources, &one.name));
+        let holders = holders.flat_map(|one| one.holders.iter().cloned());
+        standing.take_authorities(holders, resources);
         let told = !inputs.options.cluster;
         let attaching = self.memory.routes();
         let (tls_policies, of_nobody) = policies.tls.verdicts(attaching, &gateways, told);
@@ -134,7 +132,7 @@ impl Translator {
         Translation {
             objects: standing.objects.clone(),
             verdicts,
-            certificates: material.certificates(),
+            certificates: standing.ends().clone(),
             external_names: standing.external_names.clone(),
         }
     }

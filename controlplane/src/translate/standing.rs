@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ringgate_core::ir::{Id, Object, ObjectName};
 
 use super::gateway::Gateways;
+use super::material::Material;
 use super::memory::{Backend, Memory, News, RouteResult};
 use super::policy::Policies;
 use super::problem::Finding;
@@ -32,7 +33,8 @@ pub(super) struct Standing {
     /// Of `objects`, those that aren't routes'.
     listeners: BTreeSet<Id>,
     backends: BTreeSet<Id>,
-    material: BTreeSet<Id>,
+    authorities: BTreeSet<Id>,
+    material: Material,
 }
 
 impl Standing {
@@ -54,6 +56,10 @@ impl Standing {
             self.take_backends(memory);
         }
         if news.of_gateways {
+            self.material.name(gateways, &mut self.objects);
+        }
+        self.material.update(resources, &mut self.objects);
+        if news.of_gateways {
             self.attached = Attached::count(gateways, memory.routes());
             self.take_sets(gateways);
         } else {
@@ -62,9 +68,19 @@ impl Standing {
         }
     }
 
-    /// `objects`: certificates and authorities, all of them.
-    pub(super) fn take_material(&mut self, objects: impl Iterator<Item = (Id, Arc<Object>)>) {
-        put(&mut self.objects, &mut self.material, objects);
+    /// `holders` are those of backends' authorities.
+    pub(super) fn take_authorities(
+        &mut self,
+        holders: impl Iterator<Item = ObjectKey>,
+        resources: &Resources,
+    ) {
+        let objects = self.material.authorities(holders, resources);
+        put(&mut self.objects, &mut self.authorities, objects);
+    }
+
+    /// When the certificates in force end, in seconds since 1970, by Secret.
+    pub(super) fn ends(&self) -> &SharedMap<ObjectName, i64> {
+        &self.material.ends
     }
 
     /// What is about nobody's object, or about what isn't ours.

@@ -26,8 +26,11 @@ impl Decided {
     /// The very same as before, unless they come out otherwise.
     pub(super) fn gateways(&mut self, inputs: &Inputs<'_>, classes: &Classes<'_>) -> Arc<Gateways> {
         let ground = Ground::of(inputs.resources);
-        let from = self.from.as_ref();
-        if !from.is_some_and(|from| from.is_of(inputs, &ground)) {
+        let from = self.from.as_mut();
+        if let Some(from) = from.filter(|from| from.is_of(inputs, &ground)) {
+            // What is alike is compared once.
+            from.ground = ground;
+        } else {
             self.from = Some(From {
                 ground,
                 claims: inputs.claims.clone(),
