@@ -9,11 +9,14 @@
 
 mod apart;
 mod authority;
+mod coalescing;
 mod console;
 #[allow(dead_code, reason = "tests/cluster uses the rest of it")]
 #[path = "../cluster/fake.rs"]
 mod fake;
 mod http;
+mod http2;
+mod lasting;
 mod pains;
 mod replicas;
 mod rotation;

@@ -13,10 +13,10 @@ use rustls::{
 use crate::rotation::Identity;
 use crate::stage::{PATIENCE, Stage, repository, until};
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// A backend that does this with each of its connections, and its port.
-fn peer(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+pub(crate) fn peer(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let serve = Arc::new(serve);
@@ -40,7 +40,7 @@ fn lines(name: &'static str) -> u16 {
 }
 
 /// As [`lines`], inside of TLS.
-fn secure_lines(name: &'static str, identity: &Identity) -> u16 {
+pub(crate) fn secure_lines(name: &'static str, identity: &Identity) -> u16 {
     let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -61,7 +61,7 @@ fn secure_lines(name: &'static str, identity: &Identity) -> u16 {
 }
 
 /// A connection that believes in this certificate alone.
-fn connect(port: u16, name: &'static str, identity: &Identity) -> Tls {
+pub(crate) fn connect(port: u16, name: &'static str, identity: &Identity) -> Tls {
     let mut roots = RootCertStore::empty();
     roots.add(identity.certificate.clone()).unwrap();
     let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
@@ -75,7 +75,7 @@ fn connect(port: u16, name: &'static str, identity: &Identity) -> Tls {
     StreamOwned::new(session, stream)
 }
 
-fn ask(tls: &mut Tls) -> std::io::Result<String> {
+pub(crate) fn ask(tls: &mut Tls) -> std::io::Result<String> {
     tls.write_all(b"hello\n")?;
     let mut answer = String::new();
     let mut byte = [0];
