@@ -14,7 +14,7 @@ use ringgate_core::ir::{Kind, Version};
 
 use crate::api::ObjectKind;
 use crate::problem::Severity;
-use crate::status::certificates::Ends;
+use crate::status::certificates::AllEnds;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabel {
@@ -250,14 +250,16 @@ impl Metrics {
 
     /// Those in force; others are forgotten.
     /// `before` is what was told last.
-    pub fn set_certificates(&self, before: &Ends, ends: &Ends) {
+    pub fn set_certificates(&self, before: &AllEnds, ends: &AllEnds) {
         for one in before.differences(ends, PartialEq::eq) {
             let label = SecretLabel {
                 secret: one.key.to_string(),
             };
             match one.now {
-                Some(end) => {
-                    self.certificates.get_or_create(&label).set(*end);
+                Some(ends) => {
+                    self.certificates
+                        .get_or_create(&label)
+                        .set(ends.certificate);
                 }
                 None => {
                     self.certificates.remove(&label);
@@ -313,6 +315,7 @@ fn number(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::certificate::Ends;
 
     #[test]
     fn a_scrape_shows_what_happened() {
@@ -324,8 +327,17 @@ mod tests {
         metrics.set_objects(Kind::HttpRoute, 3);
         metrics.set_problems(Severity::Error, 2);
         let secret = |name| ringgate_core::ir::ObjectName::new("default", name);
-        let ends = |name, end| Ends::from_iter([(secret(name), end)]);
-        metrics.set_certificates(&Ends::default(), &ends("old", 5));
+        let ends = |name, certificate| {
+            let staple = None;
+            AllEnds::from_iter([(
+                secret(name),
+                Ends {
+                    certificate,
+                    staple,
+                },
+            )])
+        };
+        metrics.set_certificates(&AllEnds::default(), &ends("old", 5));
         metrics.set_certificates(&ends("old", 5), &ends("site", 1_800_000_000));
         metrics.set_version(Version {
             term: 7,

@@ -13,7 +13,7 @@ use ringgate_core::ir::{
     DownstreamTimeouts, Endpoint, Endpoints, FieldMatch, Filter, HeaderEdits, HeaderField,
     Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network,
     Object, ObjectName, Origin, PathMatch, PathModifier, PrivateKey, Protocol, ProxyHeader,
-    ProxyProtocol, Redirect, Retry, Rewrite, RouteProtocol, RpcMatch, Rule, Snapshot,
+    ProxyProtocol, Redirect, Retry, Rewrite, RouteProtocol, RpcMatch, Rule, Snapshot, Staple,
     StreamBackend, StreamProtocol, StreamRoute, SubjectName, Termination, TextMatch, Timeouts,
     TlsVersion, Tokens, Trust, Unverified, Version, WeightedBackend,
 };
@@ -213,7 +213,10 @@ fn serving_certificate() -> Certificate {
     Certificate {
         chain: vec![der(b"leaf"), der(b"intermediate")],
         key: PrivateKey(b"key"[..].into()),
-        ocsp: Some(der(b"ocsp")),
+        staple: Some(Staple {
+            response: der(b"ocsp"),
+            ends: Some(1_800_000_000),
+        }),
     }
 }
 

@@ -1,14 +1,14 @@
 //! Certificates, keys and authorities in Secrets and ConfigMaps: from PEM to what is served, each read
 //! once per object, when it is asked for.
 //!
-//! Owns what makes them unusable. Who may refer to them is translation's affair; the time isn't looked
+//! Owns what makes them unusable (`staple`: what an OCSP response). Who may refer to them is translation's affair; the time isn't looked
 //! at here, for an expired certificate is served like any other.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use memchr::memmem;
-use ringgate_core::ir::{Authorities, Certificate, Der, Object, PrivateKey};
+use ringgate_core::ir::{Authorities, Certificate, Der, Object, PrivateKey, Staple};
 use ringgate_core::limits;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
@@ -20,6 +20,7 @@ use thiserror::Error;
 use x509_parser::parse_x509_certificate;
 
 use super::backend_tls::ClusterTrustBundle;
+use super::staple::{self, StapleFlaw};
 use super::storage::{ConfigMap, Secret};
 
 /// The type of Secrets that hold a certificate and its key.
@@ -27,11 +28,16 @@ pub const TLS_SECRET: &str = "kubernetes.io/tls";
 pub const CERTIFICATE: &str = "tls.crt";
 pub const PRIVATE_KEY: &str = "tls.key";
 pub const AUTHORITIES: &str = "ca.crt";
+/// An OCSP response in DER, by the name that Gloo gave it.
+pub const STAPLE: &str = "tls.ocsp-staple";
+/// What names a file with that. Without it the certificate is as good.
+pub const STAPLE_FILE: &str = "ringgate.io/ocsp-file";
 /// Annotations of Secrets that name files beside the YAML, in file mode, and the keys that these fill.
-pub const NAMED_FILES: [(&str, &str); 3] = [
+pub const NAMED_FILES: [(&str, &str); 4] = [
     ("ringgate.io/certificate-file", CERTIFICATE),
     ("ringgate.io/key-file", PRIVATE_KEY),
     ("ringgate.io/ca-file", AUTHORITIES),
+    (STAPLE_FILE, STAPLE),
 ];
 /// The field of a ClusterTrustBundle.
 const TRUST_BUNDLE: &str = "trustBundle";
@@ -41,8 +47,18 @@ const TRUST_BUNDLE: &str = "trustBundle";
 pub struct KeyPair {
     /// As it is part of a snapshot.
     pub object: Arc<Object>,
-    /// The end of the leaf's validity, in seconds since 1970.
-    pub expires: i64,
+    pub ends: Ends,
+    /// Why the OCSP response that was given isn't stapled.
+    pub unstapled: Option<StapleFlaw>,
+}
+
+/// When what a client is shown ends, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The leaf's validity.
+    pub certificate: i64,
+    /// That of the OCSP response, if one is stapled that says so.
+    pub staple: Option<i64>,
 }
 
 /// Certificate authorities as they are part of a snapshot: at least one.
@@ -144,8 +160,11 @@ impl Secret {
     /// be another.
     #[must_use]
     pub fn is_as_usable_as(&self, other: &Self) -> bool {
-        self.key_pair().err() == other.key_pair().err()
-            && self.authorities().err() == other.authorities().err()
+        let flaw = |one: &Self| match one.key_pair() {
+            Ok(pair) => (None, pair.unstapled.clone()),
+            Err(flaw) => (Some(flaw.clone()), None),
+        };
+        flaw(self) == flaw(other) && self.authorities().err() == other.authorities().err()
     }
 
     /// What is wrong with it, if it is meant to hold a certificate or authorities: by its type, or by the
@@ -211,14 +230,36 @@ fn key_pair(data: &BTreeMap<Arc<str>, Arc<[u8]>>) -> Result<KeyPair, Flaw> {
         Err(TlsError::InconsistentKeys(_)) => return Err(Flaw::Mismatch),
         Err(error) => return Err(not_x509(CERTIFICATE, 1, &error)),
     }
+    let (staple, unstapled) = match data.get(STAPLE).map(|one| staple(one, &chain)) {
+        None => (None, None),
+        Some(Ok(staple)) => (Some(staple), None),
+        Some(Err(flaw)) => (None, Some(flaw)),
+    };
+    let ends = Ends {
+        certificate: expires,
+        staple: staple.as_ref().and_then(|staple| staple.ends),
+    };
     let certificate = Certificate {
         chain: chain.iter().map(der).collect(),
         key: PrivateKey(key.secret_der().into()),
-        ocsp: None,
+        staple,
     };
     Ok(KeyPair {
         object: Arc::new(Object::Certificate(certificate)),
-        expires,
+        ends,
+        unstapled,
+    })
+}
+
+/// An OCSP response for the leaf of this chain.
+fn staple(response: &Arc<[u8]>, chain: &[CertificateDer<'_>]) -> Result<Staple, StapleFlaw> {
+    let leaf = chain
+        .first()
+        .and_then(|leaf| parse_x509_certificate(leaf).ok());
+    let (_, leaf) = leaf.ok_or(StapleFlaw::Foreign)?;
+    Ok(Staple {
+        ends: staple::ends(response, leaf.raw_serial())?,
+        response: Der(response.clone()),
     })
 }
 
@@ -342,7 +383,7 @@ mod tests {
             };
             assert_eq!(read.chain.len(), 2);
             let year_2125 = (2125 - 1970) * 31_556_952;
-            assert!(pair.expires > year_2125, "{}", pair.expires);
+            assert!(pair.ends.certificate > year_2125, "{:?}", pair.ends);
             assert!(std::ptr::eq(pair, secret.key_pair().unwrap()), "read once");
         }
     }

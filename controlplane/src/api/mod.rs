@@ -23,6 +23,7 @@ mod quantity;
 pub mod reference;
 pub mod route;
 pub mod service;
+pub mod staple;
 pub mod storage;
 pub mod stream_route;
 pub mod text;

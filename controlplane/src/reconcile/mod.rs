@@ -281,7 +281,8 @@ impl Reconciler {
     pub fn notices(&self, now: Instant) -> BTreeSet<Notice> {
         let planes = self.planes.statuses(now);
         let gateways = self.board.gateways.keys();
-        notice::notices(self.problems.of_files(), &planes, gateways)
+        let (problems, findings) = (self.problems.of_files(), self.problems.findings());
+        notice::notices(problems, findings, &planes, gateways)
     }
 
     fn count_objects(&mut self) {

@@ -53,6 +53,10 @@ impl Problems {
         &self.of_files
     }
 
+    pub(super) fn findings(&self) -> &BTreeSet<Finding> {
+        &self.findings
+    }
+
     pub(super) fn has_broken_files(&self) -> bool {
         let mut severities = self.of_files.iter().map(|problem| problem.severity);
         severities.any(|severity| severity == Severity::Error)

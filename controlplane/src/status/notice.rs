@@ -1,12 +1,14 @@
-//! What conditions have no place for, said as Events on objects: an object that isn't understood, a
-//! data plane that lags. Pure; [`super::write`] publishes what is new.
+//! What conditions have no place for, said as Events on objects: an object that isn't understood, an OCSP
+//! response that isn't stapled, a data plane that lags. Pure; [`super::write`] publishes what is new.
 
 use std::collections::BTreeSet;
 
 use super::coverage::DataPlaneStatus;
+use super::words;
 use crate::api::{ObjectKey, ObjectKind};
 use crate::limits::NOTICES;
 use crate::problem::{Problem, Severity};
+use crate::translate::problem::{Fault, Finding};
 
 /// Something that holds now of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +23,7 @@ pub struct Notice {
 #[must_use]
 pub fn notices<'a>(
     problems: &[Problem],
+    findings: &BTreeSet<Finding>,
     planes: &[DataPlaneStatus],
     gateways: impl Iterator<Item = &'a ringgate_core::ir::ObjectName>,
 ) -> BTreeSet<Notice> {
@@ -28,6 +31,7 @@ pub fn notices<'a>(
         .iter()
         .filter(|one| one.severity == Severity::Error);
     let mut notices: BTreeSet<Notice> = errors.filter_map(not_understood).collect();
+    notices.extend(findings.iter().filter_map(not_stapled));
     let lagging: Vec<&str> = planes
         .iter()
         .filter(|plane| plane.lagging)
@@ -49,6 +53,17 @@ pub fn notices<'a>(
         message: message.clone(),
     }));
     notices
+}
+
+fn not_stapled(finding: &Finding) -> Option<Notice> {
+    let Fault::Unstapled { .. } = &finding.fault else {
+        return None;
+    };
+    Some(Notice {
+        object: finding.object.clone(),
+        reason: "NotStapled",
+        message: format!("{}: {}", finding.field, words::message(&finding.fault)),
+    })
 }
 
 fn not_understood(problem: &Problem) -> Option<Notice> {

@@ -3,6 +3,7 @@
 use ringgate_core::ir::Hostname;
 
 use crate::api::ObjectKind;
+use crate::api::certificate::STAPLE;
 use crate::problem::Severity;
 use crate::translate::gateway_class::IMPLIED_CLASS;
 use crate::translate::problem::{Fault, ListenerName, Purpose, Unspoken, Unusable};
@@ -57,6 +58,7 @@ pub fn reason(fault: &Fault) -> &'static str {
         | Fault::TlsVersion(_)
         | Fault::TlsOption(_)
         | Fault::ForeignTlsOption(_)
+        | Fault::Unstapled { .. }
         | Fault::Value(_)
         | Fault::Filter(_)
         | Fault::Expression { .. }
@@ -114,6 +116,9 @@ pub fn message(fault: &Fault) -> String {
         Fault::TlsOption(option) => format!("{option} isn't known to this version"),
         Fault::ForeignTlsOption(option) => {
             format!("{option} is an option of somebody else's, and has no effect")
+        }
+        Fault::Unstapled { secret, flaw } => {
+            format!("the OCSP response in {STAPLE} of Secret {secret} isn't stapled: {flaw}")
         }
         Fault::SetNotAllowed(gateway) => {
             format!("Gateway {gateway} allows no ListenerSets of this namespace")
@@ -244,6 +249,7 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::TlsVersion(_) => "write 1.2 or 1.3".to_owned(),
         Fault::TlsOption(_) => "remove it, or correct its name".to_owned(),
         Fault::ForeignTlsOption(_) => "remove it, or don't rely on it".to_owned(),
+        Fault::Unstapled { flaw, .. } => flaw.remedy().to_owned(),
         Fault::SetNotAllowed(gateway) => {
             format!("let allowedListeners of Gateway {gateway} select this namespace")
         }
@@ -305,9 +311,10 @@ pub fn remedy(fault: &Fault) -> Option<String> {
 pub fn severity(fault: &Fault) -> Severity {
     match fault {
         Fault::ForeignClass(_) | Fault::AddressPending => Severity::Note,
-        Fault::NotCarriedOut | Fault::ForeignTlsOption(_) | Fault::NoSlicePort { .. } => {
-            Severity::Warning
-        }
+        Fault::NotCarriedOut
+        | Fault::ForeignTlsOption(_)
+        | Fault::Unstapled { .. }
+        | Fault::NoSlicePort { .. } => Severity::Warning,
         _ => Severity::Error,
     }
 }

@@ -15,6 +15,8 @@ use crate::store::Resources;
 pub(super) struct Found {
     pub(super) secret: ObjectName,
     pub(super) fault: Option<Fault>,
+    /// About what is given to be stapled to it.
+    pub(super) advice: Option<Fault>,
 }
 
 /// What a reference in `owner` leads to.
@@ -40,9 +42,14 @@ pub(super) fn find(
     let Some(secret) = resources.secrets.get(&key.name) else {
         return Err(fault(Unusable::Missing(key)));
     };
-    let flaw = secret.key_pair().err().cloned();
+    let (flaw, unstapled) = match secret.key_pair() {
+        Ok(pair) => (None, pair.unstapled.clone()),
+        Err(flaw) => (Some(flaw.clone()), None),
+    };
+    let secret = key.name.clone();
     Ok(Found {
-        secret: key.name.clone(),
+        secret: secret.clone(),
+        advice: unstapled.map(|flaw| Fault::Unstapled { secret, flaw }),
         fault: flaw.map(|flaw| fault(Unusable::Flawed { holder: key, flaw })),
     })
 }

@@ -9,6 +9,7 @@ use ringgate_core::ir::{Id, Object, ObjectName};
 use super::certificate;
 use super::gateway::Gateways;
 use crate::api::ObjectKey;
+use crate::api::certificate::Ends;
 use crate::api::storage::Secret;
 use crate::shared_map::SharedMap;
 use crate::store::{ByName, Resources};
@@ -22,8 +23,7 @@ pub(super) struct Material {
     holders: BTreeSet<ObjectKey>,
     /// As they were at the last update.
     secrets: ByName<Secret>,
-    /// When each certificate ends, in seconds since 1970.
-    pub(super) ends: SharedMap<ObjectName, i64>,
+    pub(super) ends: SharedMap<ObjectName, Ends>,
 }
 
 impl Material {
@@ -72,8 +72,8 @@ impl Material {
                 self.ends.remove(one.key);
                 continue;
             };
-            if self.ends.get(one.key) != Some(&pair.expires) {
-                self.ends.insert(one.key.clone(), pair.expires);
+            if self.ends.get(one.key) != Some(&pair.ends) {
+                self.ends.insert(one.key.clone(), pair.ends);
             }
             if objects.get(&id) != Some(&pair.object) {
                 objects.insert(id, pair.object.clone());

@@ -42,6 +42,7 @@ use std::sync::Arc;
 
 use ringgate_core::ir::{Id, Object, ObjectName};
 
+use crate::api::certificate::Ends;
 use crate::api::meta::ObjectMeta;
 use crate::provision::{Claims, Settings};
 use crate::shared_map::SharedMap;
@@ -83,8 +84,8 @@ pub struct Inputs<'a> {
 pub struct Translation {
     pub objects: SharedMap<Id, Arc<Object>>,
     pub verdicts: Verdicts,
-    /// When the certificates in force end, in seconds since 1970, by Secret.
-    pub certificates: SharedMap<ObjectName, i64>,
+    /// When the certificates in force end, by Secret.
+    pub certificates: SharedMap<ObjectName, Ends>,
     /// Names (not addresses) that backends in force need the addresses of.
     pub external_names: BTreeSet<Arc<str>>,
 }

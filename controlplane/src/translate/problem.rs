@@ -8,6 +8,7 @@ use ringgate_core::ir::{Hostname, ObjectName};
 use ringgate_core::table::IpProtocol;
 
 use crate::api::certificate::Flaw;
+use crate::api::staple::StapleFlaw;
 use crate::api::{ObjectKey, ObjectKind};
 
 /// Something wrong with one field of one object.
@@ -99,6 +100,11 @@ pub enum Fault {
     Certificate {
         purpose: Purpose,
         why: Unusable,
+    },
+    /// What is given to be stapled to a certificate isn't.
+    Unstapled {
+        secret: ObjectName,
+        flaw: StapleFlaw,
     },
     /// A listener that terminates TLS names no certificate.
     NoCertificates,
@@ -269,6 +275,7 @@ impl Fault {
             Self::NotCarriedOut
             | Self::ForeignClass(_)
             | Self::ForeignTlsOption(_)
+            | Self::Unstapled { .. }
             | Self::NoSlicePort { .. } => Concern::Advice,
             Self::UnknownClass(_)
             | Self::Misread { .. }

@@ -12,6 +12,7 @@ use super::memory::{Backend, Memory, News, RouteResult};
 use super::policy::Policies;
 use super::problem::Finding;
 use super::verdict::{GatewayVerdict, RouteVerdict, SetVerdict};
+use crate::api::certificate::Ends;
 use crate::api::policy::ListenerPolicy;
 use crate::api::{ObjectKey, ObjectKind};
 use crate::shared_map::SharedMap;
@@ -78,8 +79,8 @@ impl Standing {
         put(&mut self.objects, &mut self.authorities, objects);
     }
 
-    /// When the certificates in force end, in seconds since 1970, by Secret.
-    pub(super) fn ends(&self) -> &SharedMap<ObjectName, i64> {
+    /// When the certificates in force end, by Secret.
+    pub(super) fn ends(&self) -> &SharedMap<ObjectName, Ends> {
         &self.material.ends
     }
 

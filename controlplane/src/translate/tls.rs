@@ -94,10 +94,8 @@ impl TlsDraft {
                     if !self.certificates.contains(&found.secret) {
                         self.certificates.push(found.secret);
                     }
-                    found
-                        .fault
-                        .into_iter()
-                        .for_each(|fault| report(&part, fault));
+                    let faults = found.fault.into_iter().chain(found.advice);
+                    faults.for_each(|fault| report(&part, fault));
                 }
                 Err(fault) => report(&part, fault),
             }

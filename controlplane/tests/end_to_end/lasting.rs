@@ -114,6 +114,31 @@ fn app(ports: &[u16]) -> String {
     service.to_owned() + &slices.collect::<String>()
 }
 
+/// A route to `/elsewhere`, which nothing that lasts comes by.
+fn elsewhere(to: &str) -> String {
+    route(to)
+        .replacen("name: app", "name: elsewhere", 1)
+        .replace(
+            "  - backendRefs:",
+            "  - matches: [{path: {value: /elsewhere}}]\n    backendRefs:",
+        )
+}
+
+/// `kept` is the port of what lasts.
+fn site(stage: &Stage, port: u16, kept: u16, [web, pass]: [&Identity; 2]) {
+    put(stage, web);
+    for (name, text) in [
+        ("gateway.yaml", gateway(stage.port, port)),
+        ("pass.yaml", service("pass", secure_lines("pass", pass))),
+        ("app.yaml", app(&[kept])),
+        ("route.yaml", route("app")),
+        ("blue.yaml", service("blue", backend("blue"))),
+        ("elsewhere.yaml", elsewhere("app")),
+    ] {
+        stage.write(name, &text);
+    }
+}
+
 /// Connections of every kind that lasts.
 struct Connections {
     socket: Tls,
@@ -194,25 +219,7 @@ fn pain_3_what_lasts_goes_on_through_changes_of_all_else() {
     let pass = Identity::of("pass.example");
     let (ticks, ticked) = mpsc::channel();
     let (kept, other) = (lasting(ticked), backend("second"));
-    let elsewhere = |to: &str| {
-        route(to)
-            .replacen("name: app", "name: elsewhere", 1)
-            .replace(
-                "  - backendRefs:",
-                "  - matches: [{path: {value: /elsewhere}}]\n    backendRefs:",
-            )
-    };
-    put(&stage, &first);
-    for (name, text) in [
-        ("gateway.yaml", gateway(stage.port, port)),
-        ("pass.yaml", service("pass", secure_lines("pass", &pass))),
-        ("app.yaml", app(&[kept])),
-        ("route.yaml", route("app")),
-        ("blue.yaml", service("blue", backend("blue"))),
-        ("elsewhere.yaml", elsewhere("app")),
-    ] {
-        stage.write(name, &text);
-    }
+    site(&stage, port, kept, [&first, &pass]);
     let run = stage.run(&[]);
     let body = |path: &str| get(stage.port, path).ok().map(|one| one.body);
     until("service", || body("/").filter(|body| body == "first"));

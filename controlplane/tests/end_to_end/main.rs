@@ -21,6 +21,7 @@ mod pains;
 mod replicas;
 mod rotation;
 mod stage;
+mod staples;
 mod streams;
 
 use std::fs;

@@ -32,7 +32,7 @@ pub use route::{
 };
 pub use stream::{StreamBackend, StreamProtocol, StreamRoute};
 pub use tls::{
-    Authorities, BackendTls, Certificate, ClientValidation, Der, PrivateKey, SubjectName,
+    Authorities, BackendTls, Certificate, ClientValidation, Der, PrivateKey, Staple, SubjectName,
     Termination, TlsVersion, Trust, Unverified,
 };
 

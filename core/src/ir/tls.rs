@@ -50,9 +50,19 @@ pub struct Certificate {
     /// The leaf first.
     pub chain: Vec<Der>,
     pub key: PrivateKey,
-    /// A stapled OCSP response, if one was given (RFC 6066, section 8).
+    /// If one was given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ocsp: Option<Der>,
+    pub staple: Option<Staple>,
+}
+
+/// An OCSP response for clients that ask for one (RFC 6066, section 8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Staple {
+    pub response: Der,
+    /// From when on it isn't shown any more (RFC 6960, `nextUpdate`), in seconds since 1970. None: it holds
+    /// until it is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends: Option<i64>,
 }
 
 /// Certificate authorities that a peer's certificate is checked against.

@@ -18,7 +18,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use super::resolve::Certificates;
+use super::resolve::{Certificates, Shown};
 use super::tickets::Bound;
 use super::uses::Uses;
 use super::verify;
@@ -71,7 +71,7 @@ pub(crate) struct Keeper {
     provider: Arc<CryptoProvider>,
     /// One for all listeners and shards: a session goes on whichever shard it comes to.
     ticketer: Option<Arc<dyn ProducesTickets>>,
-    certificates: HashMap<Id, Arc<CertifiedKey>>,
+    certificates: HashMap<Id, Arc<Shown>>,
     listeners: Made<ServerConfig>,
     backends: Made<ToBackend>,
     uses: Uses,
@@ -323,6 +323,7 @@ impl Keeper {
         let known = ours.iter().filter_map(|id| {
             let certificate = self.certificates.get(id)?.clone();
             let mut config = anonymous.clone();
+            let certificate = certificate.now().clone();
             config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certificate));
             // A session is resumed as whom it was begun.
             config.resumption = Resumption::default();
@@ -424,10 +425,7 @@ fn roots(ids: &[Id], objects: &Objects) -> RootCertStore {
     roots
 }
 
-fn certified(
-    provider: &CryptoProvider,
-    certificate: &ir::Certificate,
-) -> Result<CertifiedKey, String> {
+fn certified(provider: &CryptoProvider, certificate: &ir::Certificate) -> Result<Shown, String> {
     let key = PrivateKeyDer::try_from(certificate.key.0.to_vec())
         .map_err(|error| format!("the private key can't be read: {error}"))?;
     let key = provider
@@ -439,8 +437,9 @@ fn certified(
     let mut made = CertifiedKey::new(chain.collect(), key);
     made.keys_match()
         .map_err(|error| format!("the private key is not that of the certificate: {error}"))?;
-    made.ocsp = certificate.ocsp.as_ref().map(|der| der.0.to_vec());
-    Ok(made)
+    let staple = certificate.staple.as_ref();
+    made.ocsp = staple.map(|staple| staple.response.0.to_vec());
+    Ok(Shown::new(made, staple.and_then(|staple| staple.ends)))
 }
 
 #[cfg(test)]

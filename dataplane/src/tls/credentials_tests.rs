@@ -14,7 +14,7 @@ fn certificate(host: &str) -> Object {
     Object::Certificate(Certificate {
         chain: vec![Der(chain.into())],
         key: PrivateKey(key.serialize_der().into()),
-        ocsp: None,
+        staple: None,
     })
 }
 

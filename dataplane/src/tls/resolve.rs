@@ -2,28 +2,67 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::SignatureAlgorithm;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use webpki::EndEntityCert;
 
+/// A certificate as it is shown: with its OCSP response for as long as that holds.
+#[derive(Debug)]
+pub(super) struct Shown {
+    with_all: Arc<CertifiedKey>,
+    /// Without the response, and from when on, since 1970.
+    bare: Option<(Duration, Arc<CertifiedKey>)>,
+}
+
+impl Shown {
+    /// `ends` in seconds since 1970; None: the response holds until it is replaced, or there is none.
+    pub(super) fn new(key: CertifiedKey, ends: Option<i64>) -> Self {
+        let bare = ends.map(|ends| {
+            let bare = CertifiedKey {
+                ocsp: None,
+                ..key.clone()
+            };
+            let ends = u64::try_from(ends).unwrap_or_default();
+            (Duration::from_secs(ends), Arc::new(bare))
+        });
+        Self {
+            with_all: Arc::new(key),
+            bare,
+        }
+    }
+
+    pub(super) fn now(&self) -> &Arc<CertifiedKey> {
+        match &self.bare {
+            Some((ends, bare)) if since_1970() >= *ends => bare,
+            _ => &self.with_all,
+        }
+    }
+}
+
+fn since_1970() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
 /// The certificates of a listener, by the names in them.
 #[derive(Debug)]
 pub(super) struct Certificates {
     /// In their listener's order, but that quick keys come before slow ones.
-    all: Vec<Arc<CertifiedKey>>,
+    all: Vec<Arc<Shown>>,
     /// Lower case; `*.` in front as it stands in the certificate. Only where there is a choice.
-    by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+    by_name: HashMap<Box<str>, Vec<Arc<Shown>>>,
 }
 
 impl Certificates {
-    pub(super) fn new(mut all: Vec<Arc<CertifiedKey>>) -> Self {
+    pub(super) fn new(mut all: Vec<Arc<Shown>>) -> Self {
         let mut by_name: HashMap<Box<str>, Vec<_>> = HashMap::new();
         if all.len() > 1 {
-            all.sort_by_key(|one| one.key.algorithm() == SignatureAlgorithm::RSA);
+            all.sort_by_key(|one| one.with_all.key.algorithm() == SignatureAlgorithm::RSA);
             for one in &all {
-                for name in names(one) {
+                for name in names(&one.with_all) {
                     by_name.entry(name).or_default().push(one.clone());
                 }
             }
@@ -32,7 +71,7 @@ impl Certificates {
     }
 
     /// Those that are for a name: exactly, by their wildcard, or else all.
-    fn of(&self, name: &str) -> [&[Arc<CertifiedKey>]; 3] {
+    fn of(&self, name: &str) -> [&[Arc<Shown>]; 3] {
         let name = name.to_ascii_lowercase();
         let exact = self.by_name.get(&*name);
         let wildcard = name
@@ -49,15 +88,16 @@ impl Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         if let [one] = self.all.as_slice() {
-            return Some(one.clone());
+            return Some(one.now().clone());
         }
         let schemes = hello.signature_schemes();
         let candidates = self.of(hello.server_name().unwrap_or_default());
         let mut fitting = candidates
             .into_iter()
             .flatten()
-            .filter(|one| one.key.choose_scheme(schemes).is_some());
-        fitting.next().or_else(|| self.all.first()).cloned()
+            .filter(|one| one.with_all.key.choose_scheme(schemes).is_some());
+        let chosen = fitting.next().or_else(|| self.all.first())?;
+        Some(chosen.now().clone())
     }
 }
 

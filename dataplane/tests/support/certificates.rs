@@ -68,7 +68,7 @@ impl Identity {
         Object::Certificate(Certificate {
             chain: vec![Der(self.chain.as_ref().into())],
             key: PrivateKey(self.key.serialize_der().into()),
-            ocsp: None,
+            staple: None,
         })
     }
 

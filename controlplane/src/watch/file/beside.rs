@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::folder::Update;
 use super::read::ReadError;
-use crate::api::certificate::{Flaw, NAMED_FILES};
+use crate::api::certificate::{Flaw, NAMED_FILES, STAPLE_FILE};
 use crate::api::storage::Secret;
 use crate::api::{Object, ObjectKey, ObjectKind};
 use crate::problem::{Problem, Severity};
@@ -37,6 +37,8 @@ struct Named {
     /// With what the files said when they were last good.
     in_force: Option<(Arc<Secret>, Source)>,
     trouble: Option<Trouble>,
+    /// What is not to be had and not needed.
+    aside: Option<Trouble>,
 }
 
 /// What is wrong with one of the files, or with what they hold together.
@@ -95,9 +97,9 @@ impl Beside {
                 continue;
             };
             update.batch.events.extend(named.look(files));
-            match named.trouble {
-                Some(_) => self.troubled.insert(key),
-                None => self.troubled.remove(&key),
+            match named.trouble.is_some() || named.aside.is_some() {
+                true => self.troubled.insert(key),
+                false => self.troubled.remove(&key),
             };
         }
         self.report(&mut update);
@@ -138,11 +140,15 @@ impl Beside {
             let Some(named) = self.secrets.get(key) else {
                 continue;
             };
-            if named.in_force.is_some() {
+            if named.in_force.is_some() && named.trouble.is_some() {
                 update.held.insert(key.clone());
             }
-            let trouble = named.trouble.iter();
-            problems.extend(trouble.map(|one| one.problem(key, &named.source, &mut reader)));
+            let trouble = named.trouble.iter().map(|one| (one, Severity::Error));
+            let aside = named.aside.iter().map(|one| (one, Severity::Warning));
+            problems.extend(trouble.chain(aside).map(|(one, severity)| Problem {
+                severity,
+                ..one.problem(key, &named.source, &mut reader)
+            }));
         }
         let (appeared, mended) = Problem::differences(&self.reported, &problems);
         update.appeared.extend(appeared);
@@ -172,6 +178,7 @@ impl Beside {
                     source: source.clone(),
                     in_force: before.and_then(|before| before.in_force),
                     trouble: None,
+                    aside: None,
                 };
                 self.remember(key, named);
                 false
@@ -213,6 +220,7 @@ impl Beside {
 impl Named {
     /// Reads the files again. What differs by that is told.
     fn look(&mut self, files: &mut impl Files) -> Option<Event> {
+        self.aside = None;
         let filled = match self.filled(files) {
             Ok(filled) => filled,
             Err(trouble) => {
@@ -233,15 +241,20 @@ impl Named {
         })
     }
 
-    fn filled(&self, files: &mut impl Files) -> Result<Secret, Trouble> {
+    fn filled(&mut self, files: &mut impl Files) -> Result<Secret, Trouble> {
         let mut content: Vec<(&str, Vec<u8>)> = Vec::new();
         for (annotation, data_key, path) in self::files(&self.written, &self.source) {
-            let bytes = files.read(&path).map_err(|error| Trouble::File {
+            let trouble = |error| Trouble::File {
                 annotation,
-                path,
+                path: path.clone(),
                 error,
-            })?;
-            content.push((data_key, bytes));
+            };
+            match files.read(&path).map_err(trouble) {
+                Ok(bytes) => content.push((data_key, bytes)),
+                // The certificate is as good without it.
+                Err(trouble) if annotation == STAPLE_FILE => self.aside = Some(trouble),
+                Err(trouble) => return Err(trouble),
+            }
         }
         let secret = self.written.with_data(content);
         // Keys are slow to check: what is in force was.
@@ -421,6 +434,26 @@ mod tests {
         let removed = seen.look(Some("# nothing\n"), "a.crt", "nowhere");
         assert!(removed.batch.events.is_empty(), "it was never there");
         assert_eq!(removed.mended.len(), 1);
+    }
+
+    #[test]
+    fn a_certificate_does_not_wait_for_its_ocsp_response() {
+        let mut seen = Seen::default();
+        let stapled = SECRET.replace("type:", "    ringgate.io/ocsp-file: tls/site.ocsp\ntype:");
+        let update = seen.look(Some(&stapled), "a.crt", "a.key");
+        assert_eq!(leaf(&update), PEM[0].1.as_bytes());
+        assert!(update.held.is_empty());
+        let [problem] = update.batch.problems.as_slice() else {
+            panic!("{:?}", update.batch.problems);
+        };
+        assert_eq!(problem.severity, Severity::Warning);
+        assert_eq!(problem.message, "dir/tls/site.ocsp: no such file or folder");
+        seen.files
+            .content
+            .insert("dir/tls/site.ocsp".into(), "a response");
+        seen.files.others.insert("dir/tls/site.ocsp".into());
+        let update = seen.look(None, "a.crt", "a.key");
+        assert!(leaf(&update) == PEM[0].1.as_bytes() && update.mended.len() == 1);
     }
 
     #[test]

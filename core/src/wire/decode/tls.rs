@@ -38,11 +38,14 @@ pub(super) fn certificate(certificate: &proto::Certificate) -> Result<ir::Certif
             der("chain", one)
         })?,
         key: ir::PrivateKey(der("key", &certificate.key)?.0),
-        ocsp: certificate
-            .ocsp
-            .as_ref()
-            .map(|one| der("ocsp", one))
-            .transpose()?,
+        staple: certificate.staple.as_ref().map(staple).transpose()?,
+    })
+}
+
+fn staple(staple: &proto::Staple) -> Result<ir::Staple> {
+    Ok(ir::Staple {
+        response: der("response", &staple.response)?,
+        ends: staple.ends,
     })
 }
 

@@ -25,7 +25,10 @@ pub(super) fn certificate(certificate: &ir::Certificate) -> proto::Certificate {
     proto::Certificate {
         chain: certificate.chain.iter().map(der).collect(),
         key: certificate.key.0.to_vec(),
-        ocsp: certificate.ocsp.as_ref().map(der),
+        staple: certificate.staple.as_ref().map(|staple| proto::Staple {
+            response: der(&staple.response),
+            ends: staple.ends,
+        }),
     }
 }
 
