@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ringgate_core::ir::{ListenerSettings, Protocol, StreamProtocol};
 use support::DataPlane;
@@ -70,21 +70,6 @@ fn ask(client: &UdpSocket, text: &str) -> (String, u16, String) {
     (name.to_owned(), port.parse().unwrap(), said.to_owned())
 }
 
-/// Waits until a metric has this value.
-fn await_metric(plane: &DataPlane, name: &str, wanted: u64) {
-    let until = Instant::now() + support::PATIENCE;
-    loop {
-        let page = plane.ask_admin("/metrics");
-        let line = page.lines().find(|line| line.starts_with(name));
-        let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
-        if value == Some(wanted) {
-            return;
-        }
-        assert!(Instant::now() < until, "{name}: {value:?}, not {wanted}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn a_client_stays_with_its_endpoint_and_gets_its_own_answers() {
     let plane = datagrams(&[echo("a", "127.0.0.1"), echo("b", "127.0.0.1")]).start();
@@ -110,10 +95,10 @@ fn a_client_stays_with_its_endpoint_and_gets_its_own_answers() {
             assert_eq!(answer, format!("{name} {port}: {number} in {round}"));
         }
     }
-    await_metric(&plane, "ringgate_datagram_sessions", 20);
-    await_metric(&plane, "ringgate_datagrams_sent_total", 120);
-    await_metric(&plane, "ringgate_datagrams_received_total", 120);
-    await_metric(&plane, "ringgate_datagrams_dropped_total", 0);
+    plane.await_metric("ringgate_datagram_sessions", 20);
+    plane.await_metric("ringgate_datagrams_sent_total", 120);
+    plane.await_metric("ringgate_datagrams_received_total", 120);
+    plane.await_metric("ringgate_datagrams_dropped_total", 0);
 }
 
 #[test]
@@ -201,11 +186,11 @@ fn without_a_route_or_a_backend_nothing_goes_anywhere() {
         .listener("", Protocol::Udp)
         .start();
     client(&plane).send(b"hello").unwrap();
-    await_metric(&plane, "ringgate_datagrams_dropped_total", 1);
-    await_metric(&plane, "ringgate_datagram_sessions", 0);
+    plane.await_metric("ringgate_datagrams_dropped_total", 1);
+    plane.await_metric("ringgate_datagram_sessions", 0);
     let plane = datagrams(&[]).start();
     client(&plane).send(b"hello").unwrap();
-    await_metric(&plane, "ringgate_datagrams_dropped_total", 1);
+    plane.await_metric("ringgate_datagrams_dropped_total", 1);
     let page = plane.ask_admin("/metrics");
     let refused = "outcome=\"refused\"} 1";
     let line = page.lines().find(|line| line.ends_with(refused)).unwrap();
@@ -226,12 +211,12 @@ fn the_bound_on_sessions_holds_and_the_longest_idle_goes() {
     assert_eq!(ask(&clients[2], "still here").1, ports[2]);
     let late = client(&plane);
     ask(&late, "hello");
-    await_metric(&plane, "ringgate_datagram_sessions", 3);
+    plane.await_metric("ringgate_datagram_sessions", 3);
     assert_eq!(ask(&clients[0], "again").1, ports[0]);
     assert_eq!(ask(&clients[2], "again").1, ports[2]);
     // Whoever had to go comes again, from another port: a late answer must not come to somebody else.
     assert_ne!(ask(&clients[1], "again").1, ports[1]);
-    await_metric(&plane, "ringgate_datagram_sessions", 3);
+    plane.await_metric("ringgate_datagram_sessions", 3);
 }
 
 #[test]
@@ -244,7 +229,7 @@ fn idle_sessions_end() {
         .start();
     let client = client(&plane);
     let (_, port, _) = ask(&client, "hello");
-    await_metric(&plane, "ringgate_datagram_sessions", 0);
+    plane.await_metric("ringgate_datagram_sessions", 0);
     assert_ne!(ask(&client, "hello again").1, port);
     let bytes = "direction=\"to_backend\"} 5";
     assert!(
@@ -288,7 +273,7 @@ fn a_flow_stays_on_one_shard() {
         let again: Vec<_> = clients.iter().map(|one| ask(one, "hello").1).collect();
         assert_eq!(again, ports);
     }
-    await_metric(&plane, "ringgate_datagram_sessions", 100);
+    plane.await_metric("ringgate_datagram_sessions", 100);
 }
 
 #[test]

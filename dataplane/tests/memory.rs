@@ -5,11 +5,13 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ringgate_core::ir::{Protocol, StreamProtocol};
 use support::http2::{self, Client, get, talk};
+use support::streams::Streams;
 use support::{DataPlane, Origin, Request as Got, Then, Wanted, rule, wait_until};
 
 /// 100 MiB, as fast as they are taken.
@@ -173,4 +175,47 @@ fn an_idle_tunnel_holds_no_buffer() {
     for client in &mut tunnels {
         say(client);
     }
+}
+
+#[test]
+fn a_session_of_datagrams_takes_less_than_half_a_kibibyte() {
+    const SESSIONS: u32 = 100_000;
+    // Silent ones.
+    let endpoints: Vec<_> = (0..64)
+        .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let addresses: Vec<_> = endpoints
+        .iter()
+        .map(|endpoint| endpoint.local_addr().unwrap())
+        .collect();
+    let gateway = Streams::new(StreamProtocol::Udp)
+        .listener("", Protocol::Udp)
+        .route("", "", &[("one", 1)])
+        .backend("one", &addresses)
+        .settings(|settings| settings.limits.sessions = SESSIONS)
+        .start();
+    let to = SocketAddr::from(([127, 0, 0, 1], gateway.port));
+    // 10,000 ports of each address.
+    let say = |number: u32| {
+        let [.., address] = (number / 10_000 + 1).to_be_bytes();
+        let port = u16::try_from(number % 10_000).unwrap() + 20_000;
+        let client = UdpSocket::bind(SocketAddr::from(([127, 0, 1, address], port))).unwrap();
+        client.send_to(b"hello", to).unwrap();
+    };
+    say(SESSIONS);
+    gateway.await_metric("ringgate_datagram_sessions", 1);
+    let before = resident(&gateway);
+    for number in 0..SESSIONS {
+        say(number);
+        // No more than the kernel queues.
+        let sent = u64::from(number) + 1;
+        if sent.is_multiple_of(200) {
+            let open = (sent + 1).min(SESSIONS.into());
+            gateway.await_metric("ringgate_datagram_sessions", open);
+        }
+    }
+    let grown = resident(&gateway).saturating_sub(before) * 1024;
+    let each = grown / u64::from(SESSIONS);
+    assert!(each < 512, "a session costs {each} bytes");
+    gateway.await_metric("ringgate_datagrams_dropped_total", 0);
 }

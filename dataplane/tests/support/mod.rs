@@ -312,6 +312,21 @@ impl DataPlane {
         text
     }
 
+    /// Waits until a metric has this value.
+    pub(crate) fn await_metric(&self, name: &str, wanted: u64) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let page = self.ask_admin("/metrics");
+            let line = page.lines().find(|line| line.starts_with(name));
+            let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+            if value == Some(wanted) {
+                return;
+            }
+            assert!(Instant::now() < until, "{name}: {value:?}, not {wanted}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.port)
     }
