@@ -9,7 +9,8 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use ringgate_core::ir::{
-    BackendTarget, Match, PathMatch, RpcMatch, TextMatch, Timeouts, WeightedBackend,
+    BackendTarget, ListenerSettings, Match, PathMatch, RpcMatch, TextMatch, Timeouts,
+    WeightedBackend,
 };
 use support::http2::{self, Client, answer, post, talk};
 use support::{DataPlane, Origin, Response, Rule, Then, Wanted, rule};
@@ -393,4 +394,86 @@ fn grpc_web_reaches_a_backend_of_http2() {
     assert_eq!(got.field("content-type"), Some("application/grpc"));
     assert_eq!(got.field("te"), Some("trailers"));
     assert_eq!(got.body, MESSAGE.as_bytes());
+}
+
+/// Trailers that come after a part of the answer, and say what a reset couldn't.
+#[test]
+fn a_call_that_goes_on_for_too_long_is_ended_with_its_status() {
+    let origin = http2::Origin::start(|_, mut respond| {
+        let head = http::Response::builder().header("content-type", "application/grpc");
+        let mut stream = respond
+            .send_response(head.body(()).unwrap(), false)
+            .unwrap();
+        stream.send_data(MESSAGE.into(), false).unwrap();
+        tokio::spawn(async move {
+            let _open = stream;
+            std::future::pending::<()>().await;
+        });
+    });
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .by_http2()
+        .grpc_route(vec![of_service("a.B", rule("one"))])
+        .start();
+    talk(async {
+        let mut client = Client::connect(gateway.port).await;
+        let mut request = of_grpc("/a.B/Watch");
+        let headers = request.headers_mut();
+        headers.insert("grpc-timeout", "300m".parse().unwrap());
+        let (response, _) = client.ask(request, true).await;
+        let done = answer(response).await.unwrap();
+        assert_eq!(done.body, MESSAGE.as_bytes());
+        let trailers = done.trailers.unwrap();
+        assert_eq!(trailers["grpc-status"], "4");
+        assert!(!trailers["grpc-message"].is_empty());
+    });
+}
+
+/// Between two chunks there is room for a status; elsewhere a reset has to do.
+#[test]
+fn a_chunk_that_is_cut_is_not_ended_with_a_status() {
+    let origin = Origin::start(|stream, _| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ntransfer-encoding: chunked\r\n\r\n7\r\n\0\0";
+        stream.write_all(head.as_bytes()).unwrap();
+        Then::Next
+    });
+    let gateway = Wanted::new()
+        .backend("one", &[origin.address])
+        .route(vec![rule("one")])
+        .start();
+    talk(async {
+        let mut client = Client::connect(gateway.port).await;
+        let mut request = of_grpc("/a.B/Watch");
+        let headers = request.headers_mut();
+        headers.insert("grpc-timeout", "300m".parse().unwrap());
+        let (response, _) = client.ask(request, true).await;
+        assert!(answer(response).await.is_err());
+    });
+}
+
+#[test]
+fn what_is_too_large_is_a_resource_that_is_exhausted() {
+    let origin = http2::Origin::start(http2::echo);
+    let mut wanted = Wanted::new().backend("one", &[origin.address]).by_http2();
+    let mut settings = ListenerSettings::default();
+    settings.limits.body_bytes = Some(4);
+    wanted.listener(settings);
+    let gateway = wanted
+        .grpc_route(vec![of_service("a.B", rule("one"))])
+        .start();
+    talk(async {
+        let mut client = Client::connect(gateway.port).await;
+        let mut many = of_grpc("/a.B/Get");
+        for field in 0..200 {
+            let name = http::HeaderName::try_from(format!("x-{field}")).unwrap();
+            many.headers_mut().insert(name, "1".parse().unwrap());
+        }
+        let (response, _) = client.ask(many, true).await;
+        let refused = response.await.unwrap();
+        assert_eq!(refused.headers()["grpc-status"], "8", "431");
+        let (response, mut stream) = client.ask(of_grpc("/a.B/Get"), false).await;
+        stream.send_data(MESSAGE.into(), true).unwrap();
+        let refused = response.await.unwrap();
+        assert_eq!(refused.headers()["grpc-status"], "8", "413");
+    });
 }

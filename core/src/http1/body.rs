@@ -107,6 +107,8 @@ enum Stage {
     Data,
     /// Within framing bytes: chunked only.
     Framing,
+    /// Behind the last chunk: chunked only.
+    Trailers,
     Done,
 }
 
@@ -249,8 +251,8 @@ impl Relay {
             let step = match self.stage {
                 Stage::Done => break,
                 Stage::Start => self.start(out)?,
-                Stage::Framing if rest.is_empty() => break,
-                Stage::Framing => self.read_framing(rest, out, trailers)?,
+                Stage::Framing | Stage::Trailers if rest.is_empty() => break,
+                Stage::Framing | Stage::Trailers => self.read_framing(rest, out, trailers)?,
                 Stage::Data if self.left == 0 => self.end_run(out)?,
                 Stage::Data if rest.is_empty() => break,
                 Stage::Data => {
@@ -322,6 +324,28 @@ impl Relay {
             (Stage::Start, _) if self.left == 0 => self.pump(&[], out, 0).map(drop),
             _ => Err(BodyError::Truncated),
         }
+    }
+
+    /// Ends the body for the receiver though the sender hasn't, with trailers (field lines) that say why. False:
+    /// only a close can tell, for the receiver gets no chunks, or is in the middle of one.
+    pub fn end_early(&mut self, trailers: &[u8], out: &mut Vec<u8>) -> bool {
+        let is_at_end = self.stage == Stage::Data && self.left == 0;
+        let is_between = match self.source {
+            Source::Chunked(_) => self.stage == Stage::Framing || is_at_end,
+            Source::UntilClose => self.stage == Stage::Data,
+            Source::Length => false,
+        };
+        let can_end = is_between && self.recoding.is_none() && matches!(self.sink, Sink::Chunked);
+        if can_end {
+            if is_at_end {
+                encode::chunk_end(out);
+            }
+            encode::last_chunk(out);
+            out.extend_from_slice(trailers);
+            encode::head_end(out);
+            self.stage = Stage::Done;
+        }
+        can_end
     }
 
     fn start(&mut self, out: &mut Vec<u8>) -> Result<usize, BodyError> {
@@ -431,7 +455,8 @@ impl Relay {
         Ok(used)
     }
 
-    fn last_chunk(&self, out: &mut Vec<u8>) -> Result<(), BodyError> {
+    fn last_chunk(&mut self, out: &mut Vec<u8>) -> Result<(), BodyError> {
+        self.stage = Stage::Trailers;
         match self.sink {
             Sink::Raw { left: Some(1..) } => return Err(BodyError::Length),
             Sink::Chunked => encode::last_chunk(out),

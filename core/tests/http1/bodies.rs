@@ -219,6 +219,58 @@ fn a_body_that_was_cut_is_never_ended() {
 }
 
 #[test]
+fn a_body_ends_early_between_chunks_only() {
+    use Framing::{Chunked, Length, UntilClose};
+    for (from, to, input, expected) in [
+        (
+            Chunked,
+            Chunked,
+            &b"3\r\nabc\r\n"[..],
+            Some("3\r\nabc\r\n0\r\na: b\r\n\r\n"),
+        ),
+        (
+            Chunked,
+            Chunked,
+            b"3\r\nabc\r\n5",
+            Some("3\r\nabc\r\n0\r\na: b\r\n\r\n"),
+        ),
+        (Chunked, Chunked, b"", Some("0\r\na: b\r\n\r\n")),
+        (
+            UntilClose,
+            Chunked,
+            b"abc",
+            Some("3\r\nabc\r\n0\r\na: b\r\n\r\n"),
+        ),
+        (Chunked, Chunked, b"3\r\nab", None),
+        (Chunked, Chunked, b"3\r\nabc\r\n0\r\n", None),
+        (Chunked, UntilClose, b"3\r\nabc\r\n", None),
+        (Length(5), Length(5), b"abc", None),
+        (Length(5), Chunked, b"abc", None),
+    ] {
+        let mut relay = Relay::new(from, to);
+        let mut out = Vec::new();
+        relay.pump(input, &mut out, usize::MAX).unwrap();
+        let before = out.clone();
+        let has_ended = relay.end_early(b"a: b\r\n", &mut out);
+        assert_eq!(
+            (has_ended, relay.is_done()),
+            (expected.is_some(), expected.is_some())
+        );
+        let expected = expected.map_or(before, |text| text.into());
+        assert_eq!(out, expected, "{from:?} {to:?} {input:?}");
+    }
+    let mut out = Vec::new();
+    let mut relay = Relay::new(Chunked, Chunked);
+    relay.pump(b"3\r\n", &mut out, 1).unwrap();
+    relay.advance(3);
+    assert!(relay.end_early(b"", &mut out));
+    assert_eq!(
+        out, b"3\r\n\r\n0\r\n\r\n",
+        "the chunk's bytes went another way"
+    );
+}
+
+#[test]
 fn a_receiver_gets_exactly_what_was_announced_to_it() {
     for (from, input) in [
         (Framing::Length(3), &b"abc"[..]),

@@ -100,12 +100,21 @@ impl Session {
     }
 }
 
+/// A request whose head can't be passed on.
+pub(crate) struct Refused {
+    pub(crate) reply: Reply,
+    pub(crate) grpc: Option<Carriage>,
+}
+
 /// Answers the one request of a stream of HTTP/2, whose head has come, or is refused for its head.
-pub(crate) async fn answer_one(downstream: &Downstream, begun: Buffer, refused: Option<Reply>) {
+pub(crate) async fn answer_one(downstream: &Downstream, begun: Buffer, refused: Option<Refused>) {
     let mut session = Session::new(begun);
-    if let Some(reply) = refused {
+    if let Some(Refused { reply, grpc }) = refused {
         session.input.clear();
-        refuse(downstream, &mut session, reply).await;
+        session.grpc = grpc;
+        count_refused(downstream);
+        // Its stream ends with it in any case.
+        let _ = reply::send(downstream, &session, reply).await;
     } else {
         let head = read_head(downstream, &mut session, true).await;
         answer(downstream, &mut session, head).await;

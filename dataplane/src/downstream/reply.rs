@@ -148,11 +148,7 @@ impl Reply {
         let mut fields = self.fields;
         encode::field(&mut fields, b"content-type", carriage.content_type());
         let code = self.grpc_code.unwrap_or_else(|| grpc::code(self.status));
-        fields.extend_from_slice(b"grpc-status: ");
-        encode::decimal(&mut fields, code.into());
-        fields.extend_from_slice(b"\r\ngrpc-message: ");
-        grpc::message(&self.body, &mut fields);
-        fields.extend_from_slice(encode::CRLF);
+        grpc::fields(code, &self.body, &mut fields);
         Self {
             status: 200,
             fields,

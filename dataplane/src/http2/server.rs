@@ -13,8 +13,9 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::Request;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{Request, request};
+use ringgate_core::grpc::Carriage;
 use ringgate_core::http1::Framing;
 use ringgate_core::http2::PREFACE;
 use ringgate_core::ir::ListenerSettings;
@@ -230,8 +231,10 @@ impl Serving<'_> {
         let asked = (method, shape.protocol.is_some());
         let bridge = Rc::new(Bridge::server(body, framing, respond, asked));
         let stream = self.downstream.stream(bridge);
-        let refused = written.err();
-        let refused = refused.map(|error| Reply::bad_head(&error, error.status()));
+        let refused = written.err().map(|error| h1::Refused {
+            reply: Reply::bad_head(&error, error.status()),
+            grpc: carriage(&parts),
+        });
         let open = Open::new(self.life);
         spawn(async move {
             h1::answer_one(&stream, text, refused).await;
@@ -245,6 +248,13 @@ impl Serving<'_> {
         let halves = [random.bits().to_be_bytes(), random.bits().to_be_bytes()];
         BASE64_STANDARD.encode(halves.as_flattened())
     }
+}
+
+/// How a request of gRPC is carried; none: it is another.
+fn carriage(head: &request::Parts) -> Option<Carriage> {
+    let content_type = head.headers.get(CONTENT_TYPE)?;
+    let carriage = Carriage::of(content_type.as_bytes());
+    carriage.filter(|_| head.method == http::Method::POST)
 }
 
 /// Counts a stream as long as its task runs.

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::time::Duration;
 
+use ringgate_core::grpc::{Carriage, status as grpc};
 use ringgate_core::http1::{
     Answer, Framing, Method, Parse, Relay, ResponseHead, ServerSide, parse_response,
 };
@@ -67,13 +68,13 @@ pub(crate) async fn run(
         downstream,
         side: &session.side,
         method: session.head.method,
+        is_grpc: session.grpc == Some(Carriage::Plain),
         upstream,
         forward,
         until,
-        retry_codes: if is_sent {
-            forward.retry_codes(outcome.attempts)
-        } else {
-            &[]
+        retry_codes: match is_sent {
+            true => forward.retry_codes(outcome.attempts),
+            false => &[],
         },
         is_uploading: &is_uploading,
         is_answered: &is_answered,
@@ -164,6 +165,8 @@ struct Receiving<'x> {
     downstream: &'x Downstream,
     side: &'x RefCell<ServerSide>,
     method: Method,
+    /// The client reads trailers, whatever became of its request.
+    is_grpc: bool,
     upstream: &'x Connection,
     forward: &'x Forward<'x>,
     until: Millis,
@@ -182,6 +185,14 @@ struct Receiving<'x> {
     input: Buffer,
     status: u16,
     bytes: u64,
+}
+
+/// Trailers of a call that went on for longer than it may.
+fn late() -> Vec<u8> {
+    let mut trailers = Vec::new();
+    let text = b"The backend did not finish in time.";
+    grpc::fields(grpc::DEADLINE_EXCEEDED, text, &mut trailers);
+    trailers
 }
 
 /// What a read from the backend brought.
@@ -387,8 +398,12 @@ impl Receiving<'_> {
         };
         let mut out = self.downstream.buffer();
         self.answered(head).write(reply, out.out());
+        let is_grpc = self.is_grpc && GrpcWeb::translates(head, self.input.pending());
         self.input.consume(head.len);
-        let (passed, out) = self.pass_body(&mut relay, out).await;
+        let (passed, mut out) = self.pass_body(&mut relay, out).await;
+        if is_grpc && passed.is_err() && self.is_late() && relay.end_early(&late(), out.out()) {
+            out = self.write(out).await.1;
+        }
         self.downstream.shard.buffers.give(out);
         self.bytes = relay.received();
         match passed {
@@ -405,6 +420,11 @@ impl Receiving<'_> {
             }
             Err(Stop::Backend) => Exchanged::Cut("backend_broken"),
         }
+    }
+
+    /// Whether the time for all of the exchange is what ended it.
+    fn is_late(&self) -> bool {
+        self.upstream.watch.has_fired() && self.downstream.shard.deadlines.now() >= self.until
     }
 
     /// A response that leads to another attempt. Its connection is kept if all of it is here.
