@@ -380,14 +380,22 @@ fn listener(verdict: &ListenerVerdict, programmed: Condition) -> ListenerStatus 
             programmed,
         ]
         .into_iter()
-        .chain(verdict.overlaps.then(overlapping))
+        .chain(verdict.overlaps.then(|| overlapping(&verdict.protocol)))
         .collect(),
     }
 }
 
 /// There only while it is so; no fault by itself.
-fn overlapping() -> Condition {
-    let message = "another listener of the port has hostnames in common with it: a client that keeps a connection for both is answered 421 and asks anew";
+fn overlapping(protocol: &str) -> Condition {
+    let message = match protocol {
+        // Requests in it are none of ours.
+        "TLS" => {
+            "another listener of the port has hostnames in common with it: the more specific one gets a connection"
+        }
+        _ => {
+            "another listener of the port has hostnames in common with it: a client that keeps a connection for both is answered 421 and asks anew"
+        }
+    };
     Condition::new(
         "OverlappingTLSConfig",
         Truth::True,
