@@ -192,6 +192,10 @@ pub const AUTHORITY_LIFE: Duration = Duration::from_hours(365 * 24);
 /// for data planes that are cut off for a day.
 pub const AUTHORITY_SPREAD: Duration = Duration::from_hours(24);
 
+/// How long a key makes session tickets: as long as those of a data plane's own. It is published for as long
+/// before, and opens for as long after.
+pub const TICKET_PERIOD: Duration = Duration::from_hours(6);
+
 /// How long a certificate lives that the control plane issued: a data plane that is removed can come
 /// back with it for so long. A third of that is what an outage of the API server may last at least.
 pub const CERTIFICATE_LIFE: Duration = Duration::from_hours(24);

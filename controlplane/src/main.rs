@@ -148,6 +148,7 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
     let origin = args.origin()?;
     let cluster = matches!(origin, Origin::Cluster(_));
     let provision = args.provision();
+    let tickets = args.tickets();
     let remote = args.remote.config()?;
     let socket = match args.socket {
         None if remote.is_some() => None,
@@ -158,6 +159,7 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
         remote,
         origin,
         lease: args.lease,
+        tickets,
         options: Options {
             classes: args
                 .gateway_classes

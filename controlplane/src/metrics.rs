@@ -233,6 +233,7 @@ impl Metrics {
             Kind::Backend => "backend",
             Kind::Certificate => "certificate",
             Kind::Authorities => "authorities",
+            Kind::TicketKeys => "ticket_keys",
         };
         let gauge = self.objects.get_or_create(&KindLabel { kind });
         gauge.set(number(count as u64));

@@ -20,6 +20,7 @@ use crate::provision::service::Generated;
 use crate::push::conversation::Leader;
 use crate::status::notice::Notice;
 use crate::status::write::{self, StatusChange};
+use crate::tickets::keep::TicketKeeper;
 use crate::wake::tell;
 use crate::watch::Batch;
 use crate::watch::file::{FileWatch, WatchError};
@@ -88,6 +89,7 @@ pub(crate) struct Place {
     pub(crate) address: Option<HostPort>,
     /// Keeps the authority of their certificates, where we issue them.
     pub(crate) keeper: Option<Keeper>,
+    pub(crate) ticket_keeper: Option<TicketKeeper>,
 }
 
 /// A place among those that may lead.
@@ -156,7 +158,12 @@ impl Opened {
                     name: DEFAULT_LEASE.to_owned(),
                 });
                 let candidacy = Candidacy::new(lease, place.address);
-                start_cluster(&client, candidacy, place.keeper, metrics)
+                start_cluster(
+                    &client,
+                    candidacy,
+                    (place.keeper, place.ticket_keeper),
+                    metrics,
+                )
             }
         }
     }
@@ -167,7 +174,7 @@ const DEFAULT_LEASE: &str = "ringgate";
 fn start_cluster(
     client: &Client,
     candidacy: Candidacy,
-    keeper: Option<Keeper>,
+    (keeper, ticket_keeper): (Option<Keeper>, Option<TicketKeeper>),
     metrics: &Arc<Metrics>,
 ) -> Started {
     let (references, wanted_references) = watch::channel(References::default());
@@ -199,6 +206,9 @@ fn start_cluster(
     tasks.spawn(write::write(client.clone(), inputs, metrics.clone()));
     tasks.spawn(provision::write::write(client.clone(), provisioning));
     if let Some(keeper) = keeper {
+        tasks.spawn(keeper.keep(leadership.clone()));
+    }
+    if let Some(keeper) = ticket_keeper {
         tasks.spawn(keeper.keep(leadership.clone()));
     }
     let input = Input {

@@ -31,6 +31,8 @@ use crate::push::socket::Socket;
 use crate::push::wanted::Wanted;
 use crate::reconcile::{Next, Reconciler};
 use crate::resolve;
+use crate::tickets::keep::TicketKeeper;
+use crate::tickets::{self, TicketError, TicketSource};
 use crate::translate::{Options, ResolvedNames};
 use crate::wake::{at, tell};
 
@@ -41,6 +43,8 @@ pub struct Config {
     /// In a cluster; none is the one called `ringgate`.
     pub lease: Option<LeaseName>,
     pub options: Options,
+    /// Whence data planes share the keys of session tickets.
+    pub tickets: TicketSource,
     /// For data planes of this machine.
     pub socket: Option<PathBuf>,
     /// For those of others.
@@ -75,6 +79,8 @@ pub enum ServeError {
     Certificates(#[from] CertificateError),
     #[error(transparent)]
     Origin(#[from] OriginError),
+    #[error(transparent)]
+    Tickets(#[from] TicketError),
     #[error(
         "certificates are issued against tokens of a cluster's ServiceAccounts, and there is no cluster: leave --issue-to out, and give --tls-certificate, --tls-key and --tls-authority"
     )]
@@ -91,6 +97,8 @@ pub struct ControlPlane {
     /// Where data planes of other machines find this process.
     address: Option<HostPort>,
     keeper: Option<Keeper>,
+    tickets: tickets::Known,
+    ticket_keeper: Option<TicketKeeper>,
     options: Options,
     origin: Opened,
     lease: Option<LeaseName>,
@@ -106,6 +114,7 @@ impl ControlPlane {
             None => None,
         };
         let origin = config.origin.open().await?;
+        let (tickets, ticket_keeper) = tickets::open(config.tickets, origin.client())?;
         let distant = match config.remote {
             Some(remote) => distant::open(remote, origin.client()).await?,
             None => Distant::default(),
@@ -119,6 +128,8 @@ impl ControlPlane {
             },
             address: distant.address,
             keeper: distant.keeper,
+            tickets,
+            ticket_keeper,
             options: config.options,
             origin,
             lease: config.lease,
@@ -172,6 +183,7 @@ impl ControlPlane {
             lease: self.lease,
             address: self.address,
             keeper: self.keeper,
+            ticket_keeper: self.ticket_keeper,
         };
         let Started { input, cluster } = self.origin.start(place, &metrics);
         let (feedback, seat) = cluster.unzip();
@@ -180,6 +192,7 @@ impl ControlPlane {
         let channels = Channels {
             input,
             names,
+            tickets: self.tickets,
             events,
             asks,
             external,
@@ -242,6 +255,7 @@ fn start_resolver() -> (External, Names, JoinHandle<()>) {
 struct Channels {
     input: Input,
     names: Names,
+    tickets: tickets::Known,
     events: mpsc::Receiver<PeerEvent>,
     asks: mpsc::Receiver<AskReport>,
     external: External,
@@ -304,6 +318,8 @@ impl Loop {
     }
 
     async fn run(mut self) -> Result<(), ServeError> {
+        // The first ones are no change.
+        self.channels.tickets.mark_changed();
         loop {
             let channels = &mut self.channels;
             tokio::select! {
@@ -324,6 +340,11 @@ impl Loop {
                 Ok(()) = channels.names.changed() => {
                     let names = channels.names.borrow_and_update().clone();
                     let next = self.reconciler.take_names(names);
+                    self.plan(next);
+                }
+                Ok(()) = channels.tickets.changed() => {
+                    let keys = channels.tickets.borrow_and_update().clone();
+                    let next = self.reconciler.take_ticket_keys(keys);
                     self.plan(next);
                 }
                 batch = channels.input.batches.recv() => {

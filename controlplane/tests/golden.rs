@@ -346,6 +346,7 @@ fn brief(object: &IrObject) -> Value {
         IrObject::Backend(one) => serde_json::to_value(one),
         IrObject::Certificate(one) => serde_json::to_value(one),
         IrObject::Authorities(one) => serde_json::to_value(one),
+        IrObject::TicketKeys(one) => serde_json::to_value(one),
     }
     .unwrap();
     let defaults = match object {

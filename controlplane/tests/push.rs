@@ -19,6 +19,7 @@ use ringgate_controlplane::push::service::snapshots_client::SnapshotsClient;
 use ringgate_controlplane::serve::{Config, ControlPlane, ServeError};
 use ringgate_controlplane::status::condition::Condition;
 use ringgate_controlplane::status::report::Report;
+use ringgate_controlplane::tickets::TicketSource;
 use ringgate_controlplane::translate::Options;
 use ringgate_core::wire::proto::{self, controlplane_message, dataplane_message};
 use tokio::net::UnixStream;
@@ -108,6 +109,7 @@ impl Site {
 fn config(temp: &Path) -> Config {
     Config {
         origin: Origin::Files(vec![temp.join("site")]),
+        tickets: TicketSource::None,
         lease: None,
         options: Options::default(),
         socket: Some(temp.join("control.sock")),

@@ -8,6 +8,10 @@ pub const CHAIN: usize = 16;
 pub const DER_BYTES: usize = 64 << 10;
 /// Objects with authorities that one validation names: the API allows 8 and 16.
 pub const AUTHORITY_REFS: usize = 16;
+/// Keys of session tickets: the one in use, one before and one after are enough; hourly ones of half a day are 12.
+pub const TICKET_KEYS: usize = 16;
+/// Of one, in bytes: HAProxy's have 80.
+pub const TICKET_KEY_BYTES: usize = 256;
 /// Authorities in one object: the largest public bundles have about 150.
 pub const AUTHORITIES: usize = 1_024;
 /// Subject names of a backend: the API allows 5.

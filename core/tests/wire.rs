@@ -14,8 +14,8 @@ use ringgate_core::ir::{
     Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network,
     Object, ObjectName, Origin, PathMatch, PathModifier, PrivateKey, Protocol, ProxyHeader,
     ProxyProtocol, Redirect, Retry, Rewrite, RouteProtocol, RpcMatch, Rule, Snapshot, Staple,
-    StreamBackend, StreamProtocol, StreamRoute, SubjectName, Termination, TextMatch, Timeouts,
-    TlsVersion, Tokens, Trust, Unverified, Version, WeightedBackend,
+    StreamBackend, StreamProtocol, StreamRoute, SubjectName, Termination, TextMatch, TicketKey,
+    TicketKeys, Timeouts, TlsVersion, Tokens, Trust, Unverified, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 
@@ -220,6 +220,12 @@ fn serving_certificate() -> Certificate {
     }
 }
 
+fn ticket_keys() -> Object {
+    Object::TicketKeys(TicketKeys {
+        keys: vec![TicketKey([1; 48].into()), TicketKey([2; 80].into())],
+    })
+}
+
 fn stream_listener(gateway: &ObjectName, name: &str, protocol: Protocol) -> Listener {
     Listener {
         name: name.into(),
@@ -321,6 +327,7 @@ fn snapshot() -> Snapshot {
                 certificates: vec![der(b"authority")],
             }),
         ),
+        (Id::ticket_keys(), ticket_keys()),
     ]);
     let services = [
         (BackendProtocol::Http1, Endpoints::Addresses(vec![address])),

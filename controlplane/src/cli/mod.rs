@@ -17,10 +17,12 @@ use thiserror::Error;
 
 use self::remote::RemoteArgs;
 use crate::api::CONTROLLER_NAME;
+use crate::issue::NamespacedName;
 use crate::lead::LeaseName;
 use crate::origin::Origin;
 use crate::provision::Settings;
 use crate::provision::pool::AddressRange;
+use crate::tickets::TicketSource;
 use crate::watch::kube::Cluster;
 
 /// Everything that `ringgate` takes.
@@ -174,6 +176,20 @@ pub struct ControlPlaneArgs {
     /// Answer for Services without endpoints with a built-in echo backend
     #[arg(long, env = "RINGGATE_ECHO")]
     pub echo: bool,
+    /// Keys of the session tickets of TLS, a line of base64 each, for data planes that shall go on with
+    /// each other's sessions: the last but one makes tickets, all open them [default: each data plane
+    /// has its own]
+    #[arg(long, value_name = "FILE", env = "RINGGATE_TICKET_KEYS")]
+    pub ticket_keys: Option<PathBuf>,
+    /// In a cluster, in place of a file: the Secret in which the control planes keep these keys, and
+    /// change them every six hours
+    #[arg(
+        long,
+        value_name = "NAMESPACE/NAME",
+        env = "RINGGATE_TICKET_SECRET",
+        conflicts_with_all = ["dir", "ticket_keys"]
+    )]
+    pub ticket_secret: Option<NamespacedName>,
     /// Unix socket between control plane and data plane [default: control.sock in
     /// $RINGGATE_RUNTIME_DIR, else /run/ringgate as root, else a folder of the user's own; `run`
     /// uses one folder there for each DIR; `controlplane --listen` has none]
@@ -352,6 +368,12 @@ impl ControlPlaneArgs {
         for address in &self.data_plane_addresses {
             arguments.extend(["--data-plane-address".into(), address.to_string().into()]);
         }
+        if let Some(file) = &self.ticket_keys {
+            arguments.extend(["--ticket-keys".into(), file.into()]);
+        }
+        if let Some(name) = &self.ticket_secret {
+            arguments.extend(["--ticket-secret".into(), name.to_string().into()]);
+        }
         arguments.extend(self.remote.to_arguments());
         arguments.push("--controller-admin".into());
         arguments.push(self.controller.admin.to_string().into());
@@ -365,6 +387,16 @@ impl ControlPlaneArgs {
             arguments.extend(["--".into(), dir.into()]);
         }
         arguments
+    }
+
+    /// Where the keys of session tickets come from.
+    #[must_use]
+    pub fn tickets(&self) -> TicketSource {
+        match (&self.ticket_keys, &self.ticket_secret) {
+            (Some(file), _) => TicketSource::File(file.clone()),
+            (None, Some(name)) => TicketSource::Secret(name.clone()),
+            (None, None) => TicketSource::None,
+        }
     }
 
     /// Where Gateways' addresses come from.

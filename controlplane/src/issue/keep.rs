@@ -7,8 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PostParams};
 use kube::{Client, Error as ClientError};
@@ -21,6 +20,7 @@ use super::{NamespacedName, Periods};
 use crate::error::chain;
 use crate::lead::Leadership;
 use crate::limits::{API_CALL, AUTHORITY_LOOK, AUTHORITY_PAUSE};
+use crate::own_secret::{Entries, OwnSecret};
 use crate::wake::tell;
 use crate::watch::kube::spread;
 
@@ -52,7 +52,7 @@ impl From<ClientError> for KeepError {
 
 /// Keeps both objects as they should be.
 pub struct Keeper {
-    secrets: Api<Secret>,
+    secret: OwnSecret,
     maps: Api<ConfigMap>,
     name: NamespacedName,
     periods: Periods,
@@ -76,7 +76,7 @@ impl Keeper {
         known: watch::Sender<Option<Arc<Authorities>>>,
     ) -> Self {
         Self {
-            secrets: Api::namespaced(client.clone(), &name.namespace),
+            secret: OwnSecret::new(client, name.clone()),
             maps: Api::namespaced(client.clone(), &name.namespace),
             name,
             periods,
@@ -109,16 +109,17 @@ impl Keeper {
     }
 
     async fn turn(&self, leads: bool) -> Result<(), KeepError> {
-        let secret = self.secrets.get_opt(&self.name.name).await?;
-        let mut authorities = match &secret {
-            Some(secret) => self.read(secret)?,
+        let there = self.secret.read().await?;
+        let mut authorities = match there.entries() {
+            Some(entries) => self.read(&entries)?,
             None => None,
         };
         if leads {
             let now = SystemTime::now();
             let due = Authorities::due(authorities.as_ref(), &self.periods, now);
             if let Some(due) = due.map_err(KeepError::Make)? {
-                self.write(secret, &due).await?;
+                // A conflict is an error like others: it is read again.
+                self.secret.write(there, due.entries()).await?;
                 info!(
                     "the authority of data planes' certificates is another: {}",
                     self.name
@@ -133,36 +134,11 @@ impl Keeper {
         Ok(())
     }
 
-    fn read(&self, secret: &Secret) -> Result<Option<Authorities>, KeepError> {
-        let data = secret.data.iter().flatten();
-        let entries = data.map(|(key, value)| (key.clone(), value.0.clone()));
-        Authorities::read(&entries.collect()).map_err(|source| KeepError::Broken {
+    fn read(&self, entries: &Entries) -> Result<Option<Authorities>, KeepError> {
+        Authorities::read(entries).map_err(|source| KeepError::Broken {
             name: self.name.clone(),
             source,
         })
-    }
-
-    /// A conflict is an error like others: it is read again.
-    async fn write(&self, there: Option<Secret>, due: &Authorities) -> Result<(), KeepError> {
-        let entries = due.entries().into_iter();
-        let data = entries.map(|(key, value)| (key, ByteString(value)));
-        let data = Some(data.collect());
-        let how = PostParams::default();
-        match there {
-            Some(there) => {
-                let secret = Secret { data, ..there };
-                self.secrets.replace(&self.name.name, &how, &secret).await?;
-            }
-            None => {
-                let secret = Secret {
-                    metadata: self.metadata(),
-                    data,
-                    ..Secret::default()
-                };
-                self.secrets.create(&how, &secret).await?;
-            }
-        }
-        Ok(())
     }
 
     async fn publish(&self, authorities: &Authorities) -> Result<(), KeepError> {

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use ringgate_core::ir::{Kind, Version};
+use ringgate_core::ir::{Id, Kind, Object, Version};
 
 use crate::api::ObjectKey;
 use crate::limits::CERTIFICATE_ENDS_LOOK;
@@ -44,6 +44,8 @@ pub struct Reconciler {
     has_read: bool,
     has_translated: bool,
     names: Arc<ResolvedNames>,
+    /// Keys of session tickets that data planes share.
+    ticket_keys: Option<Arc<Object>>,
     claims: Claims,
     generated: Arc<Generated>,
     translator: Translator,
@@ -81,6 +83,7 @@ impl Reconciler {
             has_read: false,
             has_translated: false,
             names: Arc::default(),
+            ticket_keys: None,
             claims: Claims::new(),
             generated: Arc::default(),
             translator: Translator::default(),
@@ -118,6 +121,15 @@ impl Reconciler {
     /// Takes what ExternalNames resolve to now.
     pub fn take_names(&mut self, names: Arc<ResolvedNames>) -> Next {
         self.names = names;
+        Next::Reconcile
+    }
+
+    /// Takes the keys of session tickets that data planes shall share from now on.
+    pub fn take_ticket_keys(&mut self, keys: Option<Arc<Object>>) -> Next {
+        if self.ticket_keys == keys {
+            return Next::Nothing;
+        }
+        self.ticket_keys = keys;
         Next::Reconcile
     }
 
@@ -186,7 +198,12 @@ impl Reconciler {
             options: &self.options,
         };
         self.has_translated = true;
-        let translation = self.translator.translate(&inputs);
+        let mut translation = self.translator.translate(&inputs);
+        // Nobody wrote them beside the rest.
+        let keys = self.ticket_keys.clone().into_iter();
+        translation
+            .objects
+            .extend(keys.map(|keys| (Id::ticket_keys(), keys)));
         self.metrics
             .set_certificates(&self.translation.certificates, &translation.certificates);
         self.translation = translation;

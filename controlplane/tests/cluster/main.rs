@@ -14,6 +14,7 @@ mod pains;
 mod provisioning;
 mod running;
 mod statuses;
+mod tickets;
 mod watching;
 
 use serde_json::{Value, json};

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kube::Client;
 use ringgate_controlplane::origin::Origin;
 use ringgate_controlplane::serve::{Config, ControlPlane, RemoteConfig};
+use ringgate_controlplane::tickets::TicketSource;
 use ringgate_controlplane::translate::Options;
 use ringgate_controlplane::watch::kube::Cluster;
 use tokio::sync::oneshot;
@@ -31,10 +32,15 @@ impl Running {
 
     /// One that serves data planes of other machines.
     pub(crate) async fn start_with(fake: &Fake, remote: Option<RemoteConfig>) -> Self {
+        Self::start_as(fake, |config| config.remote = remote).await
+    }
+
+    /// One with more than what every one has.
+    pub(crate) async fn start_as(fake: &Fake, more: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cut = Arc::new(AtomicBool::new(false));
         let mut config = config(fake.client_until(cut.clone()), folder.path());
-        config.remote = remote;
+        more(&mut config);
         let plane = ControlPlane::bind(config).await.unwrap();
         let admin = plane.admin_address().unwrap();
         let remote = plane.remote_address();
@@ -68,6 +74,7 @@ impl Running {
 fn config(client: Client, folder: &Path) -> Config {
     Config {
         origin: Origin::Cluster(Cluster::Client(client)),
+        tickets: TicketSource::None,
         lease: None,
         options: Options {
             cluster: true,

@@ -23,6 +23,7 @@ mod rotation;
 mod stage;
 mod staples;
 mod streams;
+mod tickets;
 
 use std::fs;
 use std::time::{Duration, Instant};

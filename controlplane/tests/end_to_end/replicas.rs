@@ -14,6 +14,7 @@ use axum::response::Response;
 use ringgate_controlplane::issue::{IssueConfig, Periods};
 use ringgate_controlplane::origin::Origin;
 use ringgate_controlplane::serve::{Certificates, Config, ControlPlane, RemoteConfig};
+use ringgate_controlplane::tickets::TicketSource;
 use ringgate_controlplane::translate::Options;
 use ringgate_controlplane::watch;
 use rustix::process::Signal;
@@ -294,6 +295,7 @@ fn in_process(cluster: &Cluster, port: u16, life: Duration) -> Runtime {
     let config = Config {
         origin: Origin::Cluster(watch::kube::Cluster::Client(cluster.fake.client())),
         lease: None,
+        tickets: TicketSource::None,
         options: Options {
             cluster: true,
             ..Options::default()

@@ -37,7 +37,7 @@ impl Identity {
         }
     }
 
-    fn secret(&self) -> String {
+    pub(crate) fn secret(&self) -> String {
         let [certificate, key] = &self.texts;
         let block = |text: &str| text.trim_end().replace('\n', "\n    ");
         format!(
@@ -59,7 +59,7 @@ stringData:
 }
 
 /// A connection that has shaken hands, and the certificate that it was shown.
-struct Secured {
+pub(crate) struct Secured {
     stream: StreamOwned<ClientConnection, TcpStream>,
     shown: CertificateDer<'static>,
 }
@@ -83,15 +83,19 @@ impl Secured {
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).ok()?;
         }
-        let shown = stream.conn.peer_certificates()?.first()?.clone();
-        Some(Self {
+        Some(Self::over(stream))
+    }
+
+    pub(crate) fn over(stream: StreamOwned<ClientConnection, TcpStream>) -> Self {
+        let shown = stream.conn.peer_certificates().unwrap()[0].clone();
+        Self {
             stream,
             shown: shown.into_owned(),
-        })
+        }
     }
 
     /// The body of the answer, which ends with `blue` if all is well.
-    fn ask(&mut self) -> String {
+    pub(crate) fn ask(&mut self) -> String {
         write!(self.stream, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").unwrap();
         let mut answer = Vec::new();
         let mut byte = [0];

@@ -33,7 +33,7 @@ pub use route::{
 pub use stream::{StreamBackend, StreamProtocol, StreamRoute};
 pub use tls::{
     Authorities, BackendTls, Certificate, ClientValidation, Der, PrivateKey, Staple, SubjectName,
-    Termination, TlsVersion, Trust, Unverified,
+    Termination, TicketKey, TicketKeys, TlsVersion, Trust, Unverified,
 };
 
 /// The order of snapshots: by leader (how often the Lease changed hands), then by sequence, so that
@@ -69,6 +69,7 @@ pub enum Object {
     Backend(Backend),
     Certificate(Certificate),
     Authorities(Authorities),
+    TicketKeys(TicketKeys),
 }
 
 impl Object {
@@ -88,6 +89,7 @@ impl Object {
             Self::Backend(_) => Kind::Backend,
             Self::Certificate(_) => Kind::Certificate,
             Self::Authorities(_) => Kind::Authorities,
+            Self::TicketKeys(_) => Kind::TicketKeys,
         }
     }
 }

@@ -43,13 +43,14 @@ pub enum Kind {
     Backend,
     Certificate,
     Authorities,
+    TicketKeys,
 }
 
 /// An object's identity within a snapshot; stable over versions.
 ///
 /// `path` is `namespace/gateway/listener` for a listener, `namespace/name` for a route,
 /// `namespace/service/port` for a backend, with `/http2`, `/tcp` or `/udp` behind it where that is spoken, `namespace/secret` for a certificate and
-/// `Kind/namespace/name` of where they stand for authorities.
+/// `Kind/namespace/name` of where they stand for authorities; `all` for ticket keys, of which there is one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     pub kind: Kind,
@@ -57,7 +58,7 @@ pub struct Id {
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Listener,
         Self::HttpRoute,
         Self::GrpcRoute,
@@ -67,6 +68,7 @@ impl Kind {
         Self::Backend,
         Self::Certificate,
         Self::Authorities,
+        Self::TicketKeys,
     ];
 }
 
@@ -138,6 +140,14 @@ impl Id {
             path: format!("{source}/{name}").into(),
         }
     }
+
+    #[must_use]
+    pub fn ticket_keys() -> Self {
+        Self {
+            kind: Kind::TicketKeys,
+            path: "all".into(),
+        }
+    }
 }
 
 impl fmt::Display for Id {
@@ -152,6 +162,7 @@ impl fmt::Display for Id {
             Kind::Backend => "backend",
             Kind::Certificate => "certificate",
             Kind::Authorities => "authorities",
+            Kind::TicketKeys => "ticketkeys",
         };
         write!(f, "{kind}/{}", self.path)
     }

@@ -65,6 +65,14 @@ pub struct Staple {
     pub ends: Option<i64>,
 }
 
+/// Keys of session tickets that data planes have in common: a session goes on at whichever its client
+/// comes to. Without them each makes its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TicketKeys {
+    /// The first makes tickets, all open them. At least one.
+    pub keys: Vec<TicketKey>,
+}
+
 /// Certificate authorities that a peer's certificate is checked against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Authorities {
@@ -106,6 +114,10 @@ pub struct Der(pub Arc<[u8]>);
 #[derive(Clone, PartialEq, Eq)]
 pub struct PrivateKey(pub Arc<[u8]>);
 
+/// Random bytes that a key is derived from. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TicketKey(pub Arc<[u8]>);
+
 impl fmt::Display for Der {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.0.len())
@@ -124,6 +136,12 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
+impl fmt::Debug for TicketKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketKey(withheld)")
+    }
+}
+
 impl Serialize for Der {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -131,6 +149,12 @@ impl Serialize for Der {
 }
 
 impl Serialize for PrivateKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("withheld")
+    }
+}
+
+impl Serialize for TicketKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str("withheld")
     }

@@ -159,7 +159,7 @@ impl Compiler {
                 touched.binds.extend(binds(listener));
             }
             // What is made of them is the data plane's: they only have to be there.
-            Object::Certificate(_) | Object::Authorities(_) => {}
+            Object::Certificate(_) | Object::Authorities(_) | Object::TicketKeys(_) => {}
         }
         if let Some(slot) = self.slots.remove(id) {
             if self.backends.contains_key(&slot) {
@@ -195,7 +195,7 @@ impl Compiler {
                 }
             }
             Object::Listener(listener) => self.upsert_listener(&id, listener, touched),
-            Object::Certificate(_) | Object::Authorities(_) => {}
+            Object::Certificate(_) | Object::Authorities(_) | Object::TicketKeys(_) => {}
         }
         self.objects.insert(id, object);
     }

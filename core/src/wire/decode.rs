@@ -101,6 +101,7 @@ pub fn id(id: Option<&proto::ObjectId>) -> Result<ir::Id> {
         proto::object_id::Kind::Backend => ir::Kind::Backend,
         proto::object_id::Kind::Certificate => ir::Kind::Certificate,
         proto::object_id::Kind::Authorities => ir::Kind::Authorities,
+        proto::object_id::Kind::TicketKeys => ir::Kind::TicketKeys,
     };
     Ok(ir::Id {
         kind,
@@ -117,6 +118,7 @@ fn object(object: proto::Object) -> Result<ir::Object> {
         Object::Backend(one) => ir::Object::Backend(backend::decode(&one)?),
         Object::Certificate(one) => ir::Object::Certificate(tls::certificate(&one)?),
         Object::Authorities(one) => ir::Object::Authorities(tls::authorities(&one)?),
+        Object::TicketKeys(one) => ir::Object::TicketKeys(tls::ticket_keys(&one)?),
     })
 }
 

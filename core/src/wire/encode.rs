@@ -55,6 +55,7 @@ pub fn id(id: &ir::Id) -> proto::ObjectId {
         ir::Kind::Backend => proto::object_id::Kind::Backend,
         ir::Kind::Certificate => proto::object_id::Kind::Certificate,
         ir::Kind::Authorities => proto::object_id::Kind::Authorities,
+        ir::Kind::TicketKeys => proto::object_id::Kind::TicketKeys,
     };
     proto::ObjectId {
         kind: kind.into(),
@@ -71,6 +72,7 @@ fn object(object: &ir::Object) -> proto::Object {
         ir::Object::Backend(one) => Object::Backend(backend(one)),
         ir::Object::Certificate(one) => Object::Certificate(tls::certificate(one)),
         ir::Object::Authorities(one) => Object::Authorities(tls::authorities(one)),
+        ir::Object::TicketKeys(one) => Object::TicketKeys(tls::ticket_keys(one)),
     };
     proto::Object {
         object: Some(object),

@@ -19,7 +19,7 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::resolve::{Certificates, Shown};
-use super::tickets::Bound;
+use super::tickets::{Bound, Parted, Shared};
 use super::uses::Uses;
 use super::verify;
 
@@ -69,8 +69,11 @@ struct Made<T> {
 /// Makes credentials of the snapshot's objects, and remembers what it made.
 pub(crate) struct Keeper {
     provider: Arc<CryptoProvider>,
-    /// One for all listeners and shards: a session goes on whichever shard it comes to.
+    /// One for all listeners and shards: a session goes on whichever shard it comes to. With keys of this
+    /// process alone, where none are given.
     ticketer: Option<Arc<dyn ProducesTickets>>,
+    /// The keys that were given last.
+    shared: Option<Arc<Shared>>,
     certificates: HashMap<Id, Arc<Shown>>,
     listeners: Made<ServerConfig>,
     backends: Made<ToBackend>,
@@ -85,13 +88,10 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new() -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let ticketer = aws_lc_rs::Ticketer::new();
-        if let Err(error) = &ticketer {
-            tracing::error!(%error, "there are no session tickets: each connection is a full handshake");
-        }
         Self {
             provider,
-            ticketer: ticketer.ok(),
+            ticketer: own_ticketer(),
+            shared: None,
             certificates: HashMap::new(),
             listeners: Made::default(),
             backends: Made::default(),
@@ -117,7 +117,7 @@ impl Keeper {
     pub(crate) fn update(&mut self, compiler: &Compiler, changed: &BTreeSet<Id>) {
         let objects = compiler.objects();
         let is_ours = |id: &&Id| match id.kind {
-            Kind::Certificate | Kind::Authorities | Kind::Listener => true,
+            Kind::Certificate | Kind::Authorities | Kind::TicketKeys | Kind::Listener => true,
             Kind::Backend => {
                 self.backends.slots.contains_key(*id)
                     || matches!(objects.get(id), Some(Object::Backend(one)) if one.tls.is_some())
@@ -140,7 +140,11 @@ impl Keeper {
                 self.take_certificate(id, one);
             }
         }
-        let touched = self.uses.touched(&ours);
+        let mut touched = self.uses.touched(&ours);
+        if ours.contains(&Id::ticket_keys()) {
+            self.take_ticket_keys(objects);
+            touched.extend(self.listeners.slots.keys().cloned());
+        }
         for id in touched.iter().filter(|id| id.kind == Kind::Listener) {
             self.update_listener(id, compiler);
         }
@@ -155,6 +159,31 @@ impl Keeper {
             listeners: self.listeners.made.clone(),
             backends: self.backends.made.clone(),
         });
+    }
+
+    /// Those that can't be used leave the ones before in their place.
+    fn take_ticket_keys(&mut self, objects: &Objects) {
+        let id = Id::ticket_keys();
+        let Some(Object::TicketKeys(keys)) = objects.get(&id) else {
+            // A control plane that has just begun to lead may not know them yet.
+            self.ticketer = match (own_ticketer(), self.shared.clone()) {
+                (Some(own), Some(before)) => Some(Arc::new(Parted { own, before })),
+                (own, _) => own,
+            };
+            return;
+        };
+        match Shared::new(keys) {
+            Ok(shared) => {
+                let shared = Arc::new(shared);
+                self.shared = Some(shared.clone());
+                self.ticketer = Some(shared);
+            }
+            Err(error) => {
+                let reason = format!("session tickets can't be made by these keys: {error}");
+                tracing::error!(%id, "{reason}");
+                self.failures.insert(id, reason);
+            }
+        }
     }
 
     /// One that can't be used leaves the one before in its place.
@@ -372,6 +401,15 @@ impl<T> Made<T> {
             self.made.remove(&slot);
         }
     }
+}
+
+/// With keys that change every six hours, and that nobody else has.
+fn own_ticketer() -> Option<Arc<dyn ProducesTickets>> {
+    let ticketer = aws_lc_rs::Ticketer::new();
+    if let Err(error) = &ticketer {
+        tracing::error!(%error, "there are no session tickets: each connection is a full handshake");
+    }
+    ticketer.ok()
 }
 
 /// What was made, or why it could not be.

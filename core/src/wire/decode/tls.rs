@@ -58,6 +58,16 @@ pub(super) fn authorities(authorities: &proto::Authorities) -> Result<ir::Author
     })
 }
 
+pub(super) fn ticket_keys(keys: &proto::TicketKeys) -> Result<ir::TicketKeys> {
+    let keys = list("keys", limits::TICKET_KEYS, &keys.keys, |key| {
+        within("keys", limits::TICKET_KEY_BYTES, key).map(|key| ir::TicketKey(key.into()))
+    })?;
+    match keys.is_empty() {
+        true => Err(DecodeError::Missing("keys")),
+        false => Ok(ir::TicketKeys { keys }),
+    }
+}
+
 pub(super) fn backend(tls: &proto::BackendTls) -> Result<ir::BackendTls> {
     Ok(ir::BackendTls {
         hostname: text(&tls.hostname),
@@ -85,12 +95,16 @@ fn ids(field: &'static str, limit: usize, ids: &[proto::ObjectId]) -> Result<Vec
 }
 
 fn der(field: &'static str, bytes: &[u8]) -> Result<ir::Der> {
-    if bytes.len() > limits::DER_BYTES {
+    within(field, limits::DER_BYTES, bytes).map(|bytes| ir::Der(bytes.into()))
+}
+
+fn within<'b>(field: &'static str, limit: usize, bytes: &'b [u8]) -> Result<&'b [u8]> {
+    if bytes.len() > limit {
         return Err(DecodeError::TooMany {
             field,
             length: bytes.len(),
-            limit: limits::DER_BYTES,
+            limit,
         });
     }
-    Ok(ir::Der(bytes.into()))
+    Ok(bytes)
 }

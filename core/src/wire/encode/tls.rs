@@ -38,6 +38,12 @@ pub(super) fn authorities(authorities: &ir::Authorities) -> proto::Authorities {
     }
 }
 
+pub(super) fn ticket_keys(keys: &ir::TicketKeys) -> proto::TicketKeys {
+    proto::TicketKeys {
+        keys: keys.keys.iter().map(|key| key.0.to_vec()).collect(),
+    }
+}
+
 pub(super) fn backend(tls: &ir::BackendTls) -> proto::BackendTls {
     proto::BackendTls {
         hostname: text(&tls.hostname),
