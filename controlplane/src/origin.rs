@@ -265,7 +265,7 @@ impl Feedback {
         tell(&self.generated, generated.clone());
     }
 
-    pub(crate) fn refer_to(&self, references: BTreeSet<ObjectKey>) {
-        tell(&self.references, Arc::new(references));
+    pub(crate) fn refer_to(&self, references: Arc<BTreeSet<ObjectKey>>) {
+        tell(&self.references, references);
     }
 }

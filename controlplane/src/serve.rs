@@ -383,7 +383,7 @@ impl Loop {
             }
         }
         if let Some(feedback) = &self.channels.feedback {
-            feedback.refer_to(self.reconciler.references());
+            feedback.refer_to(self.reconciler.references().clone());
             feedback.generate(self.reconciler.generated());
         }
         let names = self.reconciler.external_names().clone();

@@ -89,12 +89,16 @@ fn gateway() -> [Object; 2] {
 }
 
 fn listener_set(number: usize) -> Object {
+    listener_set_at(number, 80)
+}
+
+fn listener_set_at(number: usize, port: u16) -> Object {
     of::<ListenerSet>(json!({
         "metadata": {"name": format!("set-{number}"), "namespace": "default"},
         "spec": {
             "parentRef": {"name": "gw"},
             "listeners": [{
-                "name": "http", "port": 80, "protocol": "HTTP",
+                "name": "http", "port": port, "protocol": "HTTP",
                 "hostname": format!("set-{number}.example.com"),
             }],
         },
@@ -266,4 +270,74 @@ fn one_edit_among_thousands_of_listener_sets_sends_one_small_object() {
     edits_are_small(objects, |turn| {
         route_of_set(turn * 97, &format!("/edit-{turn}"))
     });
+}
+
+#[test]
+fn one_edit_of_a_listener_set_among_thousands_sends_its_one_listener() {
+    let mut objects = Vec::from(gateway());
+    objects.extend(service("s0"));
+    objects.extend((0..SETS).map(listener_set));
+    let routes = 0..SETS * ROUTES_PER_SET;
+    objects.extend(routes.map(|number| route_of_set(number, &format!("/p{}", number / SETS))));
+    // One turn to a port of its own, the next back.
+    edits_are_small(objects, |turn| {
+        listener_set_at(turn / 2 * 7, if turn % 2 == 0 { 81 } else { 80 })
+    });
+}
+
+/// Bytes that this process holds.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+/// Prints what a route among ListenerSets costs, stage by stage: run it alone, with `--nocapture`.
+#[test]
+#[ignore = "prints figures, and asserts nothing"]
+fn the_memory_of_a_route() {
+    let count = 40_000;
+    let sets = 2_500;
+    let mut before = resident();
+    let mut stage = |what: &str| {
+        let now = resident();
+        println!(
+            "{what}: {} bytes a route",
+            now.saturating_sub(before) / count
+        );
+        before = now;
+    };
+    let mut objects = Vec::from(gateway());
+    objects.extend(service("s0"));
+    objects.extend((0..sets).map(listener_set));
+    stage("sets");
+    objects.extend((0..count).map(|number| {
+        let set = format!("set-{}", number % sets);
+        let parent = json!({"kind": "ListenerSet", "name": set});
+        let host = format!("{set}.example.com");
+        let path = format!("/p{}", number / sets);
+        let Object::HttpRoute(route) = route(&format!("r{number}"), &parent, &host, (&path, "s0"))
+        else {
+            unreachable!("an HTTPRoute");
+        };
+        let mut route = Arc::unwrap_or_clone(route);
+        route.metadata.uid = Some(format!("{number:036}").into());
+        route.metadata.generation = Some(1);
+        route.into()
+    }));
+    stage("objects");
+    let mut site = Site::new();
+    site.take(objects);
+    stage("taken");
+    site.reconciler.reconcile();
+    site.store_generated();
+    let wanted = site.reconciler.reconcile().unwrap();
+    stage("translated");
+    drop(site.send(&wanted));
+    site.ack();
+    stage("sent");
+    let now = Instant::now();
+    let changes = site.reconciler.refresh(now, SystemTime::UNIX_EPOCH);
+    stage("statuses");
+    println!("{} statuses", changes.unwrap().len());
 }

@@ -15,7 +15,7 @@ use super::stored;
 use crate::api::gateway::{Gateway, PortPlace};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
-use crate::translate::verdict::{ListenerVerdict, Verdicts};
+use crate::translate::verdict::{ListenerVerdict, SetVerdict, Verdicts};
 
 /// Services of this class are served by Ringgate itself.
 pub const LOAD_BALANCER_CLASS: &str = "ringgate.io/lb";
@@ -48,19 +48,36 @@ pub type Ports = BTreeMap<ObjectName, BTreeSet<PortPlace>>;
 /// Those of all listeners that are valid, in force yet or not.
 #[must_use]
 pub fn ports(verdicts: &Verdicts) -> Ports {
+    let sets = verdicts.listener_sets.values();
+    ports_with(verdicts, sets.flat_map(|set| set_ports(set)))
+}
+
+/// The same, if `of_sets` are those that the sets take, by Gateway.
+#[must_use]
+pub fn ports_with<'v>(
+    verdicts: &'v Verdicts,
+    of_sets: impl Iterator<Item = (&'v ObjectName, PortPlace)>,
+) -> Ports {
+    let gateways = verdicts.gateways.iter();
+    let own = gateways.flat_map(|(name, one)| valid_ports(name, &one.listeners));
     let mut ports = Ports::new();
-    let mut add = |gateway: &ObjectName, listeners: &[ListenerVerdict]| {
-        let valid = listeners.iter().filter(|one| one.in_force);
-        let of_gateway = ports.entry(gateway.clone()).or_default();
-        of_gateway.extend(valid.map(|one| (one.ip_protocol, one.port)));
-    };
-    for (name, verdict) in &verdicts.gateways {
-        add(name, &verdict.listeners);
-    }
-    for verdict in verdicts.listener_sets.values() {
-        add(&verdict.gateway, &verdict.listeners);
+    for (gateway, port) in own.chain(of_sets) {
+        ports.entry(gateway.clone()).or_default().insert(port);
     }
     ports
+}
+
+/// Those that one set takes of its Gateway's, each as often as it has it.
+pub(crate) fn set_ports(set: &SetVerdict) -> impl Iterator<Item = (&ObjectName, PortPlace)> {
+    valid_ports(&set.gateway, &set.listeners)
+}
+
+fn valid_ports<'v>(
+    gateway: &'v ObjectName,
+    listeners: &'v [ListenerVerdict],
+) -> impl Iterator<Item = (&'v ObjectName, PortPlace)> {
+    let valid = listeners.iter().filter(|one| one.in_force);
+    valid.map(move |one| (gateway, (one.ip_protocol, one.port)))
 }
 
 #[must_use]

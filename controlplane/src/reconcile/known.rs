@@ -1,11 +1,14 @@
 //! What is counted and told of all objects, kept up to date by what has changed of them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use ringgate_core::ir::{Id, Kind, Object, ObjectName};
 
 use crate::api::ObjectKey;
+use crate::api::gateway::PortPlace;
+use crate::provision::service::set_ports;
 use crate::shared_map::SharedMap;
 use crate::translate::problem::Finding;
 use crate::translate::verdict::{RouteVerdict, SetVerdict, Verdicts};
@@ -32,6 +35,38 @@ impl Counts {
 
     pub(super) fn of(&self, kind: Kind) -> usize {
         self.counts.get(&kind).copied().unwrap_or_default()
+    }
+}
+
+/// The ports that ListenerSets take.
+#[derive(Debug, Default)]
+pub(super) struct SetPorts {
+    seen: SharedMap<ObjectName, Arc<SetVerdict>>,
+    /// How many listeners take each, by Gateway and port.
+    counts: BTreeMap<(ObjectName, PortPlace), usize>,
+}
+
+impl SetPorts {
+    /// By Gateway.
+    pub(super) fn update(
+        &mut self,
+        sets: &SharedMap<ObjectName, Arc<SetVerdict>>,
+    ) -> impl Iterator<Item = (&ObjectName, PortPlace)> {
+        for one in self.seen.differences(sets, Arc::ptr_eq) {
+            for (gateway, port) in one.now.into_iter().flat_map(|set| set_ports(set)) {
+                *self.counts.entry((gateway.clone(), port)).or_default() += 1;
+            }
+            for (gateway, port) in one.before.into_iter().flat_map(|set| set_ports(set)) {
+                if let Entry::Occupied(mut count) = self.counts.entry((gateway.clone(), port)) {
+                    *count.get_mut() -= 1;
+                    if *count.get() == 0 {
+                        count.remove();
+                    }
+                }
+            }
+        }
+        self.seen = sets.clone();
+        self.counts.keys().map(|(gateway, port)| (gateway, *port))
     }
 }
 

@@ -28,10 +28,10 @@ use crate::status::coverage::{Change, DataPlanes};
 use crate::status::notice::{self, Notice};
 use crate::status::report::Report;
 use crate::status::write::StatusChange;
-use crate::store::Resources;
+use crate::store::{References, Resources};
 use crate::translate::{Inputs, Options, ResolvedNames, Translation, Translator};
 use crate::watch::Batch;
-use known::{AtFault, Counts};
+use known::{AtFault, Counts, SetPorts};
 use problems::Problems;
 use versions::Versions;
 
@@ -59,6 +59,8 @@ pub struct Reconciler {
     board: Board,
     problems: Problems,
     counts: Counts,
+    set_ports: SetPorts,
+    references: References,
     at_fault: AtFault,
     metrics: Arc<Metrics>,
 }
@@ -96,6 +98,8 @@ impl Reconciler {
             board: Board::default(),
             problems: Problems::default(),
             counts: Counts::default(),
+            set_ports: SetPorts::default(),
+            references: References::default(),
             at_fault: AtFault::default(),
             metrics,
         }
@@ -208,7 +212,9 @@ impl Reconciler {
             .set_certificates(&self.translation.certificates, &translation.certificates);
         self.translation = translation;
         if self.options.cluster {
-            let ports = service::ports(&self.translation.verdicts);
+            let verdicts = &self.translation.verdicts;
+            let of_sets = self.set_ports.update(&verdicts.listener_sets);
+            let ports = service::ports_with(verdicts, of_sets);
             let settings = &self.options.provision;
             let generated = service::generate(&self.resources, &self.claims, &ports, settings);
             self.generated = Arc::new(generated);
@@ -252,8 +258,8 @@ impl Reconciler {
 
     /// The objects of kinds that a cluster doesn't tell all of, that others name.
     #[must_use]
-    pub fn references(&self) -> BTreeSet<ObjectKey> {
-        self.resources.references()
+    pub fn references(&mut self) -> &Arc<BTreeSet<ObjectKey>> {
+        self.references.update(&self.resources)
     }
 
     /// What shall be in the cluster for Gateways: Services and what belongs to them.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use ringgate_core::ir::{Id, Kind, Object, ObjectName, Version};
 
 use super::condition::{Condition, stamp};
-use super::coverage::Coverage;
+use super::coverage::{Coverage, Reached};
 use super::objects::{
     self, ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, RouteStatus,
     Since,
@@ -31,8 +31,13 @@ pub struct Board {
     failures: BTreeMap<Id, String>,
     sent: SharedMap<Id, Arc<Object>>,
     since: Since,
-    /// All listeners were in force everywhere at the last update, and none was sent since.
-    is_settled: bool,
+    /// What data planes had reached at the last update.
+    coverage: Coverage,
+    /// The listeners that were sent since.
+    resent: BTreeSet<Id>,
+    of_listener: BTreeMap<Id, ObjectName>,
+    /// ListenerSets with a listener that wasn't in force everywhere at the last update.
+    unsettled: BTreeSet<ObjectName>,
     /// Whose status is another than when it was asked last.
     changed: BTreeSet<ObjectKey>,
 }
@@ -55,7 +60,7 @@ impl Board {
                 Some(_) => self.since.insert(one.key.clone(), version),
                 None => self.since.remove(one.key),
             };
-            self.is_settled = false;
+            self.resent.insert(one.key.clone());
         }
         self.sent = objects.clone();
     }
@@ -133,40 +138,86 @@ impl Board {
         self.gateways = post(&before, posted, key, &mut self.changed);
     }
 
-    /// As long as every listener is in force everywhere, only verdicts make another status.
+    /// Of a set that is in force everywhere only another verdict makes another status, or a data plane that
+    /// falls behind.
     fn update_sets(&mut self, verdicts: &Verdicts, coverage: &Coverage, now: SystemTime) {
-        let newest = self.since.values().max();
-        let is_settled = newest.is_none_or(|newest| coverage.has_everywhere(*newest));
-        let was_settled = std::mem::replace(&mut self.is_settled, is_settled);
         let all = &verdicts.listener_sets;
-        let differences = self.sets_seen.differences(all, Arc::ptr_eq).into_iter();
-        let mut names: BTreeSet<&ObjectName> = differences.map(|one| one.key).collect();
-        if !is_settled || !was_settled {
-            names.extend(all.keys());
-        }
-        let mut changed = |name: &ObjectName| {
-            self.changed.insert(ObjectKey {
-                kind: ObjectKind::ListenerSet,
-                name: name.clone(),
-            });
-        };
-        for name in names {
-            let old = self.listener_sets.get(name);
-            let Some(verdict) = all.get(name) else {
-                old.into_iter().for_each(|_| changed(name));
-                self.listener_sets.remove(name);
-                continue;
-            };
-            let mut status = objects::listener_set(name, verdict, &self.since, coverage);
-            let before = old.map(|old| (old.conditions.as_slice(), old.listeners.as_slice()));
-            let new = (&mut status.conditions, &mut status.listeners);
-            stamp_all(new, before, verdict.generation, now);
-            if old.is_none_or(|old| **old != status) {
-                changed(name);
-                self.listener_sets.insert(name.clone(), status.into());
+        let mut names = self.resent_sets();
+        if self.coverage != *coverage {
+            match coverage.floor() < self.coverage.floor() {
+                true => names.extend(all.keys().cloned()),
+                false => names.extend(self.unsettled.iter().cloned()),
             }
+            let failed = coverage.failures().keys();
+            let failed = failed.filter_map(|id| self.of_listener.get(id));
+            names.extend(failed.cloned());
+            self.coverage = coverage.clone();
         }
-        self.sets_seen = all.clone();
+        let seen = std::mem::replace(&mut self.sets_seen, all.clone());
+        for one in seen.differences(all, Arc::ptr_eq) {
+            self.note_listeners(one.key, one.before, one.now);
+            names.insert(one.key.clone());
+        }
+        for name in names {
+            self.update_set(&name, all.get(&name), coverage, now);
+        }
+    }
+
+    fn resent_sets(&mut self) -> BTreeSet<ObjectName> {
+        let resent = std::mem::take(&mut self.resent);
+        let sets = resent.iter().filter_map(|id| self.of_listener.get(id));
+        sets.cloned().collect()
+    }
+
+    fn note_listeners(
+        &mut self,
+        name: &ObjectName,
+        before: Option<&Arc<SetVerdict>>,
+        now: Option<&Arc<SetVerdict>>,
+    ) {
+        for one in before.iter().flat_map(|set| &set.listeners) {
+            self.of_listener.remove(&one.id);
+        }
+        for one in now.iter().flat_map(|set| &set.listeners) {
+            self.of_listener.insert(one.id.clone(), name.clone());
+        }
+    }
+
+    fn update_set(
+        &mut self,
+        name: &ObjectName,
+        verdict: Option<&Arc<SetVerdict>>,
+        coverage: &Coverage,
+        now: SystemTime,
+    ) {
+        let old = self.listener_sets.get(name);
+        let key = || ObjectKey {
+            kind: ObjectKind::ListenerSet,
+            name: name.clone(),
+        };
+        let Some(verdict) = verdict else {
+            self.changed.extend(old.map(|_| key()));
+            self.listener_sets.remove(name);
+            self.unsettled.remove(name);
+            return;
+        };
+        let mut status = objects::listener_set(name, verdict, &self.since, coverage);
+        let before = old.map(|old| (old.conditions.as_slice(), old.listeners.as_slice()));
+        let new = (&mut status.conditions, &mut status.listeners);
+        stamp_all(new, before, verdict.generation, now);
+        if old.is_none_or(|old| **old != status) {
+            self.changed.insert(key());
+            self.listener_sets.insert(name.clone(), status.into());
+        }
+        let mut in_force = verdict.listeners.iter().filter(|one| one.in_force);
+        let is_everywhere = |id: &Id| {
+            let since = self.since.get(id);
+            since.is_some_and(|since| coverage.reached(id, *since) == Reached::Everywhere)
+        };
+        match in_force.all(|one| is_everywhere(&one.id)) {
+            true => self.unsettled.remove(name),
+            false => self.unsettled.insert(name.clone()),
+        };
     }
 
     /// Most of ten thousand routes didn't change: those keep what was posted.

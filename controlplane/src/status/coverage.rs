@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ringgate_core::ir::{Id, Kind, Version};
+use ringgate_core::ir::{Id, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::ACK_PATIENCE;
@@ -224,12 +224,10 @@ impl Coverage {
         }
     }
 
-    /// Whether every listener is in force everywhere that has been as it is since `version` or before.
+    /// The newest version that every data plane that counts has reached; none: there is no such.
     #[must_use]
-    pub fn has_everywhere(&self, version: Version) -> bool {
-        !self.acked.is_empty()
-            && self.acked.iter().all(|acked| *acked >= Some(version))
-            && self.failures.keys().all(|id| id.kind != Kind::Listener)
+    pub fn floor(&self) -> Option<Version> {
+        self.acked.iter().copied().min().flatten()
     }
 
     /// What data planes refused, with the reason.

@@ -1,14 +1,19 @@
 //! What Gateways and their listeners are decided from: all objects but routes, what these send to, and
 //! policies.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{ByName, Resources};
+use ringgate_core::ir::ObjectName;
+
+use super::{ByName, Named, Resources};
 use crate::api::backend_tls::ClusterTrustBundle;
 use crate::api::gateway::{Gateway, GatewayClass, ReferenceGrant};
 use crate::api::listener_set::ListenerSet;
 use crate::api::pool::{AddressPool, GatewayParameters};
 use crate::api::storage::{ConfigMap, Namespace, Secret};
+use crate::api::{ObjectKey, ObjectKind};
+use crate::shared_map::Difference;
 
 /// A copy, to tell later whether anything of it has changed.
 #[derive(Clone, Debug)]
@@ -85,9 +90,63 @@ impl Ground {
     }
 
     fn has_equal_secrets(&self, other: &Self) -> bool {
-        let alike = |one: &Arc<Secret>, other: &Arc<Secret>| {
-            Arc::ptr_eq(one, other) || one.is_as_usable_as(other)
+        let secrets = self.secrets.differences(&other.secrets, are_as_usable);
+        secrets.is_empty()
+    }
+
+    /// What Gateways and sets refer to and is other than in `now`.
+    pub(crate) fn touched(&self, now: &Self) -> Touched {
+        let mut touched = Touched::default();
+        let (before, kind) = (&self.secrets, ObjectKind::Secret);
+        touched.add(kind, before.differences(&now.secrets, are_as_usable));
+        let (before, kind) = (&self.config_maps, ObjectKind::ConfigMap);
+        touched.add(kind, before.differences(&now.config_maps, Arc::ptr_eq));
+        let (before, kind) = (&self.cluster_trust_bundles, ObjectKind::ClusterTrustBundle);
+        touched.add(
+            kind,
+            before.differences(&now.cluster_trust_bundles, Arc::ptr_eq),
+        );
+        let grants = self
+            .reference_grants
+            .differences(&now.reference_grants, Arc::ptr_eq);
+        touched.grants = grants.iter().map(|one| one.key.namespace.clone()).collect();
+        let namespaces = self.namespaces.differences(&now.namespaces, Arc::ptr_eq);
+        touched.namespaces = namespaces.iter().map(|one| one.key.name.clone()).collect();
+        touched
+    }
+}
+
+fn are_as_usable(one: &Arc<Secret>, other: &Arc<Secret>) -> bool {
+    Arc::ptr_eq(one, other) || one.is_as_usable_as(other)
+}
+
+/// What came, went or changed of that which Gateways and sets refer to.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    /// Of certificates and authorities.
+    holders: BTreeSet<ObjectKey>,
+    /// Namespaces with a change among their ReferenceGrants.
+    grants: BTreeSet<Arc<str>>,
+    pub(crate) namespaces: BTreeSet<Arc<str>>,
+}
+
+impl Touched {
+    fn add<T>(&mut self, kind: ObjectKind, differences: Vec<Difference<'_, ObjectName, Arc<T>>>) {
+        let keys = differences.into_iter().map(|one| ObjectKey {
+            kind,
+            name: one.key.clone(),
+        });
+        self.holders.extend(keys);
+    }
+
+    /// Whether one of these is among them, or needs a grant that is.
+    pub(crate) fn concern(&self, named: impl FnOnce() -> Named) -> bool {
+        if self.holders.is_empty() && self.grants.is_empty() {
+            return false;
+        }
+        let is_touched = |one: &ObjectKey| {
+            self.holders.contains(one) || self.grants.contains(&one.name.namespace)
         };
-        self.secrets.differences(&other.secrets, alike).is_empty()
+        named().iter().any(is_touched)
     }
 }

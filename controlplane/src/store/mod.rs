@@ -27,7 +27,8 @@ use crate::api::{Object, ObjectKey};
 use crate::shared_map::SharedMap;
 use crate::watch::{Batch, Event, Misread};
 
-pub(crate) use ground::Ground;
+pub(crate) use ground::{Ground, Touched};
+pub(crate) use references::{Named, References};
 pub(crate) use source::shifted;
 pub use source::{Source, SourceReader, document_hash};
 

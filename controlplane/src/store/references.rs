@@ -13,15 +13,53 @@ use crate::api::reference::SecretObjectReference;
 use crate::api::text::{Group, KindName};
 use crate::api::{CONTROLLER_NAME, ObjectKey, ObjectKind};
 
+/// The references of all objects, looked for again when one that can name any is another.
+#[derive(Debug, Default)]
+pub(crate) struct References {
+    from: Resources,
+    known: Arc<BTreeSet<ObjectKey>>,
+}
+
+impl References {
+    pub(crate) fn update(&mut self, resources: &Resources) -> &Arc<BTreeSet<ObjectKey>> {
+        if !self.from.names_the_same(resources) {
+            self.from = resources.naming();
+            self.known = Arc::new(resources.references());
+        }
+        &self.known
+    }
+}
+
 impl Resources {
+    /// What names others, or decides whether that counts.
+    fn naming(&self) -> Self {
+        Self {
+            gateway_classes: self.gateway_classes.clone(),
+            gateways: self.gateways.clone(),
+            listener_sets: self.listener_sets.clone(),
+            backend_tls_policies: self.backend_tls_policies.clone(),
+            secrets: self.secrets.clone(),
+            ..Self::default()
+        }
+    }
+
+    fn names_the_same(&self, other: &Self) -> bool {
+        self.gateway_classes.is_same(&other.gateway_classes)
+            && self.gateways.is_same(&other.gateways)
+            && self.listener_sets.is_same(&other.listener_sets)
+            && self
+                .backend_tls_policies
+                .is_same(&other.backend_tls_policies)
+            && self.secrets.is_same(&other.secrets)
+    }
+
     /// Those that are named and don't come by the watch of their kind.
     /// Secrets of type `kubernetes.io/tls` do.
     #[must_use]
     pub fn references(&self) -> BTreeSet<ObjectKey> {
         let mut references = Named::default();
         for (name, gateway) in self.gateways.iter().filter(|(_, one)| self.is_ours(one)) {
-            references.add_listeners(&name.namespace, &gateway.spec.listeners);
-            references.add_tls(&name.namespace, gateway);
+            references.add_gateway(name, gateway);
         }
         for (name, set) in &self.listener_sets {
             let parent = set.spec.parent_ref.gateway(&name.namespace);
@@ -30,6 +68,7 @@ impl Resources {
                 references.add_listeners(&name.namespace, &set.spec.listeners);
             }
         }
+        // Whether or not a route leads to their Services yet: the first one that does is served at once.
         if self.gateways.values().any(|one| self.is_ours(one)) {
             for (name, policy) in &self.backend_tls_policies {
                 for one in &policy.spec.validation.ca_certificate_refs {
@@ -39,7 +78,8 @@ impl Resources {
             }
         }
         let mut references = references.0;
-        references.retain(|key| !self.is_certificate(key));
+        references
+            .retain(|key| key.kind != ObjectKind::ClusterTrustBundle && !self.is_certificate(key));
         references
     }
 
@@ -56,10 +96,33 @@ impl Resources {
     }
 }
 
-#[derive(Default)]
-struct Named(BTreeSet<ObjectKey>);
+/// What holds the certificates and authorities that something names.
+#[derive(Debug, Default)]
+pub(crate) struct Named(BTreeSet<ObjectKey>);
 
 impl Named {
+    /// By a Gateway and its own listeners.
+    pub(crate) fn by_gateway(name: &ObjectName, gateway: &Gateway) -> Self {
+        let mut named = Self::default();
+        named.add_gateway(name, gateway);
+        named
+    }
+
+    pub(crate) fn by_listeners(namespace: &Arc<str>, listeners: &[Listener]) -> Self {
+        let mut named = Self::default();
+        named.add_listeners(namespace, listeners);
+        named
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.0.iter()
+    }
+
+    fn add_gateway(&mut self, name: &ObjectName, gateway: &Gateway) {
+        self.add_listeners(&name.namespace, &gateway.spec.listeners);
+        self.add_tls(&name.namespace, gateway);
+    }
+
     fn add_listeners(&mut self, namespace: &Arc<str>, listeners: &[Listener]) {
         let tls = listeners.iter().filter_map(|one| one.tls.as_ref());
         for one in tls.flat_map(|tls| &tls.certificate_refs) {
@@ -97,13 +160,21 @@ impl Named {
     }
 
     fn add(&mut self, group: &Group, kind: &KindName, namespace: Arc<str>, name: Arc<str>) {
-        let kinds = [ObjectKind::Secret, ObjectKind::ConfigMap];
-        let kind = kinds.into_iter().find(|one| *kind == *one.as_str());
-        self.0
-            .extend(kind.filter(|_| group.is_empty()).map(|kind| ObjectKey {
-                kind,
-                name: ObjectName { namespace, name },
-            }));
+        let kinds = [
+            ObjectKind::Secret,
+            ObjectKind::ConfigMap,
+            ObjectKind::ClusterTrustBundle,
+        ];
+        let mut kinds = kinds.into_iter();
+        let found = kinds.find(|one| *group == *one.group() && *kind == *one.as_str());
+        self.0.extend(found.map(|kind| {
+            let namespace = match kind.is_namespaced() {
+                true => namespace,
+                false => "".into(),
+            };
+            let name = ObjectName { namespace, name };
+            ObjectKey { kind, name }
+        }));
     }
 }
 

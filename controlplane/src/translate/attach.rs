@@ -20,8 +20,8 @@ pub(super) struct Attached {
     /// To listeners that are in force.
     pub(super) attachments: Vec<Attachment>,
     pub(super) parents: Vec<ParentVerdict>,
-    /// Places (parent, listener) of every listener that takes it, in force or not; each once.
-    pub(super) listeners: Vec<(usize, usize)>,
+    /// Every listener that takes it, in force or not, by its place in the parent; each once.
+    pub(super) listeners: Vec<(ObjectKey, usize)>,
     /// About parents that aren't ours.
     pub(super) others: Vec<Finding>,
 }
@@ -53,16 +53,17 @@ pub(super) fn attach<R: RouteKind>(
             attached.others.extend(others);
             continue;
         };
-        let target = target(name, parent);
-        let refused = match gateways.find_parent(kind, &target) {
+        let name = target(name, parent);
+        let key = ObjectKey { kind, name };
+        let refused = match gateways.find_parent(&key) {
             FoundParent::Foreign => continue,
             FoundParent::Nothing if !all_is_ours => continue,
             FoundParent::Nothing if kind == ObjectKind::ListenerSet => {
-                Some(finding(".name", Fault::NoListenerSet(target)))
+                Some(finding(".name", Fault::NoListenerSet(key.name)))
             }
-            FoundParent::Nothing => Some(finding(".name", Fault::NoGateway(target))),
+            FoundParent::Nothing => Some(finding(".name", Fault::NoGateway(key.name))),
             FoundParent::Ours(found) if !found.is_taken => {
-                Some(finding(".name", Fault::SetNotAccepted(target)))
+                Some(finding(".name", Fault::SetNotAccepted(key.name)))
             }
             FoundParent::Ours(found) => candidate
                 .attach_to(&found, parent, &mut attached)
@@ -135,11 +136,15 @@ impl Candidate<'_> {
                 continue;
             }
             taken = true;
-            if attached.listeners.contains(&(found.place, place)) {
+            let known = &mut attached.listeners;
+            if known
+                .iter()
+                .any(|(key, known)| *known == place && *key == found.key)
+            {
                 continue;
             }
-            attached.listeners.push((found.place, place));
-            if found.gateway.is_in_force(listener) {
+            known.push((found.key.clone(), place));
+            if found.site.is_in_force(listener) {
                 attached.attachments.push(Attachment {
                     listener: listener.id.clone(),
                     hostnames,

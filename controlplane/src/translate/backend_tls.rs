@@ -11,7 +11,7 @@ use ringgate_core::ir::{BackendTls, ObjectName, SubjectName, Trust};
 use super::backend::{self, ServicePortName};
 use super::certificate;
 use super::gateway::Gateways;
-use super::memory::RouteResult;
+use super::memory::Memory;
 use super::policy::find_service;
 use super::problem::{Concern, Fault, Finding, Purpose};
 use super::verdict::{AncestorVerdict, PolicyVerdict, first};
@@ -27,7 +27,7 @@ use crate::store::Resources;
 const KIND: ObjectKind = ObjectKind::BackendTlsPolicy;
 
 /// How many ancestors a policy's status has room for.
-const ANCESTORS: usize = 16;
+pub(super) const ANCESTORS: usize = 16;
 
 /// A Service, or one of its ports.
 type Target = (ObjectName, Option<Arc<str>>);
@@ -130,9 +130,9 @@ impl BackendTlsPolicies {
     }
 
     /// One for each Gateway with routes that lead to a target. `told`: also what concerns none.
-    pub(super) fn verdicts<'r>(
+    pub(super) fn verdicts(
         &self,
-        routes: impl Iterator<Item = &'r RouteResult>,
+        memory: &Memory,
         gateways: &Gateways,
         told: bool,
     ) -> (BTreeMap<ObjectKey, PolicyVerdict>, Vec<Finding>) {
@@ -140,7 +140,7 @@ impl BackendTlsPolicies {
         if self.drafts.is_empty() {
             return (verdicts, others);
         }
-        let users = self.users(routes, gateways);
+        let users = self.users(memory, gateways);
         for draft in &self.drafts {
             let verdict = draft.verdict(&users);
             if told && verdict.ancestors.is_empty() {
@@ -153,30 +153,31 @@ impl BackendTlsPolicies {
     }
 
     /// The Gateways whose routes lead to each Service that is a target.
-    fn users<'r, 'g>(
+    fn users<'g>(
         &self,
-        routes: impl Iterator<Item = &'r RouteResult>,
+        memory: &Memory,
         gateways: &'g Gateways,
     ) -> BTreeMap<ObjectName, BTreeSet<&'g ObjectName>> {
-        let drafts = self.drafts.iter();
-        let targets: BTreeSet<&ObjectName> = drafts
-            .flat_map(|draft| draft.targets.iter().map(|(service, _)| service))
-            .collect();
-        let parents: Vec<&ObjectName> = gateways
-            .parents()
-            .map(|parent| &parent.gateway.name)
-            .collect();
-        let mut users: BTreeMap<ObjectName, BTreeSet<&ObjectName>> = BTreeMap::new();
-        for route in routes {
-            let services = route.services().iter();
-            for service in services.filter(|service| targets.contains(service)) {
-                let of_service = users.entry(service.clone()).or_default();
-                let listeners = route.listeners.iter();
-                of_service.extend(listeners.filter_map(|(parent, _)| parents.get(*parent)));
-            }
+        let targets = self.drafts.iter().flat_map(|draft| &draft.targets);
+        let mut users = BTreeMap::new();
+        for (service, _) in targets {
+            let users = users.entry(service.clone());
+            users.or_insert_with(|| gateways_using(service, gateways, memory));
         }
         users
     }
+}
+
+/// Those whose routes lead to a Service.
+pub(super) fn gateways_using<'g>(
+    service: &ObjectName,
+    gateways: &'g Gateways,
+    memory: &Memory,
+) -> BTreeSet<&'g ObjectName> {
+    let routes = memory.routes_to(service);
+    let listeners = routes.flat_map(|route| &route.listeners);
+    let parents = listeners.filter_map(|(parent, _)| gateways.parent(parent));
+    parents.map(|parent| &parent.site.name).collect()
 }
 
 impl Draft {

@@ -5,64 +5,84 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ringgate_core::ir::Hostname;
 
-use super::gateway::GatewayDraft;
+use super::gateway::{GatewayDraft, Order, Site};
 use super::listener::ListenerDraft;
-use super::listener_set::Sets;
+use super::listener_set::SetDraft;
 use super::problem::{Fault, Finding, ListenerName};
 use crate::api::gateway::{ListenerProtocol, PortPlace};
 
-/// Marks listeners that can't stand.
-pub(super) fn find(gateways: &mut [GatewayDraft], sets: &mut Sets) {
-    let by_gateway = sets.by_gateway();
-    let mut order: Vec<usize> = (0..gateways.len()).collect();
-    order.sort_by(|a, b| gateways[*a].age().cmp(&gateways[*b].age()));
+/// Marks listeners that can't stand beside those of other objects.
+pub(super) fn find(gateways: &mut [Arc<GatewayDraft>], sets: &mut [Arc<SetDraft>], order: &Order) {
+    let (of_gateways, of_sets) = late(gateways, sets, order);
+    for (place, listener, fault) in of_gateways {
+        let gateway = gateways.get_mut(place).map(Arc::make_mut);
+        let listener = gateway.and_then(|one| one.listeners.get_mut(listener));
+        listener.into_iter().for_each(|one| one.mark(fault.clone()));
+    }
+    for (place, listener, fault) in of_sets {
+        let set = sets.get_mut(place).map(Arc::make_mut);
+        let listener = set.and_then(|one| one.listeners.get_mut(listener));
+        listener.into_iter().for_each(|one| one.mark(fault.clone()));
+    }
+}
+
+/// The places of an object and its listener, and what is wrong with that.
+type Marks = Vec<(usize, usize, Fault)>;
+
+/// Listeners of Gateways and of sets that come too late.
+fn late(gateways: &[Arc<GatewayDraft>], sets: &[Arc<SetDraft>], order: &Order) -> (Marks, Marks) {
+    let (mut of_gateways, mut of_sets) = (Marks::new(), Marks::new());
     let mut taken = Taken::default();
-    for place in order {
-        let Some(gateway) = gateways.get_mut(place) else {
+    for (place, places) in &order.gateways {
+        let Some(gateway) = gateways.get(*place) else {
             continue;
         };
-        let addresses = binds(gateway);
+        let addresses = binds(&gateway.site);
         let mut own = Taken::default();
-        let taken = match gateway.accepted && gateway.shares_ports() {
+        let taken = match gateway.site.accepted && gateway.site.shares_ports() {
             true => &mut taken,
             false => &mut own,
         };
-        taken.take(&addresses, &mut gateway.listeners);
-        for set in by_gateway.get(&place).into_iter().flatten() {
-            if let Some(set) = sets.drafts.get_mut(*set) {
-                taken.take(&addresses, &mut set.listeners);
-            }
+        let late = taken.take(&addresses, &gateway.listeners);
+        of_gateways.extend(late.map(|(listener, fault)| (*place, listener, fault)));
+        for place in places {
+            let Some(set) = sets.get(*place) else {
+                continue;
+            };
+            let late = taken.take(&addresses, &set.listeners);
+            of_sets.extend(late.map(|(listener, fault)| (*place, listener, fault)));
         }
     }
+    (of_gateways, of_sets)
 }
 
 /// An address; none: every one of the host.
 type Address = Option<IpAddr>;
 
-fn binds(gateway: &GatewayDraft) -> Vec<Address> {
-    match gateway.addresses.as_slice() {
+fn binds(site: &Site) -> Vec<Address> {
+    match site.addresses.as_slice() {
         [] => vec![None],
         some => some.iter().copied().map(Some).collect(),
     }
 }
 
-/// Those that have a fault already, and protocols that aren't served at all, exclude nobody here.
-fn mark_indistinct(listeners: &mut [ListenerDraft]) {
-    let is_carried = |one: &ListenerDraft| transport(one).is_some() && one.is_accepted();
-    let faults: Vec<Option<Fault>> = listeners
-        .iter()
-        .map(|one| {
-            let others = listeners.iter().filter(|other| other.id != one.id);
-            let mut others = others.filter(|other| is_carried(one) && is_carried(other));
-            others.find_map(|other| conflict(one, other))
-        })
-        .collect();
-    for (listener, fault) in listeners.iter_mut().zip(faults) {
-        listener.mark(fault);
-    }
+/// What is wrong with those of one object that can't be told apart. Those that have one of `faults` already,
+/// and protocols that aren't served at all, exclude nobody here.
+fn indistinct(listeners: &[ListenerDraft], faults: &[Option<Fault>]) -> Vec<Option<Fault>> {
+    let with_faults = listeners.iter().zip(faults);
+    let left = with_faults
+        .filter(|(one, fault)| fault.is_none() && transport(one).is_some() && one.is_accepted());
+    let left: Vec<&ListenerDraft> = left.map(|(one, _)| one).collect();
+    let fault = |one: &ListenerDraft| {
+        let is_left = left.iter().any(|other| other.id == one.id);
+        let mut others = left.iter().filter(|other| is_left && other.id != one.id);
+        others.find_map(|other| conflict(one, other))
+    };
+    listeners.iter().map(fault).collect()
 }
 
 fn conflict(one: &ListenerDraft, other: &ListenerDraft) -> Option<Fault> {
@@ -88,59 +108,69 @@ fn same_host(one: &ListenerProtocol, other: &ListenerProtocol, with: ListenerNam
 
 /// What is taken by listeners that stand.
 #[derive(Default)]
-struct Taken {
-    ports: BTreeMap<(Address, PortPlace), Port>,
+struct Taken<'l> {
+    ports: BTreeMap<(Address, PortPlace), Port<'l>>,
 }
 
 /// One address and port.
 #[derive(Default)]
-struct Port {
+struct Port<'l> {
     /// The first listener of each transport.
-    transports: Vec<(Transport, ListenerName)>,
-    hosts: HashMap<Hostname, (ListenerProtocol, ListenerName)>,
+    transports: Vec<(Transport, &'l ListenerDraft)>,
+    hosts: HashMap<&'l Hostname, &'l ListenerDraft>,
 }
 
-impl Taken {
-    /// Marks those of one object's listeners that come too late; others stand from now on.
-    fn take(&mut self, addresses: &[Address], listeners: &mut [ListenerDraft]) {
-        for listener in listeners.iter_mut() {
-            let mut ports = addresses
-                .iter()
-                .filter_map(|address| self.ports.get(&(*address, listener.place())));
-            let fault = ports.find_map(|port| port.conflict(listener));
-            listener.mark(fault);
+impl<'l> Taken<'l> {
+    /// Those of one object's listeners that come too late, by place; the others stand from now on.
+    fn take(
+        &mut self,
+        addresses: &[Address],
+        listeners: &'l [ListenerDraft],
+    ) -> impl Iterator<Item = (usize, Fault)> + use<'l> {
+        let conflict = |one: &ListenerDraft| {
+            let ports = addresses.iter();
+            let mut ports = ports.filter_map(|address| self.ports.get(&(*address, one.place())));
+            ports.find_map(|port| port.conflict(one))
+        };
+        let mut faults: Vec<Option<Fault>> = listeners.iter().map(conflict).collect();
+        let among_them = indistinct(listeners, &faults);
+        for (fault, among_them) in faults.iter_mut().zip(among_them) {
+            *fault = fault.take().or(among_them);
         }
-        mark_indistinct(listeners);
-        for listener in listeners.iter().filter(|one| one.is_accepted()) {
+        for (listener, fault) in listeners.iter().zip(&faults) {
+            if fault.is_some() || !listener.is_accepted() {
+                continue;
+            }
             for address in addresses {
                 let port = self.ports.entry((*address, listener.place()));
                 port.or_default().insert(listener);
             }
         }
+        let faults = faults.into_iter().enumerate();
+        faults.filter_map(|(place, fault)| Some((place, fault?)))
     }
 }
 
-impl Port {
+impl<'l> Port<'l> {
     fn conflict(&self, one: &ListenerDraft) -> Option<Fault> {
         let mine = transport(one)?;
         let mut others = self.transports.iter();
-        if let Some((_, with)) = others.find(|(theirs, _)| *theirs != mine) {
-            return Some(Fault::ProtocolConflict { with: with.clone() });
+        if let Some((_, other)) = others.find(|(theirs, _)| *theirs != mine) {
+            let with = other.full_name();
+            return Some(Fault::ProtocolConflict { with });
         }
-        let (protocol, with) = self.hosts.get(&one.hostname)?;
-        Some(same_host(&one.protocol, protocol, with.clone()))
+        let other = self.hosts.get(&one.hostname)?;
+        Some(same_host(&one.protocol, &other.protocol, other.full_name()))
     }
 
-    fn insert(&mut self, listener: &ListenerDraft) {
+    fn insert(&mut self, listener: &'l ListenerDraft) {
         let Some(transport) = transport(listener) else {
             return;
         };
-        let name = listener.full_name();
         if !self.transports.iter().any(|(one, _)| *one == transport) {
-            self.transports.push((transport, name.clone()));
+            self.transports.push((transport, listener));
         }
-        let host = self.hosts.entry(listener.hostname.clone());
-        host.or_insert_with(|| (listener.protocol.clone(), name));
+        self.hosts.entry(&listener.hostname).or_insert(listener);
     }
 }
 
@@ -152,10 +182,7 @@ impl ListenerDraft {
         }
     }
 
-    fn mark(&mut self, fault: Option<Fault>) {
-        let Some(fault) = fault else {
-            return;
-        };
+    fn mark(&mut self, fault: Fault) {
         let part = match &fault {
             Fault::HostnameConflict { .. } if self.hostname != Hostname::Any => "hostname",
             _ => "port",

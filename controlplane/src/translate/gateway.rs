@@ -1,6 +1,6 @@
 //! Gateways: whose they are, which addresses they have, and which of their listeners stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,22 +10,24 @@ use super::certificate;
 use super::frontend::{self, Frontend};
 use super::gateway_class::{Classes, Owner};
 use super::listener::{self, ListenerDraft};
-use super::listener_set::Sets;
+use super::listener_set::{self, SetDraft, SetOwner};
+use super::memory::Kept;
 use super::problem::{Concern, Fault, Finding, Purpose};
 use super::verdict::{GatewayVerdict, first};
 use super::{Inputs, conflict, created, generation, overlap};
 use crate::api::gateway::{
-    AddressType, DefaultScope, Gateway, GatewayAddress, GatewayTls, PortPlace,
+    AddressType, AllowedListeners, DefaultScope, Gateway, GatewayAddress, GatewayTls, PortPlace,
 };
 use crate::api::{ObjectKey, ObjectKind};
 use crate::provision::Claim;
+use crate::shared_map::SharedMap;
 use crate::store::Resources;
 
-/// A Gateway of ours, decided but for what attaches to it.
+/// Where a Gateway is, and how it fares: what its ListenerSets share with it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct GatewayDraft {
+pub(super) struct Site {
+    /// Of the Gateway.
     pub(super) name: ObjectName,
-    pub(super) gateway: Arc<Gateway>,
     /// Where listeners are bound; none: on every address of the host.
     pub(super) addresses: Vec<IpAddr>,
     /// As clients are told.
@@ -36,37 +38,37 @@ pub(super) struct GatewayDraft {
     pub(super) client_certificate: Option<ObjectName>,
     /// False: it has no address yet.
     is_reachable: bool,
-    pub(super) findings: Vec<Finding>,
     /// False: none of its listeners is put in force.
     pub(super) accepted: bool,
+    tls: Option<GatewayTls>,
+    /// Which sets it takes.
+    pub(super) allowed_listeners: Option<AllowedListeners>,
+}
+
+/// A Gateway of ours, decided but for what attaches to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct GatewayDraft {
+    pub(super) site: Arc<Site>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) findings: Vec<Finding>,
     pub(super) listeners: Vec<ListenerDraft>,
 }
 
-/// What a reference to a Gateway leads to.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Found<'g> {
-    /// With its place among the drafts.
-    Ours(usize, &'g GatewayDraft),
-    Foreign,
-    Nothing,
-}
-
-/// Gateways of ours, in order of name, with their ListenerSets, and what was found about others.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Gateways of ours with their ListenerSets, and what was found about others.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Gateways {
-    pub(super) drafts: Vec<GatewayDraft>,
-    pub(super) sets: Sets,
-    foreign: Vec<ObjectName>,
+    pub(super) drafts: SharedMap<ObjectName, Arc<GatewayDraft>>,
+    pub(super) sets: SharedMap<ObjectName, Arc<SetDraft>>,
+    /// Both those that aren't ours.
+    foreign: BTreeSet<ObjectKey>,
     pub(super) others: Vec<Finding>,
 }
 
 /// What has listeners that a route can attach to: a Gateway or a ListenerSet.
 #[derive(Clone, Debug)]
 pub(super) struct Parent<'g> {
-    /// Among all parents: first the Gateways, then the sets.
-    pub(super) place: usize,
     pub(super) key: ObjectKey,
-    pub(super) gateway: &'g GatewayDraft,
+    pub(super) site: &'g Site,
     pub(super) listeners: &'g [ListenerDraft],
     /// False for a set that its Gateway doesn't take.
     pub(super) is_taken: bool,
@@ -81,100 +83,165 @@ pub(super) enum FoundParent<'g> {
 }
 
 impl Gateways {
-    pub(super) fn decide(inputs: &Inputs<'_>, classes: &Classes<'_>) -> Self {
-        let mut gateways = Self::default();
-        let resources = inputs.resources;
-        for (name, gateway) in &resources.gateways {
-            let class = gateway.spec.gateway_class_name.shared();
-            let owner = classes.owner(&class);
-            let fault = match owner {
-                Owner::Ours => None,
-                Owner::Refused => Some(Fault::RefusedClass(class)),
-                Owner::Foreign => Some(Fault::ForeignClass(class)),
-                Owner::Nobody => Some(Fault::UnknownClass(class)),
-            };
-            // In a cluster it is somebody else's, as far as we know.
-            let fault = fault.filter(|_| !inputs.options.cluster || owner == Owner::Refused);
-            let finding = fault.map(|fault| {
-                Finding::new(ObjectKind::Gateway, name, "spec.gatewayClassName", fault)
-            });
+    /// What is equal in `before` stays the very same.
+    pub(super) fn decide(
+        inputs: &Inputs<'_>,
+        classes: &Classes<'_>,
+        kept: &mut Kept,
+        before: &Self,
+    ) -> Self {
+        let (mut foreign, mut others) = (BTreeSet::new(), Vec::new());
+        let drafts = inputs.resources.gateways.iter().filter_map(|(name, one)| {
+            let (owner, finding) = owner(name, one, classes, inputs);
             if matches!(owner, Owner::Ours | Owner::Refused) {
-                gateways.drafts.push(draft(name, gateway, finding, inputs));
-            } else {
-                gateways.foreign.push(name.clone());
-                gateways.others.extend(finding);
+                return Some(kept.gateway(name, one, finding, inputs));
             }
-        }
-        let (sets, others) = Sets::decide(inputs, &gateways);
-        gateways.sets = sets;
-        gateways.others.extend(others);
-        conflict::find(&mut gateways.drafts, &mut gateways.sets);
-        overlap::find(&mut gateways.drafts, &mut gateways.sets);
-        gateways
-    }
-
-    /// All parents, by their places.
-    pub(super) fn parents(&self) -> impl Iterator<Item = Parent<'_>> {
-        let own = self.drafts.iter().enumerate();
-        let own = own.map(|(place, gateway)| gateway.parent(place));
-        let sets = (0..self.sets.drafts.len()).filter_map(|place| self.set(place));
-        own.chain(sets)
-    }
-
-    /// `kind` is Gateway or ListenerSet.
-    pub(super) fn find_parent(&self, kind: ObjectKind, name: &ObjectName) -> FoundParent<'_> {
-        if kind == ObjectKind::ListenerSet {
-            let found = match self.sets.find(name) {
-                Some(Ok(place)) => self.set(place),
-                Some(Err(())) => return FoundParent::Foreign,
-                None => None,
-            };
-            return found.map_or(FoundParent::Nothing, FoundParent::Ours);
-        }
-        match self.find(name) {
-            Found::Ours(place, gateway) => FoundParent::Ours(gateway.parent(place)),
-            Found::Foreign => FoundParent::Foreign,
-            Found::Nothing => FoundParent::Nothing,
-        }
-    }
-
-    /// Those of others' classes, ascending.
-    pub(super) fn foreign(&self) -> &[ObjectName] {
-        &self.foreign
-    }
-
-    fn set(&self, place: usize) -> Option<Parent<'_>> {
-        let set = self.sets.drafts.get(place)?;
-        let name = set.name.clone();
-        Some(Parent {
-            place: self.drafts.len() + place,
-            key: ObjectKey {
+            foreign.insert(ObjectKey {
+                kind: ObjectKind::Gateway,
+                name: name.clone(),
+            });
+            others.extend(finding);
+            None
+        });
+        let mut drafts: Vec<Arc<GatewayDraft>> = drafts.collect();
+        let mut sets = Vec::new();
+        for (name, set) in &inputs.resources.listener_sets {
+            match listener_set::owner(name, set, &drafts, &foreign) {
+                SetOwner::Ours(gateway) => {
+                    sets.push(kept.set(name, set, &gateway.site, inputs.resources));
+                    continue;
+                }
+                SetOwner::Foreign => {}
+                // In a cluster somebody else's, as far as we know.
+                SetOwner::Nobody(finding) => {
+                    others.extend((!inputs.options.cluster).then_some(finding));
+                }
+            }
+            foreign.insert(ObjectKey {
                 kind: ObjectKind::ListenerSet,
-                name,
-            },
-            gateway: self.drafts.get(set.gateway)?,
-            listeners: &set.listeners,
-            is_taken: set.is_taken(),
-        })
+                name: name.clone(),
+            });
+        }
+        kept.forget_others();
+        let order = Order::of(&drafts, &sets);
+        conflict::find(&mut drafts, &mut sets, &order);
+        overlap::find(&mut drafts, &mut sets, &order);
+        Self {
+            drafts: shared(&before.drafts, drafts, |one| &one.site.name),
+            sets: shared(&before.sets, sets, |one| &one.name),
+            foreign,
+            others,
+        }
     }
 
-    pub(super) fn find(&self, name: &ObjectName) -> Found<'_> {
-        match self.drafts.binary_search_by(|one| one.name.cmp(name)) {
-            Ok(place) => {
-                (self.drafts.get(place)).map_or(Found::Nothing, |one| Found::Ours(place, one))
-            }
-            Err(_) if self.foreign.binary_search(name).is_ok() => Found::Foreign,
-            Err(_) => Found::Nothing,
+    /// Whether nothing was decided otherwise.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.drafts.is_same(&other.drafts)
+            && self.sets.is_same(&other.sets)
+            && self.foreign == other.foreign
+            && self.others == other.others
+    }
+
+    /// First the Gateways, then the sets.
+    pub(super) fn parents(&self) -> impl Iterator<Item = Parent<'_>> {
+        let own = self.drafts.values().map(|one| one.parent());
+        own.chain(self.sets.values().map(|one| one.parent()))
+    }
+
+    /// None: not one of ours.
+    pub(super) fn parent(&self, key: &ObjectKey) -> Option<Parent<'_>> {
+        match key.kind {
+            ObjectKind::ListenerSet => Some(self.sets.get(&key.name)?.parent()),
+            _ => Some(self.drafts.get(&key.name)?.parent()),
         }
+    }
+
+    /// `key` is a Gateway's or a ListenerSet's.
+    pub(super) fn find_parent(&self, key: &ObjectKey) -> FoundParent<'_> {
+        match self.parent(key) {
+            Some(parent) => FoundParent::Ours(parent),
+            None if self.foreign.contains(key) => FoundParent::Foreign,
+            None => FoundParent::Nothing,
+        }
+    }
+
+    /// Gateways of others' classes, and sets that aren't for a Gateway of ours.
+    pub(super) fn foreign(&self) -> &BTreeSet<ObjectKey> {
+        &self.foreign
     }
 }
 
-impl GatewayDraft {
-    /// Seconds since 1970, then the name: the order in which Gateways win conflicts.
-    pub(super) fn age(&self) -> (u64, &ObjectName) {
-        (created(&self.gateway.metadata), &self.name)
-    }
+/// Whose a Gateway is, and what is to be said of that.
+fn owner(
+    name: &ObjectName,
+    gateway: &Gateway,
+    classes: &Classes<'_>,
+    inputs: &Inputs<'_>,
+) -> (Owner, Option<Finding>) {
+    let class = gateway.spec.gateway_class_name.shared();
+    let owner = classes.owner(&class);
+    let fault = match owner {
+        Owner::Ours => None,
+        Owner::Refused => Some(Fault::RefusedClass(class)),
+        Owner::Foreign => Some(Fault::ForeignClass(class)),
+        Owner::Nobody => Some(Fault::UnknownClass(class)),
+    };
+    // In a cluster it is somebody else's, as far as we know.
+    let fault = fault.filter(|_| !inputs.options.cluster || owner == Owner::Refused);
+    let field = "spec.gatewayClassName";
+    let finding = fault.map(|fault| Finding::new(ObjectKind::Gateway, name, field, fault));
+    (owner, finding)
+}
 
+/// `now`, which is ascending by `name`, in the place of `before`; what is equal stays the very same.
+fn shared<T: PartialEq>(
+    before: &SharedMap<ObjectName, Arc<T>>,
+    now: Vec<Arc<T>>,
+    name: impl Fn(&T) -> &ObjectName,
+) -> SharedMap<ObjectName, Arc<T>> {
+    let mut map = before.clone();
+    let mut old = before.iter().peekable();
+    for one in now {
+        while let Some((gone, _)) = old.next_if(|(old, _)| *old < name(&one)) {
+            map.remove(gone);
+        }
+        let old = old.next_if(|(old, _)| *old == name(&one));
+        if !old.is_some_and(|(_, old)| Arc::ptr_eq(old, &one) || *old == one) {
+            map.insert(name(&one).clone(), one);
+        }
+    }
+    for (gone, _) in old {
+        map.remove(gone);
+    }
+    map
+}
+
+/// The order in which Gateways and sets win conflicts, by their places.
+pub(super) struct Order {
+    /// Each with its sets.
+    pub(super) gateways: Vec<(usize, Vec<usize>)>,
+}
+
+impl Order {
+    /// Both are in order of name.
+    fn of(drafts: &[Arc<GatewayDraft>], sets: &[Arc<SetDraft>]) -> Self {
+        let mut gateways: Vec<_> = (0..drafts.len()).map(|place| (place, Vec::new())).collect();
+        for (place, set) in sets.iter().enumerate() {
+            let found = drafts.binary_search_by(|one| one.site.name.cmp(&set.site.name));
+            let of_gateway = found.ok().and_then(|gateway| gateways.get_mut(gateway));
+            of_gateway
+                .into_iter()
+                .for_each(|(_, sets)| sets.push(place));
+        }
+        gateways.sort_by_key(|(place, _)| drafts.get(*place).map(|one| one.age()));
+        for (_, places) in &mut gateways {
+            places.sort_by_key(|place| sets.get(*place).map(|one| one.age()));
+        }
+        Self { gateways }
+    }
+}
+
+impl Site {
     /// Whether the listener shall be in force, once there is an address.
     pub(super) fn is_valid(&self, listener: &ListenerDraft) -> bool {
         self.accepted && listener.is_accepted() && listener.can_serve()
@@ -209,22 +276,28 @@ impl GatewayDraft {
     pub(super) fn frontend<'g>(&'g self, key: &'g ObjectKey) -> Frontend<'g> {
         Frontend {
             gateway: key,
-            tls: self.gateway.spec.tls.as_ref(),
+            tls: self.tls.as_ref(),
         }
     }
+}
 
-    fn parent(&self, place: usize) -> Parent<'_> {
+impl GatewayDraft {
+    /// Seconds since 1970, then the name: the order in which Gateways win conflicts.
+    fn age(&self) -> (u64, &ObjectName) {
+        (created(&self.gateway.metadata), &self.site.name)
+    }
+
+    fn parent(&self) -> Parent<'_> {
         Parent {
-            place,
-            key: self.key(),
-            gateway: self,
+            key: self.site.key(),
+            site: &self.site,
             listeners: &self.listeners,
             is_taken: true,
         }
     }
 
     fn lets_in_unverified(&self) -> bool {
-        let tls = self.gateway.spec.tls.as_ref();
+        let tls = self.site.tls.as_ref();
         let frontend = tls.and_then(|tls| tls.frontend.as_ref());
         frontend.is_some_and(frontend::is_insecure)
     }
@@ -234,16 +307,17 @@ impl GatewayDraft {
         GatewayVerdict {
             generation: generation(&self.gateway.metadata),
             class: self.gateway.spec.gateway_class_name.shared(),
-            addresses: self.shown.clone(),
+            addresses: self.site.shown.clone(),
             findings: self.findings.clone(),
             lets_in_unverified: self.lets_in_unverified(),
-            listeners: listener::verdicts(self, &self.listeners, attached),
+            listeners: listener::verdicts(&self.site, &self.listeners, attached),
             listener_sets,
         }
     }
 }
 
-fn draft(
+/// By itself: what it makes of others stands in `conflict` and `overlap`.
+pub(super) fn draft(
     name: &ObjectName,
     gateway: &Arc<Gateway>,
     class: Option<Finding>,
@@ -266,22 +340,24 @@ fn draft(
         name: name.clone(),
     };
     let tls = spec.tls.as_ref();
-    let client_certificate = client_certificate(&owner, tls, inputs.resources, &mut findings);
-    let frontend = Frontend {
-        gateway: &owner,
-        tls,
-    };
-    GatewayDraft {
+    let site = Site {
         name: name.clone(),
-        gateway: gateway.clone(),
         addresses: place.addresses,
         shown: place.shown,
         bound_ports: place.bound_ports,
         is_reachable: place.is_reachable,
-        findings,
         accepted,
-        client_certificate,
-        listeners: listener::drafts(frontend, &owner, &spec.listeners, inputs.resources),
+        client_certificate: client_certificate(&owner, tls, inputs.resources, &mut findings),
+        tls: spec.tls.clone(),
+        allowed_listeners: spec.allowed_listeners.clone(),
+    };
+    let frontend = site.frontend(&owner);
+    let listeners = listener::drafts(frontend, &owner, &spec.listeners, inputs.resources);
+    GatewayDraft {
+        site: Arc::new(site),
+        gateway: gateway.clone(),
+        findings,
+        listeners,
     }
 }
 

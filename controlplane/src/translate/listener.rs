@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringgate_core::ir::{self, Hostname, Id};
 
 use super::frontend::Frontend;
-use super::gateway::GatewayDraft;
+use super::gateway::Site;
 use super::problem::{Concern, Fault, Finding};
 use super::tls::{self, TlsDraft};
 use super::verdict::{ListenerVerdict, first};
@@ -66,21 +66,17 @@ impl ListenerDraft {
     }
 
     /// `settings` are those of the policies that target it.
-    pub(super) fn translate(
-        &self,
-        gateway: &GatewayDraft,
-        settings: ir::ListenerSettings,
-    ) -> ir::Object {
-        let bound = gateway.bound_port(self.place()).unwrap_or(self.port);
+    pub(super) fn translate(&self, site: &Site, settings: ir::ListenerSettings) -> ir::Object {
+        let bound = site.bound_port(self.place()).unwrap_or(self.port);
         ir::Object::Listener(ir::Listener {
-            gateway: gateway.name.clone(),
+            gateway: site.name.clone(),
             name: name_within_gateway(&self.owner, &self.name),
-            addresses: gateway.addresses.clone(),
+            addresses: site.addresses.clone(),
             port: bound,
             public_port: (bound != self.port).then_some(self.port),
             protocol: self.speaks(),
             hostname: self.hostname.clone(),
-            client_certificate: gateway.client_certificate.as_ref().map(Id::certificate),
+            client_certificate: site.client_certificate.as_ref().map(Id::certificate),
             settings,
         })
     }
@@ -126,7 +122,7 @@ pub(super) fn drafts(
 
 /// `attached` counts the routes of each listener, in their order.
 pub(super) fn verdicts(
-    gateway: &GatewayDraft,
+    site: &Site,
     listeners: &[ListenerDraft],
     attached: &[u32],
 ) -> Vec<ListenerVerdict> {
@@ -141,7 +137,7 @@ pub(super) fn verdicts(
             hostname: listener.hostname.clone(),
             supported_kinds: listener.supported_kinds.clone(),
             attached_routes: *attached,
-            in_force: gateway.is_valid(listener),
+            in_force: site.is_valid(listener),
             lacks_certificate: listener.lacks_certificate(),
             overlaps: listener.overlaps,
             findings: listener.findings.clone(),

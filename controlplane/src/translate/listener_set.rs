@@ -1,17 +1,17 @@
 //! ListenerSets (GEP-1713): which Gateway each adds its listeners to, and whether that takes them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringgate_core::ir::ObjectName;
 
-use super::gateway::{Found, GatewayDraft, Gateways};
+use super::gateway::{GatewayDraft, Parent, Site};
 use super::listener::{self, ListenerDraft};
 use super::problem::{Fault, Finding};
 use super::verdict::SetVerdict;
-use super::{Inputs, created, generation};
+use super::{created, generation};
 use crate::api::gateway::FromNamespaces;
-use crate::api::listener_set::{ListenerSet, ParentGatewayReference};
+use crate::api::listener_set::ListenerSet;
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
 
@@ -19,9 +19,9 @@ use crate::store::Resources;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SetDraft {
     pub(super) name: ObjectName,
-    set: Arc<ListenerSet>,
-    /// The Gateway's place among the drafts.
-    pub(super) gateway: usize,
+    pub(super) set: Arc<ListenerSet>,
+    /// The Gateway's.
+    pub(super) site: Arc<Site>,
     /// Why the Gateway doesn't take the set.
     refused: Option<Finding>,
     /// Empty for a set that isn't taken.
@@ -34,115 +34,78 @@ impl SetDraft {
         (created(&self.set.metadata), &self.name)
     }
 
-    pub(super) fn is_taken(&self) -> bool {
-        self.refused.is_none()
+    pub(super) fn parent(&self) -> Parent<'_> {
+        Parent {
+            key: ObjectKey {
+                kind: ObjectKind::ListenerSet,
+                name: self.name.clone(),
+            },
+            site: &self.site,
+            listeners: &self.listeners,
+            is_taken: self.refused.is_none(),
+        }
     }
 
     /// `attached` counts the routes of each listener, in their order.
-    pub(super) fn verdict(&self, gateway: &GatewayDraft, attached: &[u32]) -> SetVerdict {
+    pub(super) fn verdict(&self, attached: &[u32]) -> SetVerdict {
         let addresses = match self.refused {
-            None => gateway.shown.clone(),
+            None => self.site.shown.clone(),
             Some(_) => Vec::new(),
         };
         SetVerdict {
             generation: generation(&self.set.metadata),
-            gateway: gateway.name.clone(),
+            gateway: self.site.name.clone(),
             addresses,
             refused: self.refused.clone(),
-            listeners: listener::verdicts(gateway, &self.listeners, attached),
+            listeners: listener::verdicts(&self.site, &self.listeners, attached),
         }
     }
 }
 
-/// What sets there are: those for Gateways of ours, those for others', and what is wrong with those
-/// that are for nobody's.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Sets {
-    /// In order of name.
-    pub(super) drafts: Vec<SetDraft>,
-    foreign: Vec<ObjectName>,
+/// Whose the Gateway of a set is.
+pub(super) enum SetOwner<'g> {
+    Ours(&'g GatewayDraft),
+    Foreign,
+    /// There is no such Gateway.
+    Nobody(Finding),
 }
 
-impl Sets {
-    pub(super) fn decide(inputs: &Inputs<'_>, gateways: &Gateways) -> (Self, Vec<Finding>) {
-        let mut sets = Self::default();
-        let mut others = Vec::new();
-        for (name, set) in &inputs.resources.listener_sets {
-            let parent = &set.spec.parent_ref;
-            let found = match is_gateway(parent) {
-                true => gateways.find(&target(name, parent)),
-                false => Found::Foreign,
-            };
-            match found {
-                Found::Ours(place, gateway) => {
-                    sets.drafts
-                        .push(draft(name, set, place, gateway, inputs.resources));
-                }
-                Found::Foreign => sets.foreign.push(name.clone()),
-                // In a cluster somebody else's, as far as we know.
-                Found::Nothing => {
-                    sets.foreign.push(name.clone());
-                    let fault = Fault::NoGateway(target(name, parent));
-                    let field = "spec.parentRef.name";
-                    let finding = Finding::new(ObjectKind::ListenerSet, name, field, fault);
-                    others.extend((!inputs.options.cluster).then_some(finding));
-                }
-            }
-        }
-        (sets, others)
+/// `gateways` are ours, in order of name, `foreign` the others that are there.
+pub(super) fn owner<'g>(
+    name: &ObjectName,
+    set: &ListenerSet,
+    gateways: &'g [Arc<GatewayDraft>],
+    foreign: &BTreeSet<ObjectKey>,
+) -> SetOwner<'g> {
+    let Some(target) = set.spec.parent_ref.gateway(&name.namespace) else {
+        return SetOwner::Foreign;
+    };
+    let found = gateways.binary_search_by(|one| one.site.name.cmp(&target));
+    if let Some(gateway) = found.ok().and_then(|place| gateways.get(place)) {
+        return SetOwner::Ours(gateway);
     }
-
-    /// The place among the drafts, or that it is another's.
-    pub(super) fn find(&self, name: &ObjectName) -> Option<Result<usize, ()>> {
-        match self.drafts.binary_search_by(|one| one.name.cmp(name)) {
-            Ok(place) => Some(Ok(place)),
-            Err(_) => self.foreign.binary_search(name).is_ok().then_some(Err(())),
-        }
+    let key = ObjectKey {
+        kind: ObjectKind::Gateway,
+        name: target,
+    };
+    if foreign.contains(&key) {
+        return SetOwner::Foreign;
     }
-
-    /// Those that aren't for a Gateway of ours, ascending.
-    pub(super) fn foreign(&self) -> &[ObjectName] {
-        &self.foreign
-    }
-
-    /// The places of each Gateway's sets, by the Gateway's place, in the order in which they win
-    /// conflicts.
-    pub(super) fn by_gateway(&self) -> BTreeMap<usize, Vec<usize>> {
-        let mut by_gateway: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (place, set) in self.drafts.iter().enumerate() {
-            by_gateway.entry(set.gateway).or_default().push(place);
-        }
-        for places in by_gateway.values_mut() {
-            places.sort_by_key(|place| self.drafts.get(*place).map(SetDraft::age));
-        }
-        by_gateway
-    }
+    let (kind, fault) = (ObjectKind::ListenerSet, Fault::NoGateway(key.name));
+    SetOwner::Nobody(Finding::new(kind, name, "spec.parentRef.name", fault))
 }
 
-fn is_gateway(parent: &ParentGatewayReference) -> bool {
-    let kind = ObjectKind::Gateway;
-    parent.group == *kind.group() && parent.kind == *kind.as_str()
-}
-
-fn target(set: &ObjectName, parent: &ParentGatewayReference) -> ObjectName {
-    let namespace = parent.namespace.as_ref();
-    ObjectName {
-        namespace: namespace.map_or_else(|| set.namespace.clone(), |one| one.shared()),
-        name: parent.name.shared(),
-    }
-}
-
-fn draft(
+/// By itself: what it makes of others stands in `conflict` and `overlap`.
+pub(super) fn draft(
     name: &ObjectName,
     set: &Arc<ListenerSet>,
-    place: usize,
-    gateway: &GatewayDraft,
+    site: &Arc<Site>,
     resources: &Resources,
 ) -> SetDraft {
-    let fault = if !is_allowed(name, gateway, resources) {
-        Some(Fault::SetNotAllowed(gateway.name.clone()))
-    } else if !gateway.accepted {
-        Some(Fault::ParentNotAccepted(gateway.name.clone()))
+    let fault = if !is_allowed(name, site, resources) {
+        Some(Fault::SetNotAllowed(site.name.clone()))
+    } else if !site.accepted {
+        Some(Fault::ParentNotAccepted(site.name.clone()))
     } else {
         None
     };
@@ -152,8 +115,8 @@ fn draft(
     };
     let listeners = match fault {
         None => {
-            let key = gateway.key();
-            let frontend = gateway.frontend(&key);
+            let key = site.key();
+            let frontend = site.frontend(&key);
             listener::drafts(frontend, &owner, &set.spec.listeners, resources)
         }
         Some(_) => Vec::new(),
@@ -163,20 +126,20 @@ fn draft(
     SetDraft {
         name: name.clone(),
         set: set.clone(),
-        gateway: place,
+        site: site.clone(),
         refused,
         listeners,
     }
 }
 
-fn is_allowed(set: &ObjectName, gateway: &GatewayDraft, resources: &Resources) -> bool {
-    let Some(allowed) = &gateway.gateway.spec.allowed_listeners else {
+fn is_allowed(set: &ObjectName, site: &Site, resources: &Resources) -> bool {
+    let Some(allowed) = &site.allowed_listeners else {
         return false;
     };
     let namespaces = &allowed.namespaces;
     match &namespaces.from {
         FromNamespaces::All => true,
-        FromNamespaces::Same => gateway.name.namespace == set.namespace,
+        FromNamespaces::Same => site.name.namespace == set.namespace,
         FromNamespaces::Selector => namespaces
             .selector
             .as_ref()

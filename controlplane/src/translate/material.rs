@@ -34,11 +34,11 @@ impl Material {
         for parent in gateways.parents() {
             let listeners = parent.listeners.iter();
             let mut in_force = listeners
-                .filter(|one| parent.gateway.is_in_force(one))
+                .filter(|one| parent.site.is_in_force(one))
                 .peekable();
             if in_force.peek().is_some() {
                 self.pairs
-                    .extend(parent.gateway.client_certificate.iter().cloned());
+                    .extend(parent.site.client_certificate.iter().cloned());
             }
             for tls in in_force.filter_map(|one| one.tls.as_ref()) {
                 self.pairs.extend(tls.certificates.iter().cloned());

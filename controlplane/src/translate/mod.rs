@@ -118,8 +118,7 @@ impl Translator {
         let holders = holders.flat_map(|one| one.holders.iter().cloned());
         standing.take_authorities(holders, resources);
         let told = !inputs.options.cluster;
-        let attaching = self.memory.routes();
-        let (tls_policies, of_nobody) = policies.tls.verdicts(attaching, &gateways, told);
+        let (tls_policies, of_nobody) = policies.tls.verdicts(&self.memory, &gateways, told);
         let others = gateways.others.iter().chain(standing.others());
         let mut verdicts = Verdicts {
             gateway_classes: classes.verdicts(),
@@ -136,6 +135,12 @@ impl Translator {
             certificates: standing.ends().clone(),
             external_names: standing.external_names.clone(),
         }
+    }
+
+    /// How many Gateways and ListenerSets the last translation could not take over from the one before.
+    #[must_use]
+    pub fn fresh_drafts(&self) -> usize {
+        self.memory.fresh_drafts()
     }
 
     /// How many routes the last translation could not take over from the one before.

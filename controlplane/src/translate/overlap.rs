@@ -3,36 +3,46 @@
 //! Told, for the API wants it so; such requests are refused by data planes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ringgate_core::ir::Hostname;
 
-use super::gateway::GatewayDraft;
+use super::gateway::{GatewayDraft, Order};
 use super::listener::ListenerDraft;
-use super::listener_set::Sets;
+use super::listener_set::SetDraft;
 
 /// Marks those that overlap with another.
-pub(super) fn find(gateways: &mut [GatewayDraft], sets: &mut Sets) {
-    let by_gateway = sets.by_gateway();
-    for (place, gateway) in gateways.iter_mut().enumerate() {
-        let mut ports: BTreeMap<u16, Hosts> = BTreeMap::new();
-        let of_sets = by_gateway.get(&place).into_iter().flatten();
-        let of_sets: Vec<usize> = of_sets.copied().collect();
-        let in_sets = of_sets.iter().filter_map(|set| sets.drafts.get(*set));
+pub(super) fn find(gateways: &mut [Arc<GatewayDraft>], sets: &mut [Arc<SetDraft>], order: &Order) {
+    for (place, places) in &order.gateways {
+        let Some(gateway) = gateways.get_mut(*place) else {
+            continue;
+        };
+        let in_sets = places.iter().filter_map(|set| sets.get(*set));
         let all = gateway.listeners.iter();
-        for one in all.chain(in_sets.flat_map(|set| &set.listeners)) {
-            if terminates(one) {
-                ports.entry(one.port).or_default().add(&one.hostname);
+        let all = all.chain(in_sets.flat_map(|set| &set.listeners));
+        let mut ports: BTreeMap<u16, Hosts> = BTreeMap::new();
+        for one in all.filter(|one| terminates(one)) {
+            ports.entry(one.port).or_default().add(&one.hostname);
+        }
+        let overlaps = |one: &ListenerDraft| {
+            let port = ports.get(&one.port).filter(|_| terminates(one));
+            port.is_some_and(|port| port.overlap(&one.hostname))
+        };
+        if gateway.listeners.iter().any(overlaps) {
+            mark(&mut Arc::make_mut(gateway).listeners, overlaps);
+        }
+        for place in places {
+            let set = sets.get_mut(*place);
+            if let Some(set) = set.filter(|set| set.listeners.iter().any(overlaps)) {
+                mark(&mut Arc::make_mut(set).listeners, overlaps);
             }
         }
-        let mark = |one: &mut ListenerDraft| {
-            let port = ports.get(&one.port).filter(|_| terminates(one));
-            one.overlaps = port.is_some_and(|port| port.overlap(&one.hostname));
-        };
-        gateway.listeners.iter_mut().for_each(mark);
-        for set in of_sets {
-            let listeners = sets.drafts.get_mut(set).into_iter();
-            listeners.flat_map(|set| &mut set.listeners).for_each(mark);
-        }
+    }
+}
+
+fn mark(listeners: &mut [ListenerDraft], overlaps: impl Fn(&ListenerDraft) -> bool) {
+    for one in listeners {
+        one.overlaps = overlaps(one);
     }
 }
 

@@ -71,7 +71,7 @@ impl<'r> Policies<'r> {
         }
         let gateway = ObjectKey {
             kind: ObjectKind::Gateway,
-            name: parent.gateway.name.clone(),
+            name: parent.site.name.clone(),
         };
         let inherited = (gateway != parent.key).then_some((gateway, None));
         let section = (parent.key.clone(), Some(listener.clone()));
@@ -172,14 +172,18 @@ fn is_of(target: &PolicyTarget, kind: ObjectKind) -> bool {
 }
 
 /// The target of a ListenerPolicy is a Gateway or a ListenerSet.
-fn find_listener(gateways: &Gateways, namespace: &str, target: &PolicyTarget) -> Presence {
+pub(super) fn find_listener(
+    gateways: &Gateways,
+    namespace: &str,
+    target: &PolicyTarget,
+) -> Presence {
     let kind = match is_of(target, ObjectKind::ListenerSet) {
         true => ObjectKind::ListenerSet,
         false => ObjectKind::Gateway,
     };
     require_kind(target, kind)?;
-    let name = ObjectName::new(namespace, &target.name);
-    let parent = match gateways.find_parent(kind, &name) {
+    let key = ObjectKey::new(kind, namespace, &target.name);
+    let parent = match gateways.find_parent(&key) {
         FoundParent::Ours(parent) => parent,
         FoundParent::Foreign => return Ok(None),
         FoundParent::Nothing => return Err((".name", Fault::NoPolicyTarget(target.name.shared()))),

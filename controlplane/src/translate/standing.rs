@@ -1,12 +1,13 @@
 //! What the last translation came to, brought up to date by what has changed since: an edit costs what
 //! it touches, however much else there is.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ringgate_core::ir::{Id, Object, ObjectName};
 
-use super::gateway::Gateways;
+use super::gateway::{Gateways, Parent};
 use super::material::Material;
 use super::memory::{Backend, Memory, News, RouteResult};
 use super::policy::Policies;
@@ -30,9 +31,12 @@ pub(super) struct Standing {
     odd: Vec<Finding>,
     pub(super) external_names: BTreeSet<Arc<str>>,
     attached: Attached,
+    /// How many sets of each Gateway are accepted.
+    accepted: BTreeMap<ObjectName, u32>,
     listener_policies: ByName<ListenerPolicy>,
-    /// Of `objects`, those that aren't routes'.
-    listeners: BTreeSet<Id>,
+    /// Of `objects`, the listeners of each parent.
+    listeners: BTreeMap<ObjectKey, Vec<Id>>,
+    /// Of `objects`, those that are neither routes' nor parents'.
     backends: BTreeSet<Id>,
     authorities: BTreeSet<Id>,
     material: Material,
@@ -48,24 +52,47 @@ impl Standing {
     ) {
         self.take_routes(news);
         let settings = &resources.listener_policies;
-        if news.of_gateways || !self.listener_policies.is_same(settings) {
+        if self.listener_policies.is_same(settings) {
+            self.take_listeners(news.parents.iter().cloned(), gateways, policies);
+        } else {
             self.listener_policies = settings.clone();
-            let listeners = listeners(gateways, policies);
-            put(&mut self.objects, &mut self.listeners, listeners);
+            let gone: Vec<ObjectKey> = self.listeners.keys().cloned().collect();
+            let now = gateways.parents().map(|parent| parent.key);
+            self.take_listeners(gone.into_iter().chain(now), gateways, policies);
         }
         if news.of_backends {
             self.take_backends(memory);
         }
-        if news.of_gateways {
+        if !news.parents.is_empty() {
             self.material.name(gateways, &mut self.objects);
         }
         self.material.update(resources, &mut self.objects);
-        if news.of_gateways {
-            self.attached = Attached::count(gateways, memory.routes());
-            self.take_sets(gateways);
-        } else {
-            let touched = self.attached.update(news);
-            self.take_sets_at(gateways, &touched);
+        for key in self.attached.update(gateways, news) {
+            self.take_set(gateways, &key);
+        }
+    }
+
+    /// Those of these parents, which may be gone.
+    fn take_listeners(
+        &mut self,
+        parents: impl Iterator<Item = ObjectKey>,
+        gateways: &Gateways,
+        policies: &Policies<'_>,
+    ) {
+        for key in parents {
+            let parent = gateways.parent(&key);
+            let now = parent.map(|parent| listeners(&parent, policies));
+            let now = now.unwrap_or_default();
+            let ids: Vec<Id> = now.iter().map(|(id, _)| id.clone()).collect();
+            let before = match ids.is_empty() {
+                true => self.listeners.remove(&key),
+                false => self.listeners.insert(key, ids),
+            };
+            put(
+                &mut self.objects,
+                &mut before.into_iter().flatten().collect(),
+                now,
+            );
         }
     }
 
@@ -91,15 +118,12 @@ impl Standing {
     }
 
     pub(super) fn gateways(&self, gateways: &Gateways) -> BTreeMap<ObjectName, GatewayVerdict> {
-        let mut accepted: BTreeMap<&ObjectName, u32> = BTreeMap::new();
-        for set in self.sets.values().filter(|set| set.is_accepted()) {
-            *accepted.entry(&set.gateway).or_default() += 1;
-        }
-        let drafts = gateways.drafts.iter().zip(&self.attached.0);
+        let drafts = gateways.drafts.iter();
         drafts
-            .map(|(draft, counts)| {
-                let sets = accepted.get(&draft.name).copied().unwrap_or_default();
-                (draft.name.clone(), draft.verdict(counts, sets))
+            .map(|(name, draft)| {
+                let sets = self.accepted.get(name).copied().unwrap_or_default();
+                let counts = self.attached.of(&draft.site.key());
+                (name.clone(), draft.verdict(counts, sets))
             })
             .collect()
     }
@@ -138,34 +162,37 @@ impl Standing {
         self.external_names = names.collect();
     }
 
-    fn take_sets(&mut self, gateways: &Gateways) {
-        let drafts = &gateways.sets.drafts;
-        let names: BTreeSet<&ObjectName> = drafts.iter().map(|set| &set.name).collect();
-        let gone = self.sets.keys().filter(|name| !names.contains(name));
-        let gone: Vec<ObjectName> = gone.cloned().collect();
-        for name in gone {
-            self.sets.remove(&name);
+    /// If it is a set's.
+    fn take_set(&mut self, gateways: &Gateways, key: &ObjectKey) {
+        if key.kind != ObjectKind::ListenerSet {
+            return;
         }
-        let first = gateways.drafts.len();
-        self.take_sets_at(gateways, &(first..first + drafts.len()).collect());
-    }
-
-    /// `places` are those among all parents.
-    fn take_sets_at(&mut self, gateways: &Gateways, places: &BTreeSet<usize>) {
-        for place in places {
-            let set = place.checked_sub(gateways.drafts.len());
-            let set = set.and_then(|set| gateways.sets.drafts.get(set));
-            let (Some(set), Some(counts)) = (set, self.attached.0.get(*place)) else {
-                continue;
-            };
-            let Some(gateway) = gateways.drafts.get(set.gateway) else {
-                continue;
-            };
-            let verdict = set.verdict(gateway, counts);
-            if self.sets.get(&set.name).is_none_or(|old| **old != verdict) {
-                self.sets.insert(set.name.clone(), Arc::new(verdict));
+        let set = gateways.sets.get(&key.name);
+        let now = set.map(|set| set.verdict(self.attached.of(key)));
+        let before = self.sets.get(&key.name);
+        if before.map(|before| &**before) == now.as_ref() {
+            return;
+        }
+        let accepted = |one: Option<&SetVerdict>| {
+            let one = one.filter(|one| one.is_accepted());
+            one.map(|one| one.gateway.clone())
+        };
+        if let Some(gateway) = accepted(before.map(|one| &**one)) {
+            let count = self.accepted.entry(gateway);
+            if let Entry::Occupied(mut count) = count {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
             }
         }
+        if let Some(gateway) = accepted(now.as_ref()) {
+            *self.accepted.entry(gateway).or_default() += 1;
+        }
+        match now {
+            Some(now) => self.sets.insert(key.name.clone(), Arc::new(now)),
+            None => self.sets.remove(&key.name),
+        };
     }
 }
 
@@ -189,18 +216,16 @@ fn put(
     }
 }
 
-fn listeners(gateways: &Gateways, policies: &Policies<'_>) -> Vec<(Id, Arc<Object>)> {
-    let mut objects = Vec::new();
-    for parent in gateways.parents() {
-        for listener in parent.listeners {
-            if parent.gateway.is_in_force(listener) {
-                let settings = policies.listener_settings(&parent, &listener.name);
-                let object = listener.translate(parent.gateway, settings);
-                objects.push((listener.id.clone(), object.into()));
-            }
-        }
-    }
-    objects
+/// Those that are in force.
+fn listeners(parent: &Parent<'_>, policies: &Policies<'_>) -> Vec<(Id, Arc<Object>)> {
+    let listeners = parent.listeners.iter();
+    let in_force = listeners.filter(|one| parent.site.is_in_force(one));
+    let objects = in_force.map(|listener| {
+        let settings = policies.listener_settings(parent, &listener.name);
+        let object = listener.translate(parent.site, settings);
+        (listener.id.clone(), object.into())
+    });
+    objects.collect()
 }
 
 fn odd(backend: &Backend) -> Option<Finding> {
@@ -216,47 +241,51 @@ fn odd(backend: &Backend) -> Option<Finding> {
 
 /// How many routes each listener of each parent has.
 #[derive(Debug, Default)]
-struct Attached(Vec<Vec<u32>>);
+struct Attached(BTreeMap<ObjectKey, Vec<u32>>);
 
 impl Attached {
-    fn count<'r>(gateways: &Gateways, routes: impl Iterator<Item = &'r RouteResult>) -> Self {
-        let parents = gateways.parents();
-        let mut attached = Self(parents.map(|one| vec![0; one.listeners.len()]).collect());
-        for route in routes {
-            attached.each(route, |_, count| *count += 1);
-        }
-        attached
+    /// Of one parent's listeners, in their order.
+    fn of(&self, parent: &ObjectKey) -> &[u32] {
+        self.0.get(parent).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Returns the places of the parents whose counts may be others. Parents are where they were.
-    fn update(&mut self, news: &News) -> BTreeSet<usize> {
-        let mut touched = BTreeSet::new();
-        for change in &news.routes {
-            if let Some(before) = &change.before {
-                self.each(before, |parent, count| {
-                    *count -= 1;
-                    touched.insert(parent);
-                });
-            }
-            if let Some(now) = &change.now {
-                self.each(now, |parent, count| {
-                    *count += 1;
-                    touched.insert(parent);
-                });
+    /// Returns the parents that are others, or whose counts may be.
+    fn update(&mut self, gateways: &Gateways, news: &News) -> BTreeSet<ObjectKey> {
+        let mut touched: BTreeSet<ObjectKey> = news.parents.iter().cloned().collect();
+        let before = news.routes.iter().filter_map(|one| one.before.as_ref());
+        self.each(before, &mut touched, |count| *count -= 1);
+        // Where listeners are others, all their routes are among these.
+        for key in &news.parents {
+            match gateways.parent(key) {
+                Some(parent) => {
+                    let counts = self.0.entry(key.clone()).or_default();
+                    counts.resize(parent.listeners.len(), 0);
+                }
+                None => {
+                    self.0.remove(key);
+                }
             }
         }
+        let now = news.routes.iter().filter_map(|one| one.now.as_ref());
+        self.each(now, &mut touched, |count| *count += 1);
         touched
     }
 
     /// The count of every listener that a route counts for.
-    fn each(&mut self, route: &RouteResult, mut change: impl FnMut(usize, &mut u32)) {
-        if route.verdict.is_void() {
-            return;
-        }
-        for (parent, listener) in &route.listeners {
-            let counts = self.0.get_mut(*parent);
+    fn each<'r>(
+        &mut self,
+        routes: impl Iterator<Item = &'r Arc<RouteResult>>,
+        touched: &mut BTreeSet<ObjectKey>,
+        change: impl Fn(&mut u32),
+    ) {
+        for (parent, listener) in routes
+            .filter(|route| !route.verdict.is_void())
+            .flat_map(|route| &route.listeners)
+        {
+            let counts = self.0.get_mut(parent);
             if let Some(count) = counts.and_then(|counts| counts.get_mut(*listener)) {
-                change(*parent, count);
+                change(count);
+                touched.insert(parent.clone());
             }
         }
     }

@@ -11,7 +11,7 @@ use ringgate_controlplane::api::gateway::{Gateway, ReferenceGrant};
 use ringgate_controlplane::api::http_route::HttpRoute;
 use ringgate_controlplane::api::listener_set::ListenerSet;
 use ringgate_controlplane::api::service::Service;
-use ringgate_controlplane::api::storage::Namespace;
+use ringgate_controlplane::api::storage::{Namespace, Secret};
 use ringgate_controlplane::provision::{Claims, claims};
 use ringgate_controlplane::store::Resources;
 use ringgate_controlplane::translate::{
@@ -97,15 +97,22 @@ fn what_is_remembered_never_shows() {
     assert!(judged > 300, "policies take effect: {judged}");
 }
 
-/// Takes an event, and says how many routes it made a translator that remembers translate anew.
-fn remembering() -> impl FnMut(Event) -> usize {
+/// Takes an event, and says how many Gateways and ListenerSets it made a translator that remembers draft
+/// anew, and how many routes translate anew.
+fn counting() -> impl FnMut(Event) -> (usize, usize) {
     let mut translator = Translator::default();
     let mut resources = Resources::default();
     move |event| {
         apply(&mut resources, event);
         with(&resources, |inputs| translator.translate(inputs));
-        translator.fresh_routes()
+        (translator.fresh_drafts(), translator.fresh_routes())
     }
+}
+
+/// Counts routes only.
+fn remembering() -> impl FnMut(Event) -> usize {
+    let mut count = counting();
+    move |event| count(event).1
 }
 
 fn set(number: u32, hostname: &str) -> Object {
@@ -145,33 +152,88 @@ const SETS: u32 = 100;
 const ROUTES_PER_SET: u32 = 4;
 
 #[test]
-fn an_edit_translates_the_routes_that_it_concerns_and_no_others() {
-    let mut fresh = remembering();
+fn an_edit_decides_what_it_concerns_and_nothing_else() {
+    let mut fresh = counting();
     fresh(applied(edge(1, "own.example.com", "All")));
     for number in 0..SETS {
         let hostname = format!("s{number}.example.com");
-        assert_eq!(fresh(applied(set(number * 2, &hostname))), 0);
+        assert_eq!(fresh(applied(set(number * 2, &hostname))), (1, 0));
         for place in 0..ROUTES_PER_SET {
-            assert_eq!(fresh(applied(route(number * 2, place, "/"))), 1);
+            assert_eq!(fresh(applied(route(number * 2, place, "/"))), (0, 1));
         }
     }
-    let all = usize::try_from(SETS * ROUTES_PER_SET).unwrap();
+    let sets = usize::try_from(SETS).unwrap();
     let of_set = usize::try_from(ROUTES_PER_SET).unwrap();
 
-    assert_eq!(fresh(applied(set(50, "other.example.com"))), of_set);
-    assert_eq!(fresh(applied(route(50, 1, "/other"))), 1);
-    assert_eq!(fresh(applied(set(51, "new.example.com"))), 0, "places move");
-    assert_eq!(fresh(Event::Removed(set(51, "new.example.com").key())), 0);
+    assert_eq!(fresh(applied(set(50, "other.example.com"))), (1, of_set));
+    assert_eq!(fresh(applied(route(50, 1, "/other"))), (0, 1));
+    assert_eq!(fresh(applied(set(51, "new.example.com"))), (1, 0));
+    assert_eq!(
+        fresh(Event::Removed(set(51, "new.example.com").key())),
+        (0, 0)
+    );
     assert_eq!(
         fresh(Event::Removed(set(60, "s30.example.com").key())),
-        of_set
+        (0, of_set)
     );
-    assert_eq!(fresh(applied(set(60, "s30.example.com"))), of_set);
-    assert_eq!(fresh(applied(edge(2, "own.example.com", "All"))), 0);
-    assert_eq!(fresh(applied(edge(3, "two.example.com", "All"))), 0);
+    assert_eq!(fresh(applied(set(60, "s30.example.com"))), (1, of_set));
+    assert_eq!(fresh(applied(edge(2, "own.example.com", "All"))), (1, 0));
+    assert_eq!(fresh(applied(edge(3, "two.example.com", "All"))), (1, 0));
     // The Gateway's own listener now has the host of one set.
-    assert_eq!(fresh(applied(edge(4, "s30.example.com", "All"))), of_set);
-    assert_eq!(fresh(applied(edge(5, "s30.example.com", "None"))), all);
+    assert_eq!(
+        fresh(applied(edge(4, "s30.example.com", "All"))),
+        (1, of_set)
+    );
+    assert_eq!(
+        fresh(applied(edge(5, "s30.example.com", "None"))),
+        (1 + sets, sets * of_set)
+    );
+}
+
+/// What a set's listener refers to concerns that set, wherever it is.
+#[test]
+fn a_secret_concerns_the_listeners_that_name_it() {
+    let mut fresh = counting();
+    let gateway = of::<Gateway>(json!({
+        "metadata": {"namespace": "blue", "name": "edge"},
+        "spec": {
+            "gatewayClassName": "ringgate",
+            "allowedListeners": {"namespaces": {"from": "All"}},
+            "listeners": [{"name": "own", "port": 80, "protocol": "HTTP"}],
+        },
+    }));
+    fresh(applied(gateway));
+    for number in 0..10 {
+        let secret = json!({"name": format!("c{number}"), "namespace": "vault"});
+        let set = of::<ListenerSet>(json!({
+            "metadata": {"namespace": "blue", "name": format!("s{number}")},
+            "spec": {
+                "parentRef": {"name": "edge"},
+                "listeners": [{
+                    "name": "https", "port": 443, "protocol": "HTTPS",
+                    "hostname": format!("s{number}.example.com"),
+                    "tls": {"certificateRefs": [secret]},
+                }],
+            },
+        }));
+        fresh(applied(set));
+    }
+    let secret = |name: &str| {
+        of::<Secret>(json!({"metadata": {"namespace": "vault", "name": name}, "type": "Opaque"}))
+    };
+    assert_eq!(fresh(applied(secret("c3"))), (1, 0));
+    assert_eq!(fresh(applied(secret("nobody's"))), (0, 0));
+    assert_eq!(fresh(Event::Removed(secret("c3").key())), (1, 0));
+    let grant = of::<ReferenceGrant>(json!({
+        "metadata": {"namespace": "vault", "name": "g"},
+        "spec": {
+            "from": [{
+                "group": "gateway.networking.k8s.io", "kind": "ListenerSet", "namespace": "blue",
+            }],
+            "to": [{"group": "", "kind": "Secret"}],
+        },
+    }));
+    assert_eq!(fresh(applied(grant)), (10, 0));
 }
 
 #[test]

@@ -44,19 +44,17 @@ impl Changes {
         self.services.is_empty() && self.endpoints.is_empty()
     }
 
-    /// Whether a route in `namespace` that looks for `services` may come out otherwise: by one of these,
-    /// by a grant for it, or because listeners choose by its namespace's labels.
-    pub(super) fn touch_route(&self, namespace: &Arc<str>, services: &[ObjectName]) -> bool {
-        let is_changed = |one: &ObjectName| {
-            !self.services.is_empty() && self.services.contains(one)
-                || !self.grants.is_empty() && self.grants.contains(&one.namespace)
-        };
-        !self.namespaces.is_empty() && self.namespaces.contains(namespace)
-            || services.iter().any(is_changed)
+    /// Whether a route in `namespace` that looks for `services` may come out otherwise: by a grant for one of
+    /// these, or because listeners choose by its namespace's labels.
+    pub(super) fn touch_namespace_of(&self, namespace: &Arc<str>, services: &[ObjectName]) -> bool {
+        self.namespaces.contains(namespace)
+            || services
+                .iter()
+                .any(|one| self.grants.contains(&one.namespace))
     }
 
-    pub(super) fn touch_no_route(&self) -> bool {
-        self.services.is_empty() && self.grants.is_empty() && self.namespaces.is_empty()
+    pub(super) fn touch_namespaces(&self) -> bool {
+        !self.grants.is_empty() || !self.namespaces.is_empty()
     }
 }
 

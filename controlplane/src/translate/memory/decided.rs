@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::kept::Kept;
 use crate::provision::Claims;
-use crate::store::Ground;
+use crate::store::{Ground, Touched};
 use crate::translate::gateway::Gateways;
 use crate::translate::gateway_class::Classes;
 use crate::translate::{Inputs, Options};
@@ -11,6 +12,7 @@ use crate::translate::{Inputs, Options};
 #[derive(Debug, Default)]
 pub(super) struct Decided {
     from: Option<From>,
+    kept: Kept,
     gateways: Arc<Gateways>,
 }
 
@@ -30,18 +32,35 @@ impl Decided {
         if let Some(from) = from.filter(|from| from.is_of(inputs, &ground)) {
             // What is alike is compared once.
             from.ground = ground;
+            self.kept.begin(Touched::default());
         } else {
+            let before = self.from.take();
+            if before
+                .as_ref()
+                .is_none_or(|from| from.options != *inputs.options)
+            {
+                self.kept = Kept::default();
+            }
+            let touched = before.map(|from| from.ground.touched(&ground));
+            self.kept.begin(touched.unwrap_or_default());
             self.from = Some(From {
                 ground,
                 claims: inputs.claims.clone(),
                 options: inputs.options.clone(),
             });
-            let anew = Gateways::decide(inputs, classes);
-            if anew != *self.gateways {
+            let anew = Gateways::decide(inputs, classes, &mut self.kept, &self.gateways);
+            if !anew.is_same(&self.gateways) {
                 self.gateways = Arc::new(anew);
             }
         }
         self.gateways.clone()
+    }
+}
+
+impl Decided {
+    /// How many Gateways and ListenerSets were drafted anew.
+    pub(super) fn fresh(&self) -> usize {
+        self.kept.fresh()
     }
 }
 

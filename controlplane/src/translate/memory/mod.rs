@@ -4,10 +4,13 @@
 mod backends;
 mod changes;
 mod decided;
+mod kept;
 mod parents;
 mod routes;
 
 use std::sync::Arc;
+
+use ringgate_core::ir::ObjectName;
 
 use super::Inputs;
 use super::gateway::Gateways;
@@ -16,12 +19,14 @@ use super::policy::Policies;
 use crate::api::grpc_route::GrpcRouteRule;
 use crate::api::http_route::HttpRouteRule;
 use crate::api::stream_route::{TcpRouteRule, TlsRouteRule, UdpRouteRule};
+use crate::api::{ObjectKey, ObjectKind};
 use changes::Seen;
 use decided::Decided;
 use parents::ParentChanges;
 use routes::{Routes, Used};
 
 pub(super) use backends::Backend;
+pub(super) use kept::Kept;
 pub(super) use routes::{RouteChange, RouteResult};
 
 #[derive(Debug, Default)]
@@ -42,8 +47,8 @@ pub(super) struct Memory {
 /// What is other than at the translation before.
 #[derive(Debug)]
 pub(super) struct News {
-    /// False: all Gateways, sets and listeners are as they were.
-    pub(super) of_gateways: bool,
+    /// Gateways and ListenerSets that came, went, or are others.
+    pub(super) parents: Vec<ObjectKey>,
     pub(super) routes: Vec<RouteChange>,
     /// False: all backends are as they were.
     pub(super) of_backends: bool,
@@ -63,10 +68,9 @@ impl Memory {
         policies: &Policies<'_>,
     ) -> News {
         let changes = self.seen.changes(inputs.resources, &policies.tls);
-        let of_gateways = !Arc::ptr_eq(&self.gateways, gateways);
-        let parents = match of_gateways {
-            true => ParentChanges::between(&self.gateways, gateways),
-            false => ParentChanges::default(),
+        let parents = match Arc::ptr_eq(&self.gateways, gateways) {
+            true => ParentChanges::default(),
+            false => ParentChanges::between(&self.gateways, gateways),
         };
         self.gateways = gateways.clone();
         let decided = (&**gateways, &policies.tls);
@@ -86,7 +90,7 @@ impl Memory {
             .backends
             .update(inputs, policies, &mut self.used, &changes);
         News {
-            of_gateways,
+            parents: parents.touched,
             routes,
             of_backends,
         }
@@ -98,12 +102,21 @@ impl Memory {
         requests + tls + tcp + self.udp_routes.fresh()
     }
 
-    /// In order of kind and name.
-    pub(super) fn routes(&self) -> impl Iterator<Item = &RouteResult> {
-        let http = self.http_routes.results().chain(self.grpc_routes.results());
-        let tls = http.chain(self.tls_routes.results());
-        let tcp = tls.chain(self.tcp_routes.results());
-        tcp.chain(self.udp_routes.results())
+    pub(super) fn fresh_drafts(&self) -> usize {
+        self.decided.fresh()
+    }
+
+    /// Those that look for a Service, in order of kind and name.
+    pub(super) fn routes_to(&self, service: &ObjectName) -> impl Iterator<Item = &RouteResult> {
+        let service = ObjectKey {
+            kind: ObjectKind::Service,
+            name: service.clone(),
+        };
+        let http = self.http_routes.naming(&service);
+        let grpc = self.grpc_routes.naming(&service);
+        let tls = http.chain(grpc).chain(self.tls_routes.naming(&service));
+        let tcp = tls.chain(self.tcp_routes.naming(&service));
+        tcp.chain(self.udp_routes.naming(&service))
     }
 
     /// Those that routes in force use, in order of Service and port.

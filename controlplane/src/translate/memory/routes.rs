@@ -7,8 +7,8 @@ use ringgate_core::ir::{Id, Object, ObjectName};
 
 use super::changes::Changes;
 use super::parents::ParentChanges;
-use crate::api::ObjectKey;
 use crate::api::route::Route;
+use crate::api::{ObjectKey, ObjectKind};
 use crate::store::ByName;
 use crate::translate::attach::{self, attach};
 use crate::translate::backend::ServicePortName;
@@ -25,8 +25,8 @@ pub(in crate::translate) struct RouteResult {
     /// None: it is attached nowhere, or has no rule that is understood.
     pub(in crate::translate) object: Option<(Id, Arc<Object>)>,
     pub(in crate::translate) verdict: Arc<RouteVerdict>,
-    /// Places of the listeners that take it.
-    pub(in crate::translate) listeners: Vec<(usize, usize)>,
+    /// The listeners that take it, by their places in the parent.
+    pub(in crate::translate) listeners: Vec<(ObjectKey, usize)>,
     pub(in crate::translate) others: Vec<Finding>,
     backends: Vec<ServicePortName>,
     services: Vec<ObjectName>,
@@ -53,6 +53,8 @@ pub(super) struct Routes<R> {
     /// What the results are of.
     sources: ByName<Route<R>>,
     results: BTreeMap<ObjectName, Arc<RouteResult>>,
+    /// The routes that name a Gateway, a ListenerSet or a Service, there or not.
+    naming: BTreeMap<ObjectKey, BTreeSet<ObjectName>>,
     options: Options,
     fresh: usize,
 }
@@ -62,6 +64,7 @@ impl<R> Default for Routes<R> {
         Self {
             sources: ByName::default(),
             results: BTreeMap::new(),
+            naming: BTreeMap::new(),
             options: Options::default(),
             fresh: 0,
         }
@@ -79,13 +82,19 @@ impl<R: RouteKind> Routes<R> {
     ) {
         let all = R::all(inputs.resources);
         let stale = self.stale(inputs, changes, parents);
-        parents.renumber(self.results.values_mut());
         self.fresh = 0;
         for name in stale {
             let before = self.results.remove(&name);
+            if let Some((source, result)) = self.sources.get(&name).zip(before.as_ref()) {
+                forget(&mut self.naming, &name, named(&name, source, result));
+            }
             let now = all.get(&name).map(|source| {
                 self.fresh += 1;
-                Arc::new(RouteResult::of(&name, source, inputs, (gateways, tls)))
+                let now = RouteResult::of(&name, source, inputs, (gateways, tls));
+                for key in named(&name, source, &now) {
+                    self.naming.entry(key).or_default().insert(name.clone());
+                }
+                Arc::new(now)
             });
             if let Some(now) = &now {
                 used.acquire(now);
@@ -115,24 +124,65 @@ impl<R: RouteKind> Routes<R> {
         if self.options != *inputs.options {
             self.options = inputs.options.clone();
             stale.extend(all.keys().cloned());
-        } else if !changes.touch_no_route() || !parents.changed.is_empty() {
-            let touched = self.sources.iter().filter(|(name, source)| {
-                let result = self.results.get(name);
-                result.is_none_or(|one| one.is_touched(name, source, changes, parents))
+        } else {
+            let services = changes.services.iter().map(|name| ObjectKey {
+                kind: ObjectKind::Service,
+                name: name.clone(),
             });
-            stale.extend(touched.map(|(name, _)| name.clone()));
+            let keys = services.chain(parents.changed.iter().cloned());
+            let naming = keys.filter_map(|key| self.naming.get(&key));
+            stale.extend(naming.flatten().cloned());
+            if changes.touch_namespaces() {
+                let touched = self.results.iter().filter(|(name, result)| {
+                    changes.touch_namespace_of(&name.namespace, &result.services)
+                });
+                stale.extend(touched.map(|(name, _)| name.clone()));
+            }
         }
         stale
     }
 
-    /// In order of name.
-    pub(super) fn results(&self) -> impl Iterator<Item = &RouteResult> {
-        self.results.values().map(|one| &**one)
+    /// Those that look for a Service, in order of name.
+    pub(super) fn naming(
+        &self,
+        service: &ObjectKey,
+    ) -> impl Iterator<Item = &RouteResult> + use<'_, R> {
+        let names = self.naming.get(service).into_iter().flatten();
+        let results = names.filter_map(|name| self.results.get(name));
+        results.map(|one| &**one)
     }
 
     /// How many were translated anew at the last update.
     pub(super) fn fresh(&self) -> usize {
         self.fresh
+    }
+}
+
+/// All that a route names and that makes another result when it is another.
+fn named<'r, R>(
+    name: &'r ObjectName,
+    source: &'r Route<R>,
+    result: &'r RouteResult,
+) -> impl Iterator<Item = ObjectKey> + 'r {
+    let services = result.services.iter().map(|service| ObjectKey {
+        kind: ObjectKind::Service,
+        name: service.clone(),
+    });
+    attach::parents(name, source).chain(services)
+}
+
+fn forget(
+    naming: &mut BTreeMap<ObjectKey, BTreeSet<ObjectName>>,
+    name: &ObjectName,
+    named: impl Iterator<Item = ObjectKey>,
+) {
+    for key in named {
+        if let Some(names) = naming.get_mut(&key) {
+            names.remove(name);
+            if names.is_empty() {
+                naming.remove(&key);
+            }
+        }
     }
 }
 
@@ -201,24 +251,6 @@ impl RouteResult {
             backends: rules.backends,
             services: rules.looked_for,
         }
-    }
-
-    /// Whether a change concerns what it was made from, its text aside.
-    fn is_touched<R>(
-        &self,
-        name: &ObjectName,
-        source: &Route<R>,
-        changes: &Changes,
-        parents: &ParentChanges,
-    ) -> bool {
-        let is_changed = |parent| parents.changed.contains(&parent);
-        changes.touch_route(&name.namespace, &self.services)
-            || !parents.changed.is_empty() && attach::parents(name, source).any(is_changed)
-    }
-
-    /// Services that were looked for, found or not.
-    pub(in crate::translate) fn services(&self) -> &[ObjectName] {
-        &self.services
     }
 
     /// The backends that it uses, if it is in force.
