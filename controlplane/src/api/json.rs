@@ -3,6 +3,7 @@
 //!
 //! The way of files is in [`super::document`], with places and the CRDs' rules.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -14,6 +15,7 @@ use super::meta::ObjectMeta;
 use super::object::{ForKind, Typed};
 use super::policy::{BackendPolicy, ListenerPolicy};
 use super::pool::{AddressPool, GatewayParameters};
+use super::reference::PolicyTarget;
 use super::route::Route;
 use super::service::{EndpointSlice, Service};
 use super::storage::{ConfigMap, Namespace, Secret};
@@ -55,6 +57,20 @@ pub fn outline(kind: ObjectKind, value: &Value) -> Option<Object> {
     let mut outline = json!({"metadata": value["metadata"], "spec": spec});
     read(kind, &mut outline).ok()
 }
+
+/// What a policy that isn't understood still says of whom it is for; nothing for other kinds.
+#[must_use]
+pub fn targets(kind: ObjectKind, value: &Value) -> Vec<PolicyTarget> {
+    if !kind.is_policy() {
+        return Vec::new();
+    }
+    let targets = value["spec"]["targetRefs"].as_array().into_iter().flatten();
+    let targets = targets.filter_map(|one| PolicyTarget::deserialize(one).ok());
+    targets.take(POLICY_TARGETS).collect()
+}
+
+/// As many as an object's status has room for (Gateway API, `PolicyStatus`).
+const POLICY_TARGETS: usize = 16;
 
 /// Null is Go's way to leave a list or a map out: a Service without Pods has `endpoints: null`.
 fn drop_nulls(value: &mut Value) {

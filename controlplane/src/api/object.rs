@@ -140,6 +140,15 @@ impl ObjectKind {
             Self::HttpRoute | Self::GrpcRoute | Self::TlsRoute | Self::TcpRoute | Self::UdpRoute
         )
     }
+
+    /// Whether objects of it have targets (GEP-713).
+    #[must_use]
+    pub const fn is_policy(self) -> bool {
+        matches!(
+            self,
+            Self::ListenerPolicy | Self::BackendPolicy | Self::BackendTlsPolicy
+        )
+    }
 }
 
 impl fmt::Display for ObjectKind {

@@ -87,8 +87,8 @@ impl Resources {
                 }
                 Event::Removed(key) => {
                     self.sources.remove(key);
-                    self.misread.remove(key);
-                    self.remove(key)
+                    let was_misread = self.misread.remove(key).is_some();
+                    self.remove(key) || was_misread
                 }
                 Event::Misread(key, misread) => {
                     let before = self.misread.insert(key.clone(), misread.clone());

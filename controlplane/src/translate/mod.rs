@@ -128,7 +128,7 @@ impl Translator {
             policies: policies.verdicts.into_iter().chain(tls_policies).collect(),
             others: others.cloned().chain(of_nobody).collect(),
         };
-        misread::tell(resources, &mut verdicts);
+        misread::tell(resources, (&gateways, &self.memory), &mut verdicts);
         Translation {
             objects: standing.objects.clone(),
             verdicts,

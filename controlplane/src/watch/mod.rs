@@ -4,6 +4,7 @@ pub mod file;
 pub mod kube;
 
 use crate::api::json::JsonError;
+use crate::api::reference::PolicyTarget;
 use crate::api::{Object, ObjectKey};
 use crate::problem::Problem;
 use crate::store::Source;
@@ -33,6 +34,8 @@ impl Batch {
 pub struct Misread {
     pub generation: i64,
     pub error: JsonError,
+    /// Of a policy: what it names, as far as that is understood.
+    pub targets: Vec<PolicyTarget>,
 }
 
 /// What happened to one object.

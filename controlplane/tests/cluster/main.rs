@@ -11,6 +11,7 @@ mod fake;
 mod issuing;
 mod leading;
 mod pains;
+mod policies;
 mod provisioning;
 mod running;
 mod statuses;

@@ -85,6 +85,7 @@ pub(super) fn event(dice: &mut Dice) -> Event {
                     field: "spec".to_owned(),
                     message: "what is this".to_owned(),
                 },
+                targets: Vec::new(),
             },
         ),
         _ => Event::Applied {

@@ -199,10 +199,9 @@ impl Gather {
 
     /// An outline must not take the place of a version that is good.
     fn tell_unread(&mut self, key: ObjectKey, unread: Unread, is_new: bool) {
-        let Some(object) = unread.outline else {
-            return;
-        };
-        if is_new || self.outlined.contains(&key) {
+        let outline = unread.outline;
+        let outline = outline.filter(|_| is_new || self.outlined.contains(&key));
+        if let Some(object) = outline {
             self.outlined.insert(key.clone());
             let source = None;
             self.events.push(Event::Applied { object, source });

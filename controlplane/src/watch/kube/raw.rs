@@ -133,6 +133,7 @@ impl Raw {
                 misread: Misread {
                     generation: generation.as_i64().unwrap_or_default(),
                     error,
+                    targets: json::targets(kind, &self.value),
                 },
             })
         });
