@@ -120,6 +120,7 @@ fn print(bytes: &[u8]) -> Result<()> {
 async fn run_all(args: RunArgs, log: &LogArgs) -> Result<ExitCode> {
     args.control.origin()?;
     args.control.remote.config()?;
+    run::look_for_others(&args)?;
     let places = Places::prepare(&args, &Surroundings::of_this_process())?;
     let ours = std::env::current_exe().context("can't tell where this program lies")?;
     let programs = run::programs(&args, log, &places, &ours);

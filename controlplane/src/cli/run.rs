@@ -2,9 +2,12 @@
 //! the user what is served.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use thiserror::Error;
 
 use super::places::{PlaceError, Surroundings, make_private, private_name};
 use super::{ControlPlaneArgs, LogArgs, LogFormat, RunArgs};
@@ -124,6 +127,37 @@ pub fn what_is_served(control: &ControlPlaneArgs) -> String {
     }
 }
 
+/// Who listens where one of our processes shall.
+#[derive(Debug, Error)]
+#[error(
+    "can't listen on {address} for {flag}: {error}; give another address by {flag}, or stop who uses it"
+)]
+pub struct AddressTaken {
+    flag: &'static str,
+    address: SocketAddr,
+    error: io::Error,
+}
+
+/// Looks whether our processes can have their admin addresses: of another's process we would tell what
+/// that one serves.
+///
+/// # Errors
+/// When they can't.
+pub fn look_for_others(run: &RunArgs) -> Result<(), AddressTaken> {
+    let addresses = [
+        ("--controller-admin", run.control.controller.admin),
+        ("--admin", run.data.admin),
+    ];
+    for (flag, address) in addresses {
+        TcpListener::bind(address).map_err(|error| AddressTaken {
+            flag,
+            address,
+            error,
+        })?;
+    }
+    Ok(())
+}
+
 /// How often it is asked whether all is ready, and for how long.
 const POLL: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -228,6 +262,34 @@ mod tests {
         assert_ne!(one.state_dir, two.state_dir);
         assert_eq!(one.state_dir, again.state_dir);
         assert!(one.state_dir.is_dir() && one.socket.parent().unwrap().is_dir());
+    }
+
+    #[test]
+    fn an_admin_address_of_another_process_is_refused_by_its_flag() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = taken.local_addr().unwrap().to_string();
+        for (flag, other) in [
+            ("--controller-admin", "--admin"),
+            ("--admin", "--controller-admin"),
+        ] {
+            let line = [
+                "ringgate",
+                "run",
+                "site",
+                flag,
+                &taken,
+                other,
+                "127.0.0.1:0",
+            ];
+            let Verb::Run(run) = Cli::try_parse_from(line).unwrap().verb else {
+                panic!("not run");
+            };
+            let error = look_for_others(&run).unwrap_err();
+            assert_eq!(
+                (error.flag, error.address.to_string()),
+                (flag, taken.clone())
+            );
+        }
     }
 
     #[test]
