@@ -18,6 +18,8 @@ mod http;
 mod http2;
 mod lasting;
 mod pains;
+#[path = "../support/port.rs"]
+mod port;
 mod replicas;
 mod rotation;
 mod stage;

@@ -10,6 +10,8 @@
 
 pub(crate) mod certificates;
 pub(crate) mod http2;
+#[path = "../../../controlplane/tests/support/port.rs"]
+mod port;
 pub(crate) mod streams;
 
 use std::collections::BTreeMap;
@@ -31,6 +33,8 @@ use ringgate_core::ir::{
 use ringgate_core::wire;
 use tempfile::TempDir;
 
+pub(crate) use self::port::free_port;
+
 /// No event that a test waits for takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -42,15 +46,6 @@ pub(crate) struct Wanted {
 
 pub(crate) fn name(text: &str) -> ObjectName {
     ObjectName::new("default", text)
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// A rule that sends every request to one backend.
