@@ -2,11 +2,13 @@
 //!
 //! [`wanted`] is what is told, [`session`] the conversation with one data plane (no input or output
 //! of its own), [`conversation`] the stream around it, [`server`] serves that stream: on this machine
-//! by a [`socket`], to others by [`remote`] with [`certificates`]. What an ack means for statuses is
+//! by a [`socket`], to others by [`remote`] with [`certificates`]. `parts` is what leads a data plane from what
+//! it has to what is wanted. What an ack means for statuses is
 //! not decided here.
 
 pub mod certificates;
 pub mod conversation;
+mod parts;
 pub mod remote;
 pub mod server;
 pub mod session;

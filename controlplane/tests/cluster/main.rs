@@ -7,6 +7,7 @@
 )]
 
 mod backend_tls;
+mod bad;
 mod fake;
 mod issuing;
 mod leading;

@@ -14,6 +14,7 @@ use ringgate_controlplane::translate::Options;
 use ringgate_controlplane::watch::{Batch, Event};
 use serde_json::{Value, json};
 
+use super::bad::{bad_routes, listener, with_bad_objects};
 use super::fake::Fake;
 use super::running::Running;
 use super::statuses::settle;
@@ -62,20 +63,6 @@ fn says(condition: &Value, status: &str, reason: &str, cause: &str, remedy: &str
     assert!(message.contains(remedy), "the remedy: {message}");
 }
 
-fn with_rule(name: &str, rule: Value) -> Value {
-    let mut object = route(name, &["edge"]);
-    object["spec"]["rules"] = json!([rule]);
-    object
-}
-
-fn backend(name: &str) -> Value {
-    json!({"group": "", "kind": "Service", "name": name, "port": 80, "weight": 1})
-}
-
-fn listener(name: &str, port: u16) -> Value {
-    json!({"name": name, "port": port, "protocol": "HTTP"})
-}
-
 fn set(name: &str, created: &str, listeners: &[Value]) -> Value {
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "ListenerSet",
@@ -85,112 +72,6 @@ fn set(name: &str, created: &str, listeners: &[Value]) -> Value {
             "listeners": listeners,
         },
     })
-}
-
-/// A route that the API server takes and that can't be served, and what is said of it: the condition, its
-/// reason, the cause and the remedy.
-type Bad = (Value, [&'static str; 4]);
-
-fn bad_routes() -> Vec<Bad> {
-    let expression = json!({
-        "matches": [{"path": {"type": "RegularExpression", "value": "/(unclosed"}}],
-        "backendRefs": [backend("app")],
-    });
-    let wand = json!({"group": "example.com", "kind": "Magic", "name": "wand"});
-    let filter = json!({
-        "filters": [{"type": "ExtensionRef", "extensionRef": wand}],
-        "backendRefs": [backend("app")],
-    });
-    let mut bucket = backend("bucket");
-    bucket["kind"] = "Bucket".into();
-    bucket["group"] = "example.com".into();
-    let misread = json!({"timeouts": {"request": "ten"}, "backendRefs": [backend("app")]});
-    let cases = [
-        (
-            expression,
-            [
-                "Accepted",
-                "UnsupportedValue",
-                "is no regular expression",
-                "Write it in the syntax of RE2",
-            ],
-        ),
-        (
-            filter,
-            [
-                "Accepted",
-                "UnsupportedValue",
-                "isn't carried out",
-                "Remove it",
-            ],
-        ),
-        (
-            json!({"backendRefs": [bucket]}),
-            [
-                "ResolvedRefs",
-                "InvalidKind",
-                "to a Bucket",
-                "Refer to a Service",
-            ],
-        ),
-        (
-            json!({"backendRefs": [backend("nobody")]}),
-            [
-                "ResolvedRefs",
-                "BackendNotFound",
-                "there is no Service default/nobody",
-                "Write the Service",
-            ],
-        ),
-        (
-            misread,
-            [
-                "Accepted",
-                "UnsupportedValue",
-                "spec.rules[0].timeouts.request: this isn't understood",
-                "Correct it",
-            ],
-        ),
-    ];
-    let cases = cases.into_iter().enumerate();
-    cases
-        .map(|(place, (rule, said))| (with_rule(&format!("bad-{place}"), rule), said))
-        .collect()
-}
-
-fn https(port: u16, secret: &str) -> Value {
-    let certificate = json!({"group": "", "kind": "Secret", "name": secret});
-    json!({
-        "name": secret, "port": port, "protocol": "HTTPS",
-        "tls": {"mode": "Terminate", "certificateRefs": [certificate]},
-    })
-}
-
-/// A cluster with one of each that is wrong, and the good neighbours `edge` and `good`.
-fn with_bad_objects() -> (Fake, Value, Value) {
-    let fake = Fake::new();
-    let mut edge = gateway("edge", "ours");
-    edge["spec"]["listeners"] = json!([
-        listener("http", 80),
-        https(443, "lost"),
-        https(444, "flawed")
-    ]);
-    let mut flawed = secret("flawed", "kubernetes.io/tls");
-    flawed["data"] = json!({"tls.crt": "bm9uZQ==", "tls.key": "bm9uZQ=="});
-    let good = route("good", &["edge"]);
-    for object in [
-        class("ours", CONTROLLER),
-        edge.clone(),
-        flawed,
-        service("app"),
-        good.clone(),
-    ] {
-        fake.apply(object);
-    }
-    for (bad, _) in bad_routes() {
-        fake.apply(bad);
-    }
-    (fake, edge, good)
 }
 
 /// Waits until the route's newest version has that verdict.

@@ -12,7 +12,7 @@ mod authority;
 mod coalescing;
 mod console;
 #[allow(dead_code, reason = "tests/cluster uses the rest of it")]
-#[path = "../cluster/fake.rs"]
+#[path = "../cluster/fake/mod.rs"]
 mod fake;
 mod http;
 mod http2;
