@@ -16,8 +16,8 @@ use crate::api::ObjectKind;
 use crate::api::gateway::{Gateway, PortPlace};
 use crate::store::Resources;
 use crate::translate::Options;
-use crate::translate::gateway::Asked;
 use crate::translate::gateway_class::our_gateways;
+use crate::translate::place::Asked;
 use crate::translate::problem::{Concern, Fault, Finding};
 
 /// What the command line says.

@@ -1,7 +1,7 @@
 //! Translation: from Gateway API objects to what data planes shall put in force, and a verdict on
 //! each object. Pure: the same input gives the same result, in whatever order objects came.
 //!
-//! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway`, `listener_set`,
+//! The way of an object: [`gateway_class`] says whose a Gateway is, `gateway` (with `place`), `listener_set`,
 //! `listener` (with `tls`, `frontend`, `certificate`), `conflict` and `overlap` which listeners stand, `attach` where a route goes (of any kind: `route`), `http_route`, `grpc_route` and `stream_route` (with `http_match`, `filter`,
 //! `backend`, `app_protocol`, `grant`) what it does there, `policy` with which settings, `backend_tls` how backends are
 //! spoken to by TLS, `material` which certificates and authorities all of that needs. `misread` tells of what nobody understood. `memory` finds what of
@@ -28,6 +28,7 @@ mod material;
 mod memory;
 mod misread;
 mod overlap;
+pub(crate) mod place;
 mod policy;
 pub mod problem;
 mod route;
