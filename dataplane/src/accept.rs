@@ -19,25 +19,31 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The listening sockets of a shard.
 pub(crate) struct Accepting {
     open: RefCell<HashMap<Bind, Rc<Open>>>,
+    /// How many were ever opened.
+    opened: Cell<u32>,
     clients: Rc<Cell<usize>>,
     most: usize,
 }
 
 /// Counts a client of a shard and of a port as long as it lives.
-pub(crate) struct Client([Rc<Cell<usize>>; 2]);
+pub(crate) struct Client(Rc<Open>);
 
 impl Client {
-    fn count(counts: [&Rc<Cell<usize>>; 2]) -> Self {
-        Self(counts.map(|count| {
+    fn count(open: &Rc<Open>) -> Self {
+        for count in open.counts() {
             count.set(count.get() + 1);
-            count.clone()
-        }))
+        }
+        Self(open.clone())
+    }
+
+    pub(crate) fn port(&self) -> Rc<Open> {
+        self.0.clone()
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        for count in &self.0 {
+        for count in self.0.counts() {
             count.set(count.get() - 1);
         }
     }
@@ -47,6 +53,7 @@ impl Accepting {
     pub(crate) fn new(most: usize) -> Self {
         Self {
             open: RefCell::default(),
+            opened: Cell::new(0),
             clients: Rc::default(),
             most,
         }
@@ -59,7 +66,14 @@ impl Accepting {
     pub(crate) fn open(&self, shard: &'static Shard, bind: Bind, socket: std::net::TcpListener) {
         match Listener::new(socket) {
             Ok(listener) => {
-                let accepting = Rc::new(Open::default());
+                self.opened.set(self.opened.get() + 1);
+                let accepting = Rc::new(Open {
+                    number: self.opened.get(),
+                    is_closed: Cell::new(false),
+                    accepting: RefCell::default(),
+                    clients: Cell::new(0),
+                    all_clients: self.clients.clone(),
+                });
                 spawn(accept(shard, bind, listener, accepting.clone()));
                 self.open.borrow_mut().insert(bind, accepting);
             }
@@ -67,10 +81,12 @@ impl Accepting {
         }
     }
 
-    /// Stops accepting; connections that wait in the queue are still taken.
-    pub(crate) fn close(&self, bind: Bind) {
+    /// Stops accepting; connections that wait in the queue are still taken. Those that are idle end, the others
+    /// with what is under way.
+    pub(crate) fn close(&self, shard: &Shard, bind: Bind) {
         if let Some(open) = self.open.borrow_mut().remove(&bind) {
             open.close();
+            shard.deadlines.end_idle(Some(open.number));
         }
     }
 
@@ -81,14 +97,26 @@ impl Accepting {
     }
 }
 
-/// A listening socket's way to its end.
-#[derive(Default)]
-struct Open {
+/// A listening socket's way to its end, which its connections go with it.
+pub(crate) struct Open {
+    /// Names it among all of the shard, those that are gone included.
+    pub(crate) number: u32,
     is_closed: Cell<bool>,
     accepting: RefCell<Cancel>,
+    clients: Cell<usize>,
+    /// Of the shard.
+    all_clients: Rc<Cell<usize>>,
 }
 
 impl Open {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.get()
+    }
+
+    fn counts(&self) -> [&Cell<usize>; 2] {
+        [&self.clients, &self.all_clients]
+    }
+
     fn close(&self) {
         self.is_closed.set(true);
         self.accepting.take().cancel();
@@ -96,23 +124,22 @@ impl Open {
 }
 
 async fn accept(shard: &'static Shard, bind: Bind, listener: Listener, open: Rc<Open>) {
-    let here = Rc::new(Cell::new(0));
     let cancel = open.accepting.borrow().handle();
     while !open.is_closed.get() {
         match listener.accept(cancel.clone()).await {
-            Ok(client) => serve(shard, bind, client, &here),
+            Ok(client) => serve(shard, bind, client, &open),
             Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => break,
             Err(error) => pause_after(shard, &error).await,
         }
         // Those beyond the limit wait in the kernel's queue.
-        while !open.is_closed.get() && is_full(shard, bind, here.get()) {
+        while !open.is_closed.get() && is_full(shard, bind, open.clients.get()) {
             shard.counters.full();
             sleep(PAUSE).await;
         }
     }
     // Closing a socket resets what waits in its queue, so the queue is emptied first.
     while let Ok(client) = listener.accept_now() {
-        serve(shard, bind, client, &here);
+        serve(shard, bind, client, &open);
     }
 }
 
@@ -124,13 +151,8 @@ fn is_full(shard: &Shard, bind: Bind, here: usize) -> bool {
     shard.accepting.clients() >= shard.accepting.most || most.is_some_and(|most| here >= most)
 }
 
-fn serve(
-    shard: &'static Shard,
-    bind: Bind,
-    (stream, peer): (Stream, SocketAddr),
-    here: &Rc<Cell<usize>>,
-) {
-    let client = Client::count([&shard.accepting.clients, here]);
+fn serve(shard: &'static Shard, bind: Bind, (stream, peer): (Stream, SocketAddr), open: &Rc<Open>) {
+    let client = Client::count(open);
     spawn(downstream::serve(shard, bind, stream, peer, client));
 }
 

@@ -144,6 +144,7 @@ fn decide<'t>(
     let (head, buf) = (&session.head, session.input.pending());
     let host = host::of_authority(head.authority.of(buf));
     let Some(listener) = port.listener(&host) else {
+        part_if_orphaned(downstream, session);
         let text = "No listener is for this host.\n";
         return reply(Reply::text(404, "no_listener", text));
     };
@@ -199,11 +200,19 @@ fn decide<'t>(
     }
 }
 
+/// A connection whose own listener is gone is for no request any more.
+fn part_if_orphaned(downstream: &Downstream, session: &Session) {
+    if downstream.is_orphaned() {
+        session.side.borrow_mut().drain();
+    }
+}
+
 /// What is refused whatever the routes say.
 fn refuse(downstream: &Downstream, session: &Session, listener: &Listener) -> Option<Reply> {
     let head = &session.head;
     let is_misdirected = |secured| secured != listener.slot;
     if downstream.secured_by.is_some_and(is_misdirected) {
+        part_if_orphaned(downstream, session);
         // RFC 9110, section 15.5.20; GEP-3567.
         let text = "This connection is for another listener: open one for this host.\n";
         return Some(Reply::text(421, "misdirected", text));

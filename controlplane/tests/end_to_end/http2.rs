@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use h2::RecvStream;
-use h2::client::SendRequest;
+use h2::client::{ResponseFuture, SendRequest};
 use hyper::Request;
 use hyper::body::Bytes;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -19,6 +20,7 @@ use crate::stage::PATIENCE;
 pub(crate) struct Http2 {
     runtime: Runtime,
     sender: SendRequest<Bytes>,
+    connection: JoinHandle<Result<(), h2::Error>>,
 }
 
 /// A response whose body is still under way.
@@ -41,33 +43,48 @@ impl Http2 {
         let connector = TlsConnector::from(Arc::new(config));
         let mut runtime = Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
-        let sender = runtime.block_on(async {
+        let (sender, connection) = runtime.block_on(async {
             let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
             let name = name.try_into().unwrap();
             let stream = connector.connect(name, stream).await.unwrap();
             let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-            // Its end shows in the requests.
-            tokio::spawn(connection);
-            sender
+            (sender, tokio::spawn(connection))
         });
-        Self { runtime, sender }
+        Self {
+            runtime,
+            sender,
+            connection,
+        }
     }
 
-    /// A request for a host that need not be the connection's; its response as soon as that begins.
-    pub(crate) fn begin(&self, host: &str, path: &str) -> Under {
+    /// Until the gateway has parted, without an error.
+    pub(crate) fn ended(&mut self) {
+        let connection = &mut self.connection;
+        let ended = async { timeout(PATIENCE, connection).await };
+        let ended = self.runtime.block_on(ended);
+        ended.unwrap().unwrap().unwrap();
+    }
+
+    /// A request for a host that need not be the connection's.
+    pub(crate) fn send(&self, host: &str, path: &str) -> ResponseFuture {
         let request = Request::get(format!("https://{host}{path}"))
             .body(())
             .unwrap();
-        let sender = self.sender.clone();
-        let response = async {
-            let mut sender = sender.ready().await.unwrap();
-            let (response, _) = sender.send_request(request, true).unwrap();
-            response.await.unwrap()
-        };
+        let ready = self.runtime.block_on(self.sender.clone().ready());
+        let (response, _) = ready.unwrap().send_request(request, true).unwrap();
+        response
+    }
+
+    /// Its response as soon as that begins.
+    pub(crate) fn begin(&self, host: &str, path: &str) -> Under {
+        self.begun(self.send(host, path))
+    }
+
+    fn begun(&self, response: ResponseFuture) -> Under {
         let response = self
             .runtime
             .block_on(async { timeout(PATIENCE, response).await });
-        let response = response.unwrap();
+        let response = response.unwrap().unwrap();
         Under {
             status: response.status().as_u16(),
             body: response.into_body(),
@@ -87,7 +104,11 @@ impl Http2 {
 
     /// Status and body.
     pub(crate) fn get(&self, host: &str, path: &str) -> (u16, String) {
-        let mut under = self.begin(host, path);
+        self.receive(self.send(host, path))
+    }
+
+    pub(crate) fn receive(&self, response: ResponseFuture) -> (u16, String) {
+        let mut under = self.begun(response);
         let mut body = Vec::new();
         while let Some(part) = self.next(&mut under) {
             body.extend_from_slice(&part);

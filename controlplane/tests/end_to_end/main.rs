@@ -17,6 +17,7 @@ mod fake;
 mod http;
 mod http2;
 mod lasting;
+mod leaving;
 mod pains;
 #[path = "../support/port.rs"]
 mod port;

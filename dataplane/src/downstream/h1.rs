@@ -56,8 +56,7 @@ enum Next<'d> {
 pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) {
     let mut is_new = true;
     loop {
-        let is_draining = downstream.shard.is_draining();
-        let wait = match is_draining {
+        let wait = match downstream.is_ending() {
             false => settings(downstream, |settings| settings.timeouts.keep_alive),
             // Taken from the queue at the end: its request is most likely there already.
             true if is_new => Duration::from_millis(limits::HOT_MS),
@@ -262,7 +261,7 @@ pub(crate) async fn read_more(downstream: &Downstream, session: &mut Session) ->
 /// says that it is over.
 async fn read_next(downstream: &Downstream, session: &mut Session) -> io::Result<usize> {
     let shard = downstream.shard;
-    if shard.is_draining() {
+    if downstream.is_ending() {
         return Ok(0);
     }
     if shard.hot.get() >= limits::HOT_CONNECTIONS {

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use ringgate_core::table::{Bind, Carries, Slot};
 
-use crate::accept::Client;
+use crate::accept::{Client, Open};
 use crate::http2::bridge::Bridge;
 use crate::limits;
 use crate::shard::Shard;
-use crate::shard::timer::{Action, Watched};
+use crate::shard::timer::{Action, NO_PORT, Watched};
 use crate::stream;
 use crate::sys::buffer::Buffer;
 use crate::sys::io::Stream;
@@ -29,6 +29,7 @@ use crate::transport::Transport;
 pub(crate) struct Downstream {
     pub(crate) shard: &'static Shard,
     pub(crate) bind: Bind,
+    pub(crate) port: Rc<Open>,
     pub(crate) stream: Transport,
     pub(crate) watch: Watched,
     /// The client: the peer, unless PROXY protocol says otherwise.
@@ -40,6 +41,19 @@ pub(crate) struct Downstream {
 }
 
 impl Downstream {
+    /// Whether its present request is the last one: the shard drains, or the port is gone.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.port.is_closed()
+    }
+
+    /// Whether the listener that the client's TLS is with is gone, though its port may not be.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        let table = self.shard.table();
+        let port = table.port(self.bind);
+        let is_there = |slot| port.is_some_and(|port| port.listeners().any(|one| one.slot == slot));
+        self.secured_by.is_some_and(|slot| !is_there(slot))
+    }
+
     /// Of the URIs that the client asks for (RFC 9110, section 4.2).
     pub(crate) fn scheme(&self) -> &'static str {
         match self.secured_by {
@@ -58,7 +72,8 @@ impl Downstream {
         Self {
             shard: self.shard,
             bind: self.bind,
-            watch: self.shard.deadlines.watch_task(bridge.clone()),
+            port: self.port.clone(),
+            watch: self.shard.deadlines.watch_task(bridge.clone(), NO_PORT),
             stream: Transport::http2(bridge),
             client: self.client,
             is_trusted: self.is_trusted,
@@ -112,11 +127,13 @@ pub(crate) fn serve(
     counted: Client,
 ) -> impl Future<Output = ()> {
     shard.counters.total(|totals| totals.connections += 1);
-    let watch = shard.deadlines.watch(stream.fd());
+    let port = counted.port();
+    let watch = shard.deadlines.watch(stream.fd(), port.number);
     let client = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let mut downstream = Downstream {
         shard,
         bind,
+        port,
         stream: Transport::plain(stream),
         watch,
         client,

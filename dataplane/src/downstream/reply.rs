@@ -171,7 +171,7 @@ pub(crate) async fn send(downstream: &Downstream, session: &Session, reply: Repl
     let settings = table.port(downstream.bind).map(|port| &port.settings);
     {
         let mut side = session.side.borrow_mut();
-        if shard.is_draining() {
+        if downstream.is_ending() {
             side.drain();
         }
         let length = Framing::Length(reply.body.len() as u64);

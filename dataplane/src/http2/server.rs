@@ -80,12 +80,14 @@ pub(crate) async fn serve(downstream: &Downstream, begun: Buffer) {
     let settings = h1::settings(downstream, Clone::clone);
     let shared = Shared::new(shard, Some(begun), PREFACE.len());
     let life = Rc::new(Life::default());
+    let deadlines = &shard.deadlines;
     let serving = Serving {
         downstream,
         shared: &shared,
-        idle: shard.deadlines.watch_task(life.clone()),
+        idle: deadlines.watch_task(life.clone(), downstream.port.number),
         was_busy: Cell::new(false),
         told: Cell::default(),
+        seen: Cell::new(shard.swaps()),
         life: &life,
         settings: &settings,
     };
@@ -111,6 +113,8 @@ struct Serving<'s> {
     was_busy: Cell<bool>,
     /// What the client was told.
     told: Cell<Ending>,
+    /// The table that the listener was last looked for in.
+    seen: Cell<u32>,
     settings: &'s ListenerSettings,
 }
 
@@ -148,6 +152,7 @@ impl Serving<'_> {
         connection: &mut Connection<Wire, Bytes>,
     ) -> Poll<Option<Result<Incoming, h2::Error>>> {
         *self.life.waker.borrow_mut() = Some(context.waker().clone());
+        self.look_for_listener();
         self.end(connection);
         let is_busy = self.life.streams.get() > 0;
         if is_busy != self.was_busy.replace(is_busy) {
@@ -161,6 +166,15 @@ impl Serving<'_> {
         connection
             .poll_closed(context)
             .map(|closed| closed.err().map(Err))
+    }
+
+    /// What is for a listener that is gone shall come by a new connection.
+    fn look_for_listener(&self) {
+        let swaps = self.downstream.shard.swaps();
+        let is_new = self.seen.replace(swaps) != swaps;
+        if is_new && self.life.ending.get() == Ending::No && self.downstream.is_orphaned() {
+            self.life.ending.set(Ending::Asked);
+        }
     }
 
     /// Says goodbye, where there is a reason to.
@@ -196,7 +210,7 @@ impl Serving<'_> {
             _ if self.life.streams.get() > 0 => {
                 return self.idle.set_at(NEVER - 1, Action::EndIdle);
             }
-            Ending::No if !shard.is_draining() => self.settings.timeouts.keep_alive,
+            Ending::No if !self.downstream.is_ending() => self.settings.timeouts.keep_alive,
             // Its first request is most likely there already.
             Ending::No => Duration::from_millis(limits::HOT_MS),
             Ending::Asked | Ending::Late => Duration::from_millis(limits::LINGER_MS),

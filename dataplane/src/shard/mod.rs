@@ -45,7 +45,8 @@ pub(crate) struct Shard {
     pub(crate) mirrors: Cell<usize>,
     /// Connections that wait for their next request with a buffer at hand.
     pub(crate) hot: Cell<usize>,
-    is_draining: Cell<bool>,
+    /// Counts tables, for whoever lasts longer than one.
+    swaps: Cell<u32>,
     table: RefCell<Rc<ShardTable>>,
 }
 
@@ -93,7 +94,7 @@ impl Shard {
         self.table.borrow().clone()
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.is_draining.get()
+    pub(crate) fn swaps(&self) -> u32 {
+        self.swaps.get()
     }
 }

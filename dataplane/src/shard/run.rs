@@ -86,7 +86,7 @@ async fn live(options: Options, driver: Driver, commands: Receiver<Command>, wok
         datagrams: Datagrams::new(options.datagram_sockets),
         mirrors: Cell::new(0),
         hot: Cell::new(0),
-        is_draining: Cell::new(false),
+        swaps: Cell::new(0),
         table: RefCell::new(Rc::new(empty)),
     }));
     monoio::spawn(shard.deadlines.run());
@@ -144,6 +144,7 @@ impl Shard {
             graveyard: graveyard.clone(),
         };
         drop(self.table.replace(Rc::new(next)));
+        self.swaps.set(self.swaps.get().wrapping_add(1));
         self.upstreams.retire(&swap.retired);
         self.rules.borrow_mut().retire(&swap.retired);
         self.counters.retire(&swap.retired);
@@ -156,7 +157,7 @@ impl Shard {
         }
         for bind in swap.close {
             match bind.protocol {
-                IpProtocol::Tcp => self.accepting.close(bind),
+                IpProtocol::Tcp => self.accepting.close(self, bind),
                 IpProtocol::Udp => self.datagrams.close(self, bind),
             }
         }
@@ -164,8 +165,7 @@ impl Shard {
     }
 
     fn drain(&'static self) {
-        self.is_draining.set(true);
         self.accepting.close_all();
-        self.deadlines.end_idle();
+        self.deadlines.end_idle(None);
     }
 }

@@ -21,6 +21,8 @@ use crate::sys::socket::{self, Shutdown};
 /// Milliseconds since the shard began; [`NEVER`] is no deadline.
 pub(crate) type Millis = u64;
 pub(crate) const NEVER: Millis = Millis::MAX;
+/// Of what is no client's connection.
+pub(crate) const NO_PORT: u32 = 0;
 
 /// What happens to the socket when its time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub(crate) struct Watch {
     at: Cell<Millis>,
     action: Cell<Action>,
     has_fired: Cell<bool>,
+    /// Of a client, the one that it came by.
+    port: u32,
     canceller: RefCell<Option<Canceller>>,
 }
 
@@ -186,20 +190,22 @@ impl Deadlines {
         u64::try_from(elapsed.as_millis()).unwrap_or(NEVER)
     }
 
-    pub(crate) fn watch(&'static self, socket: RawFd) -> Watched {
-        self.watch_target(Target::Socket(socket))
+    /// `port` is the number of the client's, or [`NO_PORT`].
+    pub(crate) fn watch(&'static self, socket: RawFd, port: u32) -> Watched {
+        self.watch_target(Target::Socket(socket), port)
     }
 
-    pub(crate) fn watch_task(&'static self, task: Rc<dyn Interrupt>) -> Watched {
-        self.watch_target(Target::Task(task))
+    pub(crate) fn watch_task(&'static self, task: Rc<dyn Interrupt>, port: u32) -> Watched {
+        self.watch_target(Target::Task(task), port)
     }
 
-    fn watch_target(&'static self, target: Target) -> Watched {
+    fn watch_target(&'static self, target: Target, port: u32) -> Watched {
         let watch = Rc::new(Watch {
             target,
             at: Cell::new(NEVER),
             action: Cell::new(Action::Shutdown(Shutdown::Both)),
             has_fired: Cell::new(false),
+            port,
             canceller: RefCell::default(),
         });
         let mut watches = self.watches.borrow_mut();
@@ -227,9 +233,10 @@ impl Deadlines {
         }
     }
 
-    /// Ends every wait for a client's next request: for draining.
-    pub(crate) fn end_idle(&self) {
-        for watch in self.all() {
+    /// Ends every wait for a next request of a port's clients, or of all: for draining.
+    pub(crate) fn end_idle(&self, port: Option<u32>) {
+        let all = self.all().into_iter();
+        for watch in all.filter(|watch| port.is_none_or(|port| watch.port == port)) {
             watch.end_idle();
         }
     }

@@ -387,7 +387,7 @@ impl Receiving<'_> {
         let framing = web.map_or(head.framing, |_| Framing::Chunked);
         let reply = {
             let mut side = self.side.borrow_mut();
-            if self.downstream.shard.is_draining() {
+            if self.downstream.is_ending() {
                 side.drain();
             }
             side.response(head.status, framing)

@@ -18,7 +18,7 @@ use crate::http2::client::{self, Place, Sessions};
 use crate::limits;
 use crate::shard::Shard;
 use crate::shard::timer::Action;
-use crate::shard::timer::{Millis, Watched};
+use crate::shard::timer::{Millis, NO_PORT, Watched};
 use crate::sys::io::Stream;
 use crate::sys::socket::Shutdown;
 use crate::tls::session::Session;
@@ -322,7 +322,7 @@ impl Endpoint {
                 if self.is_gone.get() {
                     self.sessions.end();
                 }
-                let watch = shard.deadlines.watch_task(bridge.clone());
+                let watch = shard.deadlines.watch_task(bridge.clone(), NO_PORT);
                 let carrier = (Transport::http2(bridge.clone()), watch);
                 let share = Share::Stream(bridge, place);
                 return Ok(self.connection_of(carrier, identity, share));
@@ -379,7 +379,7 @@ impl Endpoint {
     ) -> io::Result<(Transport, Watched)> {
         let until = shard.deadlines.now() + Millis::try_from(timeout.as_millis()).unwrap_or(0);
         let stream = Stream::connect(self.address, timeout).await?;
-        let watch = shard.deadlines.watch(stream.fd());
+        let watch = shard.deadlines.watch(stream.fd(), NO_PORT);
         let mut stream = Transport::plain(stream);
         if how.is_encrypted || !how.header.is_empty() {
             watch.set_at(until, Action::Shutdown(Shutdown::Both));
