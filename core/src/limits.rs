@@ -22,6 +22,8 @@ pub const OBJECTS: usize = 1_000_000;
 pub const ADDRESSES: usize = 16;
 /// CIDR blocks of trusted proxies: the largest published list of a content delivery network has about 200.
 pub const TRUSTED_PROXIES: usize = 1_024;
+/// As many as Kubernetes lets a Service have of anything.
+pub const ALLOWED_SOURCES: usize = 1024;
 /// Listeners that one route is attached to: the API has 32 parents, each may name a Gateway of 64 listeners.
 pub const ATTACHMENTS: usize = 32 * 64;
 /// Hostnames of a route at a listener: the API allows a TLSRoute 1,024, others 16.

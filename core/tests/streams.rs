@@ -59,6 +59,7 @@ fn route(route: &str, created: u64, (listener, hosts): (&str, &[(&str, &str)])) 
     });
     let stream = StreamRoute {
         protocol: StreamProtocol::Tls,
+        is_service: false,
         name: name(route),
         created,
         attachments: vec![Attachment {

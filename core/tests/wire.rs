@@ -45,11 +45,17 @@ fn listener(name: &ObjectName) -> Listener {
                 connections: Some(9),
                 sessions: 11,
             },
-            trusted_proxies: vec![Network {
+            trusted_proxies: [Network {
                 address: "10.0.0.0".parse().unwrap(),
                 prefix: 8,
-            }],
+            }]
+            .into(),
             proxy_protocol: ProxyProtocol::FromTrusted,
+            allowed_sources: [Network {
+                address: "fd00::".parse().unwrap(),
+                prefix: 16,
+            }]
+            .into(),
             access_log: false,
             server: Some("s".into()),
             via: Some("v".into()),
@@ -239,6 +245,7 @@ fn stream_route(protocol: StreamProtocol, name: &ObjectName) -> (Id, Object) {
     let backend = |target, weight| StreamBackend { target, weight };
     let route = StreamRoute {
         protocol,
+        is_service: protocol == StreamProtocol::Tcp,
         name: name.clone(),
         created: 7,
         attachments: vec![Attachment {

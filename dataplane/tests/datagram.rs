@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use ringgate_core::ir::{ListenerSettings, Protocol, StreamProtocol};
+use ringgate_core::ir::{ListenerSettings, Network, Protocol, StreamProtocol};
 use support::DataPlane;
 use support::streams::Streams;
 
@@ -217,6 +217,26 @@ fn the_bound_on_sessions_holds_and_the_longest_idle_goes() {
     // Whoever had to go comes again, from another port: a late answer must not come to somebody else.
     assert_ne!(ask(&clients[1], "again").1, ports[1]);
     plane.await_metric("ringgate_datagram_sessions", 3);
+}
+
+#[test]
+fn clients_from_elsewhere_are_not_let_in() {
+    let settings = |settings: &mut ListenerSettings| {
+        settings.allowed_sources = [Network {
+            address: "127.0.0.2".parse().unwrap(),
+            prefix: 32,
+        }]
+        .into();
+    };
+    let plane = datagrams(&[echo("a", "127.0.0.1")])
+        .settings(settings)
+        .start();
+    client(&plane).send(b"hello").unwrap();
+    plane.await_metric("ringgate_refused_sources_total", 1);
+    let friend = UdpSocket::bind("127.0.0.2:0").unwrap();
+    friend.connect(("127.0.0.1", plane.port)).unwrap();
+    friend.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    assert_eq!(ask(&friend, "hello").0, "a");
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn forwarded_headers_are_believed_of_trusted_proxies_only() {
         };
         let trusted_proxies = if trusts { vec![localhost] } else { Vec::new() };
         wanted.listener(ListenerSettings {
-            trusted_proxies,
+            trusted_proxies: trusted_proxies.into(),
             ..ListenerSettings::default()
         });
         let gateway = wanted.start();
@@ -293,10 +293,11 @@ fn proxy_protocol_names_the_client() {
         .backend("one", &[origin.address])
         .route(vec![rule("one")]);
     wanted.listener(ListenerSettings {
-        trusted_proxies: vec![Network {
+        trusted_proxies: [Network {
             address: "127.0.0.1".parse().unwrap(),
             prefix: 32,
-        }],
+        }]
+        .into(),
         proxy_protocol: ProxyProtocol::FromTrusted,
         server: Some("edge".into()),
         via: Some("edge".into()),

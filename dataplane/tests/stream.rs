@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ringgate_core::ir::{
-    BackendSettings, BackendTls, Id, Network, Protocol, ProxyHeader, ProxyProtocol, StreamProtocol,
-    Trust,
+    BackendSettings, BackendTls, Id, ListenerSettings, Network, Protocol, ProxyHeader,
+    ProxyProtocol, StreamProtocol, Trust,
 };
 use ringgate_core::proxy_protocol::{Header, parse, write};
 use rustls::pki_types::ServerName;
@@ -505,10 +505,11 @@ fn a_client_behind_a_trusted_balancer_is_who_the_balancer_says() {
         .listener("", Protocol::TlsPassthrough)
         .settings(|settings| {
             settings.proxy_protocol = ProxyProtocol::FromTrusted;
-            settings.trusted_proxies = vec![Network {
+            settings.trusted_proxies = [Network {
                 address: "127.0.0.1".parse().unwrap(),
                 prefix: 32,
-            }];
+            }]
+            .into();
         })
         .route("", "a.example.com", &[("one", 1)])
         .backend_with("one", &[address], settings, None)
@@ -606,6 +607,36 @@ fn without_a_route_or_a_backend_a_connection_is_closed() {
         let mut client = tcp(&plane);
         assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
     }
+}
+
+#[test]
+fn clients_from_elsewhere_are_not_let_in() {
+    let settings = |settings: &mut ListenerSettings| {
+        settings.allowed_sources = [Network {
+            address: "127.0.0.0".parse().unwrap(),
+            prefix: 31,
+        }]
+        .into();
+    };
+    let plane = bytes(&[lines("one")]).settings(settings).start();
+    assert_eq!(ask_from([127, 0, 0, 1], &plane), "one: hello\n");
+    assert_eq!(ask_from([127, 0, 0, 2], &plane), "");
+    plane.await_metric("ringgate_refused_sources_total", 1);
+}
+
+/// The answer to a line, which is empty where there is none.
+fn ask_from(address: [u8; 4], plane: &DataPlane) -> String {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+    let to = SocketAddr::from(([127, 0, 0, 1], plane.port));
+    socket.connect(&to.into()).unwrap();
+    let mut client = TcpStream::from(socket);
+    // The gateway may have closed it by now.
+    let _ = client.write_all(b"hello\n");
+    let _ = client.shutdown(Shutdown::Write);
+    let mut answer = String::new();
+    let _ = client.read_to_string(&mut answer);
+    answer
 }
 
 #[test]

@@ -75,6 +75,7 @@ impl ListenerPolicySpec {
                     ir::ProxyProtocol::Off
                 }
             },
+            allowed_sources: default.allowed_sources,
             access_log: self.access_log.unwrap_or(default.access_log),
             server: self.server.as_ref().map(HeaderValue::shared),
             via: self.via.as_ref().map(HeaderName::shared),

@@ -73,15 +73,15 @@ pub struct ServiceSpec {
     pub load_balancer_class: Option<Arc<str>>,
     #[serde(rename = "loadBalancerIP")]
     pub load_balancer_ip: Option<Arc<str>>,
-    pub load_balancer_source_ranges: Option<Opaque>,
+    pub load_balancer_source_ranges: Vec<Arc<str>>,
     pub allocate_load_balancer_node_ports: Option<bool>,
     pub external_traffic_policy: Option<Arc<str>>,
     pub internal_traffic_policy: Option<Arc<str>>,
     pub health_check_node_port: Option<Opaque>,
-    pub ip_families: Option<Opaque>,
+    pub ip_families: Vec<Arc<str>>,
     pub ip_family_policy: Option<Opaque>,
     pub publish_not_ready_addresses: bool,
-    pub session_affinity: Option<Opaque>,
+    pub session_affinity: Option<Arc<str>>,
     pub session_affinity_config: Option<Opaque>,
     pub traffic_distribution: Option<Opaque>,
 }

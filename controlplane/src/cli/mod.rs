@@ -164,6 +164,9 @@ pub struct ControlPlaneArgs {
         conflicts_with = "dir"
     )]
     pub address_pools: Vec<AddressRange>,
+    /// Serve Services of type LoadBalancer that name no class, too
+    #[arg(long, env = "RINGGATE_DEFAULT_LOAD_BALANCER", conflicts_with = "dir")]
+    pub default_load_balancer: bool,
     /// Where the load balancer of a cloud reaches the data planes (repeatable)
     #[arg(
         long = "data-plane-address",
@@ -365,6 +368,9 @@ impl ControlPlaneArgs {
         for range in &self.address_pools {
             arguments.extend(["--address-pool".into(), range.to_string().into()]);
         }
+        if self.default_load_balancer {
+            arguments.push("--default-load-balancer".into());
+        }
         for address in &self.data_plane_addresses {
             arguments.extend(["--data-plane-address".into(), address.to_string().into()]);
         }
@@ -405,6 +411,7 @@ impl ControlPlaneArgs {
         Settings {
             pools: self.address_pools.clone(),
             data_planes: self.data_plane_addresses.clone(),
+            is_default: self.default_load_balancer,
             ..Settings::default()
         }
     }

@@ -6,7 +6,7 @@ use crate::status::certificates::CertificateStatus;
 use crate::status::condition::Condition;
 use crate::status::coverage::DataPlaneStatus;
 use crate::status::objects::ListenerStatus;
-use crate::status::report::{ProblemStatus, Report};
+use crate::status::report::{ProblemStatus, Report, ServiceStatus};
 
 /// The whole report, ending with a line feed.
 #[must_use]
@@ -23,6 +23,7 @@ fn write_all(out: &mut String, report: &Report) {
     }
     line(out, "");
     listeners(out, report);
+    services(out, &report.services);
     not_fine(out, report);
     problems(out, &report.problems);
     certificates(out, &report.certificates);
@@ -58,6 +59,22 @@ fn listeners(out: &mut String, report: &Report) {
         line(out, "No Gateway is served.");
         return;
     }
+    columns(out, &rows);
+}
+
+fn services(out: &mut String, services: &[ServiceStatus]) {
+    if services.is_empty() {
+        return;
+    }
+    line(out, "");
+    let mut rows = vec![["SERVICE", "ADDRESS"].map(str::to_owned)];
+    rows.extend(services.iter().map(|one| {
+        let addresses = match one.addresses.is_empty() {
+            true => "none yet".to_owned(),
+            false => one.addresses.join(" "),
+        };
+        [format!("{}/{}", one.namespace, one.name), addresses]
+    }));
     columns(out, &rows);
 }
 

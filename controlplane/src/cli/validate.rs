@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::problem::{Problem, Severity};
-use crate::provision::{Claims, Settings};
+use crate::provision::{Claims, LoadBalancers, Settings};
 use crate::reconcile::problems::with_places;
 use crate::translate::{Inputs, Options, ResolvedNames, translate};
 use crate::validate::files;
@@ -23,6 +23,7 @@ pub fn problems(paths: &[PathBuf], classes: &[String]) -> Vec<Problem> {
         provision: Settings::default(),
     };
     let translation = translate(&Inputs {
+        load_balancers: &LoadBalancers::new(),
         resources: &checked.resources,
         names: &ResolvedNames::new(),
         claims: &Claims::new(),

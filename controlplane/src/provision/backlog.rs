@@ -36,6 +36,8 @@ pub(super) struct Backlog {
     statuses: BTreeMap<ObjectName, Value>,
     /// What was seen in the cluster as it shall be, and so is lost if it isn't any more.
     stored: BTreeSet<ObjectKey>,
+    /// The same of statuses of others' Services.
+    shown: BTreeSet<ObjectName>,
 }
 
 impl Backlog {
@@ -77,11 +79,20 @@ impl Backlog {
                 self.statuses.remove(&key.name);
             }
         }
+        for (name, status) in &generated.statuses {
+            if generated.shown.contains(name) {
+                self.shown.insert(name.clone());
+                self.statuses.insert(name.clone(), status.clone());
+            } else if self.shown.remove(name) {
+                self.statuses.remove(name);
+            }
+        }
         let is_wanted = |key: &ObjectKey| generated.objects.contains_key(key);
         self.stored.retain(is_wanted);
         self.objects.retain(|key, _| is_wanted(key));
         let statuses = &generated.statuses;
         self.statuses.retain(|name, _| statuses.contains_key(name));
+        self.shown.retain(|name| statuses.contains_key(name));
     }
 }
 
@@ -112,6 +123,19 @@ mod tests {
             backlog.done(step);
         }
         count
+    }
+
+    #[test]
+    fn the_status_of_anothers_service_is_written_only_where_it_is_not_shown() {
+        let name = ObjectName::new("default", "web");
+        let mut generated = Generated::default();
+        generated.statuses.insert(name.clone(), json!({"ip": 1}));
+        generated.shown.insert(name.clone());
+        let mut backlog = Backlog::default();
+        assert_eq!(take_all(&mut backlog, &generated), 0, "it is there");
+        generated.shown.clear();
+        assert_eq!(take_all(&mut backlog, &generated), 1, "lost");
+        assert_eq!(take_all(&mut backlog, &generated), 0, "not told of it yet");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Settings {
     pub data_planes: Vec<IpAddr>,
     /// What listeners are bound to behind a foreign load balancer.
     pub ports: RangeInclusive<u16>,
+    /// `--default-load-balancer`: Services of type LoadBalancer without a class are ours, too.
+    pub is_default: bool,
 }
 
 /// Above the ports that programs use, below those that Linux gives to connections going out.
@@ -40,6 +42,7 @@ impl Default for Settings {
             pools: Vec::new(),
             data_planes: Vec::new(),
             ports: DEFAULT_PORTS,
+            is_default: false,
         }
     }
 }
@@ -119,24 +122,27 @@ struct Candidate<'r> {
 
 /// Where addresses come from.
 #[derive(Debug, Default)]
-struct Pools {
+pub(super) struct Pools {
     /// For those who name no address.
-    dynamic: Vec<AddressRange>,
+    pub(super) dynamic: Vec<AddressRange>,
     /// For those who do.
-    all: Vec<AddressRange>,
+    pub(super) all: Vec<AddressRange>,
+    pub(super) by_name: BTreeMap<Arc<str>, Vec<AddressRange>>,
     by_hostname: BTreeMap<Arc<str>, Vec<AddressRange>>,
 }
 
 impl Pools {
-    fn of(resources: &Resources, settings: &Settings) -> Self {
+    pub(super) fn of(resources: &Resources, settings: &Settings) -> Self {
         let mut pools = Self {
             dynamic: settings.pools.clone(),
             all: settings.pools.clone(),
+            by_name: BTreeMap::new(),
             by_hostname: BTreeMap::new(),
         };
-        for pool in resources.address_pools.values() {
+        for (name, pool) in &resources.address_pools {
             let ranges = &pool.spec.addresses;
             pools.all.extend(ranges);
+            pools.by_name.insert(name.name.clone(), ranges.clone());
             if pool.spec.auto_assign {
                 pools.dynamic.extend(ranges);
             }
@@ -381,12 +387,15 @@ impl Requests {
 }
 
 /// Which Service has an address.
-struct Allocation {
+#[derive(Default)]
+pub(super) struct Allocation {
     taken: BTreeMap<IpAddr, ObjectName>,
 }
 
 impl Allocation {
-    fn take(&mut self, address: IpAddr, service: &ObjectName) -> Result<(), ObjectName> {
+    /// # Errors
+    /// Names the Service that has it.
+    pub(super) fn take(&mut self, address: IpAddr, service: &ObjectName) -> Result<(), ObjectName> {
         let owner = self.taken.entry(address).or_insert_with(|| service.clone());
         match owner == service {
             true => Ok(()),
@@ -394,7 +403,11 @@ impl Allocation {
         }
     }
 
-    fn take_free(&mut self, ranges: &[&AddressRange], service: &ObjectName) -> Option<IpAddr> {
+    pub(super) fn take_free(
+        &mut self,
+        ranges: &[&AddressRange],
+        service: &ObjectName,
+    ) -> Option<IpAddr> {
         let is_taken = |one| self.taken.contains_key(&one);
         let free = ranges.iter().find_map(|range| range.free(is_taken))?;
         self.taken.insert(free, service.clone());

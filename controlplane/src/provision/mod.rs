@@ -1,7 +1,8 @@
-//! Provisioning: a Gateway's addresses come by the Service of type LoadBalancer that is generated for
+//! Provisioning: addresses of Gateways and of Services. A Gateway's come by the Service of type LoadBalancer that is generated for
 //! it. What is allocated is stored there and read back, so it outlives restarts and leaders.
 //!
-//! [`claim`] decides who has which address, [`service`] what is generated; both are pure. `stored`
+//! [`claim`] decides which Gateway has which address, [`load_balancer`] which Service that we are the load
+//! balancer of, [`service`] what is generated; both are pure. `stored`
 //! reads what was decided before, `parameters` what users ask for, [`pool`] knows ranges of addresses,
 //! [`names`] makes names that fit.
 //!
@@ -11,6 +12,7 @@
 
 mod backlog;
 pub mod claim;
+pub mod load_balancer;
 pub mod names;
 mod parameters;
 pub mod pool;
@@ -19,5 +21,6 @@ mod stored;
 pub mod write;
 
 pub use claim::{Claim, Claims, Settings, claims};
+pub use load_balancer::{LoadBalanced, LoadBalancers, load_balancers};
 pub(crate) use parameters::fault_of_class;
 pub use parameters::{LoadBalancer, Parameters};

@@ -9,6 +9,7 @@ use ringgate_core::table::IpProtocol;
 use serde_json::{Map, Value, json};
 
 use super::claim::{Claim, Claims, Settings};
+use super::load_balancer::{self, LoadBalancers};
 use super::names;
 use super::parameters::LoadBalancer;
 use super::stored;
@@ -38,6 +39,8 @@ pub struct Generated {
     pub statuses: BTreeMap<ObjectName, Value>,
     /// What was generated once and is wanted no more.
     pub gone: BTreeSet<ObjectKey>,
+    /// Of `statuses`, those of others' Services that show just that already.
+    pub shown: BTreeSet<ObjectName>,
     /// Of `objects`, those that aren't in the cluster, or don't store there what was decided.
     pub unstored: BTreeSet<ObjectKey>,
 }
@@ -85,6 +88,7 @@ pub fn generate(
     resources: &Resources,
     claims: &Claims,
     ports: &Ports,
+    load_balancers: &LoadBalancers,
     settings: &Settings,
 ) -> Generated {
     let mut generated = Generated::default();
@@ -123,6 +127,13 @@ pub fn generate(
     };
     let unstored = keys.filter(|key| !is_stored(key));
     generated.unstored = unstored.cloned().collect();
+    for (name, served) in load_balancers {
+        let status = load_balancer::status(served);
+        generated.statuses.insert(name.clone(), status);
+        if served.is_shown {
+            generated.shown.insert(name.clone());
+        }
+    }
     generated
 }
 

@@ -19,14 +19,14 @@ use crate::limits::CERTIFICATE_ENDS_LOOK;
 use crate::metrics::Metrics;
 use crate::problem::Severity;
 use crate::provision::service::{self, Generated};
-use crate::provision::{Claims, claims};
+use crate::provision::{Claims, LoadBalancers, claims, load_balancers};
 use crate::push::server::PeerEvent;
 use crate::push::wanted::Wanted;
 use crate::status::board::Board;
 use crate::status::certificates;
 use crate::status::coverage::{Change, DataPlanes};
 use crate::status::notice::{self, Notice};
-use crate::status::report::Report;
+use crate::status::report::{Report, ServiceStatus};
 use crate::status::write::StatusChange;
 use crate::store::{References, Resources};
 use crate::translate::{Inputs, Options, ResolvedNames, Translation, Translator};
@@ -47,6 +47,7 @@ pub struct Reconciler {
     /// Keys of session tickets that data planes share.
     ticket_keys: Option<Arc<Object>>,
     claims: Claims,
+    load_balancers: LoadBalancers,
     generated: Arc<Generated>,
     translator: Translator,
     translation: Translation,
@@ -87,6 +88,7 @@ impl Reconciler {
             names: Arc::default(),
             ticket_keys: None,
             claims: Claims::new(),
+            load_balancers: LoadBalancers::new(),
             generated: Arc::default(),
             translator: Translator::default(),
             translation: Translation::default(),
@@ -195,7 +197,12 @@ impl Reconciler {
             true => claims(&self.resources, &self.options),
             false => Claims::new(),
         };
+        self.load_balancers = match self.options.cluster {
+            true => load_balancers(&self.resources, &self.options, &self.claims),
+            false => LoadBalancers::new(),
+        };
         let inputs = Inputs {
+            load_balancers: &self.load_balancers,
             resources: &self.resources,
             names: &self.names,
             claims: &self.claims,
@@ -216,7 +223,13 @@ impl Reconciler {
             let of_sets = self.set_ports.update(&verdicts.listener_sets);
             let ports = service::ports_with(verdicts, of_sets);
             let settings = &self.options.provision;
-            let generated = service::generate(&self.resources, &self.claims, &ports, settings);
+            let generated = service::generate(
+                &self.resources,
+                &self.claims,
+                &ports,
+                &self.load_balancers,
+                settings,
+            );
             self.generated = Arc::new(generated);
         }
         self.metrics.translated(started.elapsed());
@@ -295,6 +308,7 @@ impl Reconciler {
         let certificates = certificates::statuses(&self.translation.certificates, time);
         Report {
             certificates,
+            services: ServiceStatus::all(&self.load_balancers),
             ..Report::new(version, &self.board, &problems, planes)
         }
     }

@@ -32,6 +32,7 @@ pub fn notices<'a>(
         .filter(|one| one.severity == Severity::Error);
     let mut notices: BTreeSet<Notice> = errors.filter_map(not_understood).collect();
     notices.extend(findings.iter().filter_map(not_stapled));
+    notices.extend(findings.iter().filter_map(of_service));
     let lagging: Vec<&str> = planes
         .iter()
         .filter(|plane| plane.lagging)
@@ -63,6 +64,28 @@ fn not_stapled(finding: &Finding) -> Option<Notice> {
         object: finding.object.clone(),
         reason: "NotStapled",
         message: format!("{}: {}", finding.field, words::message(&finding.fault)),
+    })
+}
+
+/// A Service whose load balancer we are has no condition of ours. What is odd about its endpoints isn't about that.
+fn of_service(finding: &Finding) -> Option<Notice> {
+    let Finding {
+        object,
+        field,
+        fault,
+    } = finding;
+    if object.kind != ObjectKind::Service || matches!(fault, Fault::NoSlicePort { .. }) {
+        return None;
+    }
+    let place = match &**field {
+        "" => String::new(),
+        field => format!("{field}: "),
+    };
+    let remedy = words::remedy(fault).map_or_else(String::new, |remedy| format!("; {remedy}"));
+    Some(Notice {
+        object: object.clone(),
+        reason: words::reason(fault),
+        message: format!("{place}{}{remedy}", words::message(fault)),
     })
 }
 

@@ -12,6 +12,7 @@ use super::objects::{
     ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, RouteStatus,
 };
 use crate::problem::{Problem, Severity};
+use crate::provision::LoadBalancers;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +27,9 @@ pub struct Report {
     pub gateways: Vec<GatewayStatus>,
     #[serde(default)]
     pub listener_sets: Vec<ListenerSetStatus>,
+    /// Of type LoadBalancer, those that are ours.
+    #[serde(default)]
+    pub services: Vec<ServiceStatus>,
     pub routes: Vec<RouteStatus>,
     pub policies: Vec<PolicyStatus>,
     pub problems: Vec<ProblemStatus>,
@@ -33,6 +37,27 @@ pub struct Report {
     /// In force, the soonest end first.
     #[serde(default)]
     pub certificates: Vec<CertificateStatus>,
+}
+
+/// A Service whose load balancer we are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    pub namespace: String,
+    pub name: String,
+    /// Where it is served; none: nowhere yet.
+    pub addresses: Vec<String>,
+}
+
+impl ServiceStatus {
+    #[must_use]
+    pub fn all(services: &LoadBalancers) -> Vec<Self> {
+        let services = services.iter().map(|(name, served)| Self {
+            namespace: name.namespace.to_string(),
+            name: name.name.to_string(),
+            addresses: served.binds.iter().map(ToString::to_string).collect(),
+        });
+        services.collect()
+    }
 }
 
 /// A problem, where it is and what to do.
@@ -80,6 +105,7 @@ impl Report {
                 .values()
                 .map(|one| (**one).clone())
                 .collect(),
+            services: Vec::new(),
             routes: board.routes().cloned().collect(),
             policies: board.policies.values().map(|one| (**one).clone()).collect(),
             problems: problems.iter().map(ProblemStatus::from).collect(),
@@ -88,14 +114,12 @@ impl Report {
         }
     }
 
-    /// All addresses of Gateways, in order.
+    /// All addresses of Gateways and Services, in order.
     #[must_use]
     pub fn addresses(&self) -> BTreeSet<&str> {
-        let gateways = self.gateways.iter();
-        gateways
-            .flat_map(|one| &one.addresses)
-            .map(String::as_str)
-            .collect()
+        let gateways = self.gateways.iter().flat_map(|one| &one.addresses);
+        let services = self.services.iter().flat_map(|one| &one.addresses);
+        gateways.chain(services).map(String::as_str).collect()
     }
 
     /// Every condition, with the name of what it is about.

@@ -21,6 +21,7 @@ pub fn reason(fault: &Fault) -> &'static str {
         },
         Fault::Parameters { .. } | Fault::NoParameters(_) | Fault::NoPool(_) => "InvalidParameters",
         Fault::AddressNotInPool(_) | Fault::AddressTaken { .. } => "AddressNotUsable",
+        Fault::SourceRange(_) => "InvalidSourceRange",
         Fault::NoFreeAddress | Fault::ForeignService(_) | Fault::AddressPending => {
             "AddressNotAssigned"
         }
@@ -91,6 +92,7 @@ pub fn message(fault: &Fault) -> String {
         Fault::AddressNotInPool(address) => format!("{address} is in no pool of addresses"),
         Fault::AddressTaken { address, by } => format!("{address} belongs to Service {by}"),
         Fault::NoFreeAddress => "no pool has a free address".to_owned(),
+        Fault::SourceRange(text) => format!("{text:?} is no CIDR block: nobody is let in"),
         Fault::ForeignService(name) => {
             format!("Service {name} is there already, and wasn't generated for this Gateway")
         }
@@ -224,6 +226,7 @@ pub fn remedy(fault: &Fault) -> Option<String> {
             format!("add it with --address-pool {address} or in an AddressPool, or ask for another")
         }
         Fault::AddressTaken { .. } => "ask for another address".to_owned(),
+        Fault::SourceRange(_) => "write a block such as 192.0.2.0/24".to_owned(),
         Fault::NoFreeAddress => {
             "widen a pool: --address-pool, or an AddressPool with autoAssign".to_owned()
         }

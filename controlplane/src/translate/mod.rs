@@ -24,6 +24,7 @@ mod http_match;
 mod http_route;
 mod listener;
 mod listener_set;
+mod load_balancer;
 mod material;
 mod memory;
 mod misread;
@@ -45,7 +46,7 @@ use ringgate_core::ir::{Id, Object, ObjectName};
 
 use crate::api::certificate::Ends;
 use crate::api::meta::ObjectMeta;
-use crate::provision::{Claims, Settings};
+use crate::provision::{Claims, LoadBalancers, Settings};
 use crate::shared_map::SharedMap;
 use crate::store::Resources;
 use gateway_class::Classes;
@@ -78,6 +79,8 @@ pub struct Inputs<'a> {
     pub names: &'a ResolvedNames,
     /// Of Gateways that are provisioned.
     pub claims: &'a Claims,
+    /// Services whose load balancer we are.
+    pub load_balancers: &'a LoadBalancers,
     pub options: &'a Options,
 }
 
@@ -110,8 +113,12 @@ impl Translator {
         let classes = Classes::new(resources, inputs.options);
         let gateways = self.memory.gateways(inputs, &classes);
         let policies = Policies::decide(resources, &gateways);
+        let ports = load_balancer::ports(inputs);
+        self.memory
+            .hold(ports.iter().map(|one| one.backend.clone()).collect());
         let news = self.memory.update(inputs, &gateways, &policies);
         let standing = &mut self.standing;
+        standing.take_ports(ports);
         standing.update(resources, (&gateways, &policies), (&self.memory, &news));
 
         let backends = self.memory.backends();
@@ -120,6 +127,8 @@ impl Translator {
         standing.take_authorities(holders, resources);
         let told = !inputs.options.cluster;
         let (tls_policies, of_nobody) = policies.tls.verdicts(&self.memory, &gateways, told);
+        let of_services = inputs.load_balancers.values();
+        let of_services = of_services.flat_map(|one| one.findings.iter().cloned());
         let others = gateways.others.iter().chain(standing.others());
         let mut verdicts = Verdicts {
             gateway_classes: classes.verdicts(),
@@ -127,7 +136,11 @@ impl Translator {
             listener_sets: standing.sets.clone(),
             routes: standing.routes.clone(),
             policies: policies.verdicts.into_iter().chain(tls_policies).collect(),
-            others: others.cloned().chain(of_nobody).collect(),
+            others: others
+                .cloned()
+                .chain(of_nobody)
+                .chain(of_services)
+                .collect(),
         };
         misread::tell(resources, (&gateways, &self.memory), &mut verdicts);
         Translation {

@@ -74,6 +74,8 @@ pub enum Fault {
         by: ObjectName,
     },
     NoFreeAddress,
+    /// Of a Service, whom to let in.
+    SourceRange(Arc<str>),
     /// The Service of that name is somebody else's.
     ForeignService(ObjectName),
     /// It has none yet, but shall soon.
@@ -270,6 +272,7 @@ impl Fault {
             Self::AddressNotInPool(_)
             | Self::AddressTaken { .. }
             | Self::NoFreeAddress
+            | Self::SourceRange(_)
             | Self::ForeignService(_)
             | Self::AddressPending => Concern::Programmed,
             Self::NotCarriedOut

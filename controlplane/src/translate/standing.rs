@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ringgate_core::ir::{Id, Object, ObjectName};
 
 use super::gateway::{Gateways, Parent};
+use super::load_balancer::ServedPort;
 use super::material::Material;
 use super::memory::{Backend, Memory, News, RouteResult};
 use super::policy::Policies;
@@ -39,6 +40,8 @@ pub(super) struct Standing {
     /// Of `objects`, those that are neither routes' nor parents'.
     backends: BTreeSet<Id>,
     authorities: BTreeSet<Id>,
+    /// What Services of type LoadBalancer ask for.
+    of_services: BTreeSet<Id>,
     material: Material,
 }
 
@@ -94,6 +97,13 @@ impl Standing {
                 now,
             );
         }
+    }
+
+    /// What serves Services of type LoadBalancer.
+    pub(super) fn take_ports(&mut self, ports: Vec<ServedPort>) {
+        let objects = ports.into_iter().flat_map(|one| one.objects);
+        let objects = objects.map(|(id, object)| (id, Arc::new(object)));
+        put(&mut self.objects, &mut self.of_services, objects);
     }
 
     /// `holders` are those of backends' authorities.

@@ -88,6 +88,7 @@ impl<P: StreamKind> RouteKind for StreamRouteRule<P> {
             .unwrap_or_default();
         Object::StreamRoute(StreamRoute {
             protocol: P::PROTOCOL,
+            is_service: false,
             name: placed.name,
             created: placed.created,
             attachments: placed.attachments,

@@ -96,3 +96,56 @@ async fn a_foreign_load_balancers_address_is_told_once_its_service_has_it() {
     assert_eq!(status["addresses"][0]["type"], "Hostname");
     running.end().await;
 }
+
+#[tokio::test]
+async fn a_service_of_our_class_gets_an_address_keeps_it_and_is_told_when_it_gets_none() {
+    let fake = Fake::new();
+    let balanced = |name: &str, day: &str| {
+        let mut balanced = service(name);
+        balanced["metadata"]["creationTimestamp"] = json!(format!("2026-01-{day}T00:00:00Z"));
+        balanced["spec"] = json!({
+            "type": "LoadBalancer", "loadBalancerClass": "ringgate.io/lb",
+            "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}],
+        });
+        balanced
+    };
+    let ingress = |object: &Value| {
+        let status = fake.get(object)?["status"].clone();
+        let ingress = status["loadBalancer"]["ingress"].as_array()?.clone();
+        (!ingress.is_empty()).then_some(ingress)
+    };
+    let first = balanced("first", "01");
+    fake.apply(pool(&["192.0.2.8"]));
+    fake.apply(first.clone());
+    let running = Running::start(&fake).await;
+    let shown = fake.until("an address", || ingress(&first)).await;
+    assert_eq!(shown, [json!({"ip": "192.0.2.8", "ipMode": "Proxy"})]);
+
+    let second = balanced("a-second", "02");
+    fake.apply(second.clone());
+    let event = |object: &Value| {
+        let name = &object["metadata"]["name"];
+        let events = fake.all("events");
+        let found = events
+            .iter()
+            .find(|one| one["regarding"]["name"] == *name)?;
+        Some((
+            found["reason"].as_str()?.to_owned(),
+            found["note"].as_str()?.to_owned(),
+        ))
+    };
+    let (reason, note) = fake.until("an Event", || event(&second)).await;
+    assert_eq!(reason, "AddressNotAssigned");
+    assert!(
+        note.starts_with("no pool has a free address; widen a pool"),
+        "{note}"
+    );
+
+    // Somebody else's slip is mended, and a Service that goes gives its address to the next.
+    fake.edit_status(&first, |status| *status = json!({}));
+    fake.until("the address again", || ingress(&first)).await;
+    fake.delete(&first);
+    let shown = fake.until("its address", || ingress(&second)).await;
+    assert_eq!(shown, [json!({"ip": "192.0.2.8", "ipMode": "Proxy"})]);
+    running.end().await;
+}

@@ -22,7 +22,7 @@ use output::Output;
 use ringgate_controlplane::api::Object;
 use ringgate_controlplane::provision::pool::AddressRange;
 use ringgate_controlplane::provision::service::{self, Generated};
-use ringgate_controlplane::provision::{Claims, claims};
+use ringgate_controlplane::provision::{Claims, LoadBalancers, claims, load_balancers};
 use ringgate_controlplane::store::Resources;
 use ringgate_controlplane::translate::{Inputs, Options, ResolvedNames, Translation, Translator};
 use ringgate_controlplane::watch::{Batch, Event};
@@ -90,11 +90,19 @@ impl Case {
         }
     }
 
+    fn load_balancers(&self, resources: &Resources) -> LoadBalancers {
+        match self.options.cluster {
+            true => load_balancers(resources, &self.options, &self.claims(resources)),
+            false => LoadBalancers::new(),
+        }
+    }
+
     fn translate(&self, resources: &Resources, translator: &mut Translator) -> Translation {
         translator.translate(&Inputs {
             resources,
             names: &self.names,
             claims: &self.claims(resources),
+            load_balancers: &self.load_balancers(resources),
             options: &self.options,
         })
     }
@@ -106,7 +114,9 @@ impl Case {
     fn generated(&self, resources: &Resources) -> Generated {
         let claims = self.claims(resources);
         let ports = service::ports(&self.translate_anew(resources).verdicts);
-        service::generate(resources, &claims, &ports, &self.options.provision)
+        let load_balancers = self.load_balancers(resources);
+        let settings = &self.options.provision;
+        service::generate(resources, &claims, &ports, &load_balancers, settings)
     }
 
     fn output(&self, resources: &Resources) -> String {

@@ -12,7 +12,7 @@ use ringgate_controlplane::api::http_route::HttpRoute;
 use ringgate_controlplane::api::listener_set::ListenerSet;
 use ringgate_controlplane::api::service::Service;
 use ringgate_controlplane::api::storage::{Namespace, Secret};
-use ringgate_controlplane::provision::{Claims, claims};
+use ringgate_controlplane::provision::{Claims, LoadBalancers, claims, load_balancers};
 use ringgate_controlplane::store::Resources;
 use ringgate_controlplane::translate::{
     Inputs, Options, ResolvedNames, Translation, Translator, translate,
@@ -59,7 +59,12 @@ fn with_options<T>(
         true => claims(resources, options),
         false => Claims::new(),
     };
+    let load_balancers = match options.cluster {
+        true => load_balancers(resources, options, &claims),
+        false => LoadBalancers::new(),
+    };
     see(&Inputs {
+        load_balancers: &load_balancers,
         resources,
         names: &ResolvedNames::new(),
         claims: &claims,

@@ -11,8 +11,11 @@ pub struct ListenerSettings {
     pub timeouts: DownstreamTimeouts,
     pub limits: HttpLimits,
     /// Peers whose `X-Forwarded-*` are appended to instead of replaced, and whose PROXY protocol is read.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Box<[Network]>,
     pub proxy_protocol: ProxyProtocol,
+    /// Clients that are served; empty: all.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub allowed_sources: Box<[Network]>,
     /// Whether requests are written to the access log, where the process has one.
     pub access_log: bool,
     /// Value of a `Server` header for responses that have none, and for local replies.
@@ -26,12 +29,21 @@ impl Default for ListenerSettings {
         Self {
             timeouts: DownstreamTimeouts::default(),
             limits: HttpLimits::default(),
-            trusted_proxies: Vec::new(),
+            trusted_proxies: Box::default(),
             proxy_protocol: ProxyProtocol::default(),
+            allowed_sources: Box::default(),
             access_log: true,
             server: None,
             via: None,
         }
+    }
+}
+
+impl ListenerSettings {
+    #[must_use]
+    pub fn lets_in(&self, client: IpAddr) -> bool {
+        let mut sources = self.allowed_sources.iter();
+        self.allowed_sources.is_empty() || sources.any(|one| one.contains(client))
     }
 }
 

@@ -35,6 +35,9 @@ impl StreamProtocol {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StreamRoute {
     pub protocol: StreamProtocol,
+    /// It is no route's, but what a Service of type LoadBalancer asks for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_service: bool,
     pub name: ObjectName,
     /// As an HTTPRoute's.
     pub created: u64,
@@ -43,6 +46,17 @@ pub struct StreamRoute {
     pub rule: Option<Arc<str>>,
     /// Empty: every connection is closed.
     pub backends: Vec<StreamBackend>,
+}
+
+impl StreamRoute {
+    /// As the kind of its object is written.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self.is_service {
+            true => "Service",
+            false => self.protocol.kind(),
+        }
+    }
 }
 
 /// Where connections go.

@@ -63,7 +63,7 @@ impl StreamRule {
         });
         let compiled = Self {
             slot,
-            kind: route.protocol.kind(),
+            kind: route.kind(),
             route: route.name.clone(),
             name: match &route.rule {
                 Some(name) => RuleName::Given(name.clone()),

@@ -245,7 +245,15 @@ fn listener_settings(settings: &proto::ListenerSettings) -> Result<ir::ListenerS
             limits::TRUSTED_PROXIES,
             &settings.trusted_proxies,
             network,
-        )?,
+        )?
+        .into(),
+        allowed_sources: list(
+            "allowed_sources",
+            limits::ALLOWED_SOURCES,
+            &settings.allowed_sources,
+            network,
+        )?
+        .into(),
         proxy_protocol: if settings.proxy_protocol_from_trusted {
             ir::ProxyProtocol::FromTrusted
         } else {
@@ -258,7 +266,7 @@ fn listener_settings(settings: &proto::ListenerSettings) -> Result<ir::ListenerS
 }
 
 fn network(network: &proto::Network) -> Result<ir::Network> {
-    let address = address("trusted_proxies", &network.address)?;
+    let address = address("network", &network.address)?;
     let bits = if address.is_ipv4() { 32 } else { 128 };
     let prefix: u8 = range("prefix", network.prefix)?;
     if prefix > bits {

@@ -134,6 +134,13 @@ fn listener(listener: &ir::Listener) -> proto::Listener {
     }
 }
 
+fn network(network: &ir::Network) -> proto::Network {
+    proto::Network {
+        address: address(network.address),
+        prefix: network.prefix.into(),
+    }
+}
+
 fn listener_settings(settings: &ir::ListenerSettings) -> proto::ListenerSettings {
     proto::ListenerSettings {
         header_timeout_ms: millis(settings.timeouts.header),
@@ -142,19 +149,13 @@ fn listener_settings(settings: &ir::ListenerSettings) -> proto::ListenerSettings
         tunnel_idle_timeout_ms: millis(settings.timeouts.tunnel_idle),
         session_idle_timeout_ms: millis(settings.timeouts.session_idle),
         sessions: settings.limits.sessions,
+        allowed_sources: settings.allowed_sources.iter().map(network).collect(),
         request_line_bytes: settings.limits.request_line_bytes,
         header_bytes: settings.limits.header_bytes,
         header_fields: settings.limits.header_fields,
         body_bytes: settings.limits.body_bytes,
         connections: settings.limits.connections,
-        trusted_proxies: settings
-            .trusted_proxies
-            .iter()
-            .map(|network| proto::Network {
-                address: address(network.address),
-                prefix: network.prefix.into(),
-            })
-            .collect(),
+        trusted_proxies: settings.trusted_proxies.iter().map(network).collect(),
         proxy_protocol_from_trusted: settings.proxy_protocol == ir::ProxyProtocol::FromTrusted,
         access_log: settings.access_log,
         server: settings.server.as_ref().map(text),

@@ -279,6 +279,10 @@ impl Engine {
         let place = client.port as usize;
         let (table, bind) = (shard.table(), self.ports.get(place)?.bind);
         let port = table.port(bind)?;
+        if !port.settings.lets_in(client.address.ip()) {
+            shard.counters.total(|totals| totals.refused_sources += 1);
+            return None;
+        }
         let listener = port.listener("")?;
         let rule = listener.stream("");
         let most = usize::try_from(port.settings.limits.sessions).unwrap_or(usize::MAX);

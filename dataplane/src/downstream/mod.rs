@@ -167,6 +167,8 @@ enum Refused {
     ProxyProtocol(#[from] proxy_protocol::Refused),
     #[error(transparent)]
     Tls(#[from] tls::accept::Refused),
+    #[error("its address is none of those that the listener lets in")]
+    Source,
 }
 
 /// What a connection is for.
@@ -186,6 +188,10 @@ async fn begin(downstream: &mut Downstream) -> Result<Begun, Box<Refused>> {
     })?;
     let table = shard.table();
     let port = table.port(downstream.bind);
+    if port.is_some_and(|port| !port.settings.lets_in(downstream.client.ip())) {
+        shard.counters.total(|totals| totals.refused_sources += 1);
+        return Err(Box::new(Refused::Source));
+    }
     if !port.is_some_and(|port| port.is_encrypted) {
         let listener = port.and_then(|port| port.listener(""));
         let carries = listener.filter(|listener| listener.carries == Carries::Bytes);

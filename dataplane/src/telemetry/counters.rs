@@ -120,6 +120,8 @@ pub(crate) struct Totals {
     pub(crate) accept_failures: u64,
     pub(crate) accept_waits: u64,
     pub(crate) refused_requests: u64,
+    /// Clients whose address isn't let in.
+    pub(crate) refused_sources: u64,
     pub(crate) handshakes: u64,
     pub(crate) handshake_failures: u64,
     pub(crate) upstream_connections: u64,

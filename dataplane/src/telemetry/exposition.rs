@@ -78,7 +78,7 @@ fn merge(all: &mut Counted, one: &Counted) {
 /// A number of [`Totals`]: what its metric is called, what it says, and where it is.
 type Total = (&'static str, &'static str, fn(&mut Totals) -> &mut u64);
 
-const TOTALS: [Total; 17] = [
+const TOTALS: [Total; 18] = [
     ("connections", "Client connections accepted", |all| {
         &mut all.connections
     }),
@@ -96,6 +96,11 @@ const TOTALS: [Total; 17] = [
         "refused_requests",
         "Requests refused for their syntax or size",
         |all| &mut all.refused_requests,
+    ),
+    (
+        "refused_sources",
+        "Connections and datagrams from addresses that are not let in",
+        |all| &mut all.refused_sources,
     ),
     (
         "handshakes",

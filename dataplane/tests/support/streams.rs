@@ -68,6 +68,7 @@ impl Streams {
         });
         let stream = StreamRoute {
             protocol: self.protocol,
+            is_service: false,
             name: route.clone(),
             created: 0,
             attachments: vec![Attachment {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use ringgate_core::ir::ObjectName;
 
 use super::Inputs;
+use super::backend::ServicePortName;
 use super::gateway::Gateways;
 use super::gateway_class::Classes;
 use super::policy::Policies;
@@ -41,6 +42,8 @@ pub(super) struct Memory {
     tcp_routes: Routes<TcpRouteRule>,
     udp_routes: Routes<UdpRouteRule>,
     used: Used,
+    /// Backends that are in use whatever routes say.
+    held: Vec<ServicePortName>,
     backends: backends::Backends,
 }
 
@@ -58,6 +61,15 @@ impl Memory {
     /// What is decided about Gateways: the very same as before, if all that it depends on is.
     pub(super) fn gateways(&mut self, inputs: &Inputs<'_>, classes: &Classes<'_>) -> Arc<Gateways> {
         self.decided.gateways(inputs, classes)
+    }
+
+    /// Keeps these backends, beside those that routes use.
+    pub(super) fn hold(&mut self, backends: Vec<ServicePortName>) {
+        if self.held != backends {
+            self.used.acquire(&backends);
+            self.used.release(&self.held);
+            self.held = backends;
+        }
     }
 
     /// Brings all routes, and the backends that they use, up to date.

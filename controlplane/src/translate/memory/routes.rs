@@ -97,11 +97,11 @@ impl<R: RouteKind> Routes<R> {
                 Arc::new(now)
             });
             if let Some(now) = &now {
-                used.acquire(now);
+                used.acquire(now.in_force());
                 self.results.insert(name.clone(), now.clone());
             }
             // Last, so that a backend that is still used was used all along.
-            before.iter().for_each(|one| used.release(one));
+            before.iter().for_each(|one| used.release(one.in_force()));
             let key = ObjectKey {
                 kind: R::KIND,
                 name,
@@ -197,16 +197,16 @@ impl Used {
         std::mem::take(&mut self.has_changed)
     }
 
-    fn acquire(&mut self, route: &RouteResult) {
-        for backend in route.in_force() {
+    pub(super) fn acquire(&mut self, backends: &[ServicePortName]) {
+        for backend in backends {
             let count = self.counts.entry(backend.clone()).or_default();
             self.has_changed |= *count == 0;
             *count += 1;
         }
     }
 
-    fn release(&mut self, route: &RouteResult) {
-        for backend in route.in_force() {
+    pub(super) fn release(&mut self, backends: &[ServicePortName]) {
+        for backend in backends {
             if let Some(count) = self.counts.get_mut(backend) {
                 *count -= 1;
                 if *count == 0 {

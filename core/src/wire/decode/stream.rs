@@ -14,6 +14,7 @@ pub(super) fn route(route: &proto::StreamRoute) -> Result<ir::StreamRoute> {
             proto::stream_route::Protocol::Tcp => ir::StreamProtocol::Tcp,
             proto::stream_route::Protocol::Udp => ir::StreamProtocol::Udp,
         },
+        is_service: route.service,
         name: name(route.name.as_ref())?,
         created: route.created,
         attachments: list("attachments", limits::ATTACHMENTS, attachments, attachment)?,

@@ -12,6 +12,7 @@ pub(super) fn route(route: &ir::StreamRoute) -> proto::StreamRoute {
     };
     proto::StreamRoute {
         protocol: protocol.into(),
+        service: route.is_service,
         name: Some(name(&route.name)),
         created: route.created,
         attachments: route.attachments.iter().map(attachment).collect(),
