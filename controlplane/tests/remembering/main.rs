@@ -6,6 +6,8 @@
 mod statuses;
 mod world;
 
+use std::sync::Arc;
+
 use ringgate_controlplane::api::Object;
 use ringgate_controlplane::api::gateway::{Gateway, ReferenceGrant};
 use ringgate_controlplane::api::http_route::HttpRoute;
@@ -239,6 +241,67 @@ fn a_secret_concerns_the_listeners_that_name_it() {
         },
     }));
     assert_eq!(fresh(applied(grant)), (10, 0));
+}
+
+/// Of many certificates.
+#[test]
+fn a_renewed_certificate_is_all_that_is_other() {
+    const PEM: [[&str; 2]; 2] = [
+        [
+            include_str!("../../testdata/pem/ecdsa.crt"),
+            include_str!("../../testdata/pem/ecdsa.key"),
+        ],
+        [
+            include_str!("../../testdata/pem/rsa.crt"),
+            include_str!("../../testdata/pem/rsa.key"),
+        ],
+    ];
+    let secret = |number: usize, [certificate, key]: [&str; 2]| {
+        of::<Secret>(json!({
+            "metadata": {"namespace": "blue", "name": format!("c{number}")},
+            "type": "kubernetes.io/tls",
+            "stringData": {"tls.crt": certificate, "tls.key": key},
+        }))
+    };
+    let listener = |number: usize| {
+        json!({
+            "name": format!("l{number}"), "port": 443, "protocol": "HTTPS",
+            "hostname": format!("h{number}.example.com"),
+            "tls": {"certificateRefs": [{"name": format!("c{number}")}]},
+        })
+    };
+    let mut resources = Resources::default();
+    let listeners: Vec<_> = (0..40).map(listener).collect();
+    let gateway = json!({
+        "metadata": {"namespace": "blue", "name": "edge"},
+        "spec": {"gatewayClassName": "ringgate", "listeners": listeners},
+    });
+    apply(&mut resources, applied(of::<Gateway>(gateway)));
+    for number in 0..40 {
+        apply(&mut resources, applied(secret(number, PEM[0])));
+    }
+    let mut translator = Translator::default();
+    let mut take = |object| {
+        apply(&mut resources, applied(object));
+        let translation = with(&resources, |inputs| translator.translate(inputs));
+        (translation, translator.fresh_drafts())
+    };
+    let (before, _) = take(secret(7, PEM[0]));
+    let other = |now: &Translation| -> Vec<String> {
+        let differences = before.objects.differences(&now.objects, Arc::ptr_eq);
+        differences.iter().map(|one| one.key.to_string()).collect()
+    };
+    let (renewed, fresh) = take(secret(7, PEM[1]));
+    assert_eq!(other(&renewed), ["certificate/blue/c7"]);
+    assert_eq!(fresh, 0, "nothing was decided by its content");
+    assert_eq!(renewed.verdicts, before.verdicts);
+
+    let (spoilt, fresh) = take(secret(7, [PEM[0][0], PEM[1][1]]));
+    assert_eq!(fresh, 1);
+    assert_ne!(spoilt.verdicts, before.verdicts);
+    let (mended, fresh) = take(secret(7, PEM[0]));
+    assert_eq!(fresh, 1);
+    assert!(mended == before);
 }
 
 #[test]
