@@ -24,7 +24,8 @@ pub struct GrpcRouteRule {
     pub filters: Vec<HttpRouteFilter>,
     #[serde(deserialize_with = "backend_refs")]
     pub backend_refs: Vec<HttpBackendRef>,
-    pub session_persistence: Option<SessionPersistence>,
+    /// Boxed, for few rules have it.
+    pub session_persistence: Option<Box<SessionPersistence>>,
 }
 
 impl RouteRule for GrpcRouteRule {

@@ -23,7 +23,8 @@ pub struct HttpRouteRule {
     pub backend_refs: Vec<HttpBackendRef>,
     pub timeouts: Option<HttpRouteTimeouts>,
     pub retry: Option<HttpRouteRetry>,
-    pub session_persistence: Option<SessionPersistence>,
+    /// Boxed, for few rules have it.
+    pub session_persistence: Option<Box<SessionPersistence>>,
 }
 
 impl Default for HttpRouteRule {

@@ -3,13 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use super::choice::choice;
 use super::text::Timestamp;
 
-/// A part of an object that nothing is done with here.
-pub type Opaque = serde_json::Value;
+/// A part of an object that nothing is done with here: it is passed over, whatever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opaque;
+
+impl<'de> Deserialize<'de> for Opaque {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer)?;
+        Ok(Self)
+    }
+}
 
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 

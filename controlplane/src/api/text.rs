@@ -3,11 +3,13 @@
 //! An error's text has two lines: what is wrong, and the remedy. serde carries nothing but text.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ringgate_core::ir::Hostname;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::reference::GATEWAY_GROUP;
 
 pub use super::quantity::{
     ApiDuration, Bytes, Cidr, Count, Percent, Port, Positive, RetryCode, Timestamp, Weight,
@@ -48,6 +50,18 @@ fn length_remedy(length: usize, min: usize) -> &'static str {
     }
 }
 
+/// Those that stand in nearly every object.
+static COMMON: LazyLock<Vec<Arc<str>>> = LazyLock::new(|| {
+    let common = ["", GATEWAY_GROUP, "Gateway", "ListenerSet", "Service"];
+    common.map(Arc::from).into()
+});
+
+/// A text that many objects have takes memory once.
+fn shared(text: &str) -> Arc<str> {
+    let common = COMMON.iter().find(|one| ***one == *text);
+    common.map_or_else(|| text.into(), Arc::clone)
+}
+
 /// Defines a text type: its length in bytes, its form, and an example for the remedy.
 macro_rules! text_type {
     ($(#[$meta:meta])* $name:ident, $min:literal..=$max:literal, $holds:expr, $wanted:literal, $example:literal) => {
@@ -66,7 +80,7 @@ macro_rules! text_type {
                 }
                 let holds: fn(&str) -> bool = $holds;
                 if holds(text) {
-                    return Ok(Self(text.into()));
+                    return Ok(Self(shared(text)));
                 }
                 Err(TextError::Form { text: text.into(), wanted: $wanted, example: $example })
             }

@@ -425,7 +425,7 @@ fn route_conditions(
 ) -> Vec<Condition> {
     let of = |concern| of(&verdict.rules.findings, concern);
     let accepted = match (&parent.refused, refusal) {
-        (Some(refused), _) => Condition::unless("Accepted", "Accepted", [refused]),
+        (Some(refused), _) => Condition::unless("Accepted", "Accepted", [&**refused]),
         (None, _) if verdict.is_void() => {
             Condition::unless("Accepted", "Accepted", of(Concern::Accepted))
         }

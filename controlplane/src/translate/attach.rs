@@ -72,7 +72,7 @@ pub(super) fn attach<R: RouteKind>(
         };
         attached.parents.push(ParentVerdict {
             parent: parent.clone(),
-            refused,
+            refused: refused.map(Box::new),
         });
     }
     attached

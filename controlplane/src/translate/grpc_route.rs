@@ -34,7 +34,7 @@ impl RouteKind for GrpcRouteRule {
             matches: http_route::matches(&self.matches, wanted, every_rpc, translate),
             filters: &self.filters,
             backend_refs: &self.backend_refs,
-            session_persistence: self.session_persistence.as_ref(),
+            session_persistence: self.session_persistence.as_deref(),
         };
         common.translate(wanted)
     }

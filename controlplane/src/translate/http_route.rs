@@ -39,7 +39,7 @@ impl RouteKind for HttpRouteRule {
             ),
             filters: &self.filters,
             backend_refs: &self.backend_refs,
-            session_persistence: self.session_persistence.as_ref(),
+            session_persistence: self.session_persistence.as_deref(),
         };
         common.translate(wanted).map(|translated| Rule {
             timeouts: self.timeouts.map_or_else(Timeouts::default, timeouts),

@@ -125,7 +125,7 @@ impl Verdicts {
                 let route = Arc::make_mut(self.routes.get_mut(&ObjectKey { kind, name })?);
                 route.generation = generation;
                 for parent in &mut route.parents {
-                    parent.refused = Some(finding.clone());
+                    parent.refused = Some(Box::new(finding.clone()));
                 }
             }
             _ => {}

@@ -115,8 +115,8 @@ pub struct RulesVerdict {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParentVerdict {
     pub parent: ParentReference,
-    /// Why the route isn't attached there.
-    pub refused: Option<Finding>,
+    /// Why the route isn't attached there. Boxed, for few are refused.
+    pub refused: Option<Box<Finding>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -143,7 +143,7 @@ impl RouteVerdict {
     }
 
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
-        let parents = self.parents.iter().filter_map(|one| one.refused.as_ref());
+        let parents = self.parents.iter().filter_map(|one| one.refused.as_deref());
         self.rules.findings.iter().chain(parents)
     }
 

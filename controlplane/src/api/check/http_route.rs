@@ -42,7 +42,7 @@ impl CheckedRule for HttpRouteRule {
             matches: &self.matches,
             filters: &self.filters,
             backend_refs: &self.backend_refs,
-            session_persistence: self.session_persistence.as_ref(),
+            session_persistence: self.session_persistence.as_deref(),
         };
         common.check(at, checker);
     }

@@ -5,6 +5,7 @@ mod backends;
 mod changes;
 mod decided;
 mod kept;
+mod naming;
 mod parents;
 mod routes;
 

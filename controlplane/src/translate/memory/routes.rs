@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ringgate_core::ir::{Id, Object, ObjectName};
 
 use super::changes::Changes;
+use super::naming::Naming;
 use super::parents::ParentChanges;
 use crate::api::route::Route;
 use crate::api::{ObjectKey, ObjectKind};
@@ -53,8 +54,7 @@ pub(super) struct Routes<R> {
     /// What the results are of.
     sources: ByName<Route<R>>,
     results: BTreeMap<ObjectName, Arc<RouteResult>>,
-    /// The routes that name a Gateway, a ListenerSet or a Service, there or not.
-    naming: BTreeMap<ObjectKey, BTreeSet<ObjectName>>,
+    naming: Naming,
     options: Options,
     fresh: usize,
 }
@@ -64,7 +64,7 @@ impl<R> Default for Routes<R> {
         Self {
             sources: ByName::default(),
             results: BTreeMap::new(),
-            naming: BTreeMap::new(),
+            naming: Naming::default(),
             options: Options::default(),
             fresh: 0,
         }
@@ -86,13 +86,15 @@ impl<R: RouteKind> Routes<R> {
         for name in stale {
             let before = self.results.remove(&name);
             if let Some((source, result)) = self.sources.get(&name).zip(before.as_ref()) {
-                forget(&mut self.naming, &name, named(&name, source, result));
+                for key in named(&name, source, result) {
+                    self.naming.remove(&key, &name);
+                }
             }
             let now = all.get(&name).map(|source| {
                 self.fresh += 1;
                 let now = RouteResult::of(&name, source, inputs, (gateways, tls));
                 for key in named(&name, source, &now) {
-                    self.naming.entry(key).or_default().insert(name.clone());
+                    self.naming.insert(key, &name);
                 }
                 Arc::new(now)
             });
@@ -130,8 +132,9 @@ impl<R: RouteKind> Routes<R> {
                 name: name.clone(),
             });
             let keys = services.chain(parents.changed.iter().cloned());
-            let naming = keys.filter_map(|key| self.naming.get(&key));
-            stale.extend(naming.flatten().cloned());
+            for key in keys {
+                stale.extend(self.naming.routes(&key).cloned());
+            }
             if changes.touch_namespaces() {
                 let touched = self.results.iter().filter(|(name, result)| {
                     changes.touch_namespace_of(&name.namespace, &result.services)
@@ -147,7 +150,7 @@ impl<R: RouteKind> Routes<R> {
         &self,
         service: &ObjectKey,
     ) -> impl Iterator<Item = &RouteResult> + use<'_, R> {
-        let names = self.naming.get(service).into_iter().flatten();
+        let names = self.naming.routes(service);
         let results = names.filter_map(|name| self.results.get(name));
         results.map(|one| &**one)
     }
@@ -169,21 +172,6 @@ fn named<'r, R>(
         name: service.clone(),
     });
     attach::parents(name, source).chain(services)
-}
-
-fn forget(
-    naming: &mut BTreeMap<ObjectKey, BTreeSet<ObjectName>>,
-    name: &ObjectName,
-    named: impl Iterator<Item = ObjectKey>,
-) {
-    for key in named {
-        if let Some(names) = naming.get_mut(&key) {
-            names.remove(name);
-            if names.is_empty() {
-                naming.remove(&key);
-            }
-        }
-    }
 }
 
 impl Used {
