@@ -9,8 +9,9 @@ pub(crate) const BUFFER_BYTES: usize = 16 << 10;
 /// A buffer's first size where many wait at a time, as streams of HTTP/2 do: most messages with a small body
 /// fit in it.
 pub(crate) const SMALL_BUFFER_BYTES: usize = 4 << 10;
-/// Buffers that a shard keeps for later: 4 MiB.
-pub(crate) const FREE_BUFFERS: usize = 256;
+/// Buffers that a shard keeps for later: 16 MiB, for a burst of a thousand streams would else cost the
+/// allocator more than their bytes do. Half of them go every two seconds.
+pub(crate) const FREE_BUFFERS: usize = 1024;
 /// A body's buffer grows to this once it has filled a smaller one: fewer system calls for large bodies.
 pub(crate) const BODY_BUFFER_BYTES: usize = 256 << 10;
 /// Records of a large message that are sent at once: four full ones.
@@ -54,8 +55,9 @@ pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 /// Connections that the kernel queues for a shard before it refuses more (also bounded by
 /// `net.core.somaxconn`).
 pub(crate) const ACCEPT_QUEUE: i32 = 4096;
-/// Idle connections to one endpoint that a shard keeps.
-pub(crate) const IDLE_UPSTREAMS: usize = 1024;
+/// Idle connections to one endpoint that a shard keeps: as many as a few dozen clients of HTTP/2 keep busy, or
+/// each burst would connect anew.
+pub(crate) const IDLE_UPSTREAMS: usize = 4096;
 /// Descriptors that stay free for files, the control plane and listeners. Of the others two thirds are for
 /// clients; an upstream that can't be opened is a 503 for its request alone.
 pub(crate) const DESCRIPTORS_RESERVED: u64 = 256;
