@@ -57,6 +57,7 @@ fn listener(name: &ObjectName) -> Listener {
             }]
             .into(),
             access_log: false,
+            http2: false,
             server: Some("s".into()),
             via: Some("v".into()),
         },

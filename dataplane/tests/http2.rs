@@ -481,3 +481,25 @@ fn an_early_answer_ends_the_upload() {
         );
     });
 }
+
+#[test]
+fn a_port_without_http2_takes_no_preface() {
+    let origin = Origin::start(plain);
+    let mut wanted = Wanted::new()
+        .backend("one", &[origin.address])
+        .route(vec![rule("one")]);
+    wanted.listener(ListenerSettings {
+        http2: false,
+        ..ListenerSettings::default()
+    });
+    let gateway = wanted.start();
+    let mut stream = TcpStream::connect(("127.0.0.1", gateway.port)).unwrap();
+    stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    stream.write_all(ringgate_core::http2::PREFACE).unwrap();
+    stream.write_all(&frame(4, 0, 0, &[])).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 505 "), "{answer}");
+    assert_eq!(gateway.get("/").0, 200);
+}

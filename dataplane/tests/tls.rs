@@ -473,3 +473,27 @@ fn backends_are_shown_the_gateways_certificate() {
     let plane = wanted.start();
     assert_eq!(plane.get("/"), (200, "shown 1".to_owned()));
 }
+
+#[test]
+fn a_listener_without_http2_does_not_offer_it() {
+    let authority = Authority::new();
+    for (http2, agreed) in [(true, b"h2".as_slice()), (false, b"http/1.1")] {
+        let mut wanted = echo(&authority.sign(&["a.example.com"]));
+        wanted = wanted.https("all", "", terminate(&["cert"]));
+        for object in wanted.objects.values_mut() {
+            if let Object::Listener(listener) = object {
+                listener.settings.http2 = http2;
+            }
+        }
+        let plane = wanted.start();
+        let mut config = client_config(authority.roots());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let mut tls = connect(&plane, &Arc::new(config), "a.example.com");
+        tls.conn.complete_io(&mut tls.sock).unwrap();
+        assert_eq!(tls.conn.alpn_protocol(), Some(agreed));
+        if !http2 {
+            let answer = ask(tls, "a.example.com").unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+    }
+}

@@ -221,7 +221,7 @@ fn sorts_that_are_confused_are_told_with_the_remedy() {
 #[test]
 fn policies_become_settings_over_the_defaults() {
     let listener = item(
-        "apiVersion: ringgate.io/v1alpha1\nkind: ListenerPolicy\nmetadata: {name: a}\nspec:\n  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a, sectionName: http}]\n  timeouts: {header: 5s, tunnelIdle: 2h}\n  limits: {requestLine: 4Ki, headers: 8192, headerFields: 50, body: 1Mi, connections: 100}\n  trustedProxies: [10.0.0.0/8, '::1']\n  proxyProtocol: FromTrusted\n  accessLog: false\n  server: ringgate\n  via: edge\n",
+        "apiVersion: ringgate.io/v1alpha1\nkind: ListenerPolicy\nmetadata: {name: a}\nspec:\n  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a, sectionName: http}]\n  timeouts: {header: 5s, tunnelIdle: 2h}\n  limits: {requestLine: 4Ki, headers: 8192, headerFields: 50, body: 1Mi, connections: 100}\n  trustedProxies: [10.0.0.0/8, '::1']\n  proxyProtocol: FromTrusted\n  accessLog: false\n  http2: false\n  server: ringgate\n  via: edge\n",
     );
     let Some(Object::ListenerPolicy(policy)) = listener.object else {
         panic!("{:?}", listener.findings);
@@ -246,7 +246,7 @@ fn policies_become_settings_over_the_defaults() {
         settings.proxy_protocol,
         ringgate_core::ir::ProxyProtocol::FromTrusted
     );
-    assert!(!settings.access_log);
+    assert!(!settings.access_log && !settings.http2);
 
     let backend = item(
         "apiVersion: ringgate.io/v1alpha1\nkind: BackendPolicy\nmetadata: {name: a}\nspec:\n  targetRefs: [{group: '', kind: Service, name: a}]\n  balance: RoundRobin\n  timeouts: {connect: 250ms}\n  maxConnections: 7\n",

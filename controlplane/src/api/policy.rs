@@ -28,6 +28,7 @@ pub struct ListenerPolicySpec {
     pub trusted_proxies: Vec<Cidr>,
     pub proxy_protocol: Option<ProxyProtocol>,
     pub access_log: Option<bool>,
+    pub http2: Option<bool>,
     pub server: Option<HeaderValue>,
     pub via: Option<HeaderName>,
 }
@@ -77,6 +78,7 @@ impl ListenerPolicySpec {
             },
             allowed_sources: default.allowed_sources,
             access_log: self.access_log.unwrap_or(default.access_log),
+            http2: self.http2.unwrap_or(default.http2),
             server: self.server.as_ref().map(HeaderValue::shared),
             via: self.via.as_ref().map(HeaderName::shared),
         }

@@ -253,6 +253,7 @@ fn listener_over(section: &ListenerPolicySpec, whole: &ListenerPolicySpec) -> Li
         trusted_proxies: trusted_proxies.cloned().unwrap_or_default(),
         proxy_protocol: protocol.or(whole.proxy_protocol.as_ref()).cloned(),
         access_log: section.access_log.or(whole.access_log),
+        http2: section.http2.or(whole.http2),
         server: section.server.as_ref().or(whole.server.as_ref()).cloned(),
         via: section.via.as_ref().or(whole.via.as_ref()).cloned(),
     }

@@ -18,6 +18,8 @@ pub struct ListenerSettings {
     pub allowed_sources: Box<[Network]>,
     /// Whether requests are written to the access log, where the process has one.
     pub access_log: bool,
+    /// Whether clients may speak HTTP/2.
+    pub http2: bool,
     /// Value of a `Server` header for responses that have none, and for local replies.
     pub server: Option<Arc<str>>,
     /// Pseudonym for a `Via` header in both directions (RFC 9110, section 7.6.3).
@@ -33,6 +35,7 @@ impl Default for ListenerSettings {
             proxy_protocol: ProxyProtocol::default(),
             allowed_sources: Box::default(),
             access_log: true,
+            http2: true,
             server: None,
             via: None,
         }

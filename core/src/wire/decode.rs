@@ -260,6 +260,7 @@ fn listener_settings(settings: &proto::ListenerSettings) -> Result<ir::ListenerS
             ir::ProxyProtocol::Off
         },
         access_log: settings.access_log,
+        http2: !settings.without_http2,
         server: optional_text(settings.server.as_ref()),
         via: optional_text(settings.via.as_ref()),
     })

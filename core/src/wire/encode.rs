@@ -158,6 +158,7 @@ fn listener_settings(settings: &ir::ListenerSettings) -> proto::ListenerSettings
         trusted_proxies: settings.trusted_proxies.iter().map(network).collect(),
         proxy_protocol_from_trusted: settings.proxy_protocol == ir::ProxyProtocol::FromTrusted,
         access_log: settings.access_log,
+        without_http2: !settings.http2,
         server: settings.server.as_ref().map(text),
         via: settings.via.as_ref().map(text),
     }

@@ -189,6 +189,9 @@ async fn speaks_http2(downstream: &Downstream, session: &mut Session) -> bool {
     if downstream.secured_by.is_some() {
         return downstream.stream.has_agreed_on_http2();
     }
+    if !settings(downstream, |settings| settings.http2) {
+        return false;
+    }
     let mut is_waiting = false;
     loop {
         let come = session.input.pending();

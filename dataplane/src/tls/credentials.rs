@@ -235,10 +235,7 @@ impl Keeper {
             Some(clients) => builder.with_client_cert_verifier(self.verifier(clients, objects)?),
         };
         let mut config = builder.with_cert_resolver(Arc::new(Certificates::new(certificates)));
-        // What is inside of other TLS is not ours to agree on.
-        if carries_requests(objects.get(id)) {
-            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        }
+        config.alpn_protocols = protocols(objects.get(id));
         config.session_storage = Arc::new(NoServerSessionStorage {});
         if let Some(ticketer) = &self.ticketer {
             let clients = termination.clients.as_ref();
@@ -433,12 +430,18 @@ fn put<T>(
     }
 }
 
-fn carries_requests(listener: Option<&Object>) -> bool {
-    let protocol = |object: &Object| match object {
-        Object::Listener(listener) => Some(matches!(listener.protocol, Protocol::Https(_))),
-        _ => None,
+/// What is offered by ALPN (RFC 7301). What is inside of TLS that carries no requests is not ours to agree on.
+fn protocols(listener: Option<&Object>) -> Vec<Vec<u8>> {
+    let names: &[&[u8]] = match listener {
+        Some(Object::Listener(one)) if matches!(one.protocol, Protocol::Https(_)) => {
+            match one.settings.http2 {
+                true => &[b"h2", b"http/1.1"],
+                false => &[b"http/1.1"],
+            }
+        }
+        _ => &[],
     };
-    listener.and_then(protocol).unwrap_or_default()
+    names.iter().map(|name| name.to_vec()).collect()
 }
 
 static NEWEST: &[&SupportedProtocolVersion] = &[&TLS13];
