@@ -5,58 +5,27 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ringgate_core::ir::{
-    BackendSettings, BackendTls, Id, ListenerSettings, Network, Protocol, ProxyHeader,
-    ProxyProtocol, StreamProtocol, Trust,
+    BackendSettings, BackendTls, Id, Network, Protocol, ProxyHeader, ProxyProtocol, StreamProtocol,
+    Trust,
 };
 use ringgate_core::proxy_protocol::{Header, parse, write};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 use support::certificates::{Authority, Identity, client_config, terminate};
-use support::streams::Streams;
+use support::streams::{Streams, lines, nobody, peer, tcp};
 use support::{DataPlane, Wanted, name};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 fn ends() -> Protocol {
     Protocol::Tls(terminate(&["cert"]))
-}
-
-/// A backend that does this with each of its connections.
-fn peer(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let serve = serve.clone();
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    address
-}
-
-/// Answers each line with its own name in front.
-fn lines(name: &'static str) -> SocketAddr {
-    peer(move |stream| answer_lines(name, &stream, &stream))
-}
-
-fn answer_lines(name: &str, from: impl Read, mut to: impl Write) {
-    for line in BufReader::new(from).lines() {
-        let Ok(line) = line else {
-            return;
-        };
-        if writeln!(to, "{name}: {line}").is_err() {
-            return;
-        }
-    }
 }
 
 /// As [`lines`], inside of TLS.
@@ -87,22 +56,9 @@ fn secure_lines(name: &'static str, identity: &Identity) -> SocketAddr {
     })
 }
 
-/// Where nobody listens.
-fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
 fn client(config: &Arc<ClientConfig>, server_name: &str) -> ClientConnection {
     let server_name = ServerName::try_from(server_name.to_owned()).unwrap();
     ClientConnection::new(config.clone(), server_name).unwrap()
-}
-
-fn tcp(plane: &DataPlane) -> TcpStream {
-    let stream = TcpStream::connect(("127.0.0.1", plane.port)).unwrap();
-    stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
 }
 
 fn connect(plane: &DataPlane, authority: &Authority, server_name: &str) -> Tls {
@@ -550,93 +506,6 @@ fn a_connection_that_is_silent_is_ended() {
     let mut rest = Vec::new();
     let _ = tls.read_to_end(&mut rest);
     assert_eq!(rest, b"");
-}
-
-/// A TCPRoute's.
-fn bytes(backends: &[SocketAddr]) -> Streams {
-    Streams::new(StreamProtocol::Tcp)
-        .listener("", Protocol::Tcp)
-        .route("", "", &[("one", 1)])
-        .backend("one", backends)
-}
-
-#[test]
-fn bytes_go_both_ways_whatever_they_mean() {
-    let plane = bytes(&[lines("one")]).start();
-    for text in ["GET / HTTP/1.1", "\u{16}\u{3}\u{1}", "PRI * HTTP/2.0"] {
-        let mut client = tcp(&plane);
-        writeln!(client, "{text}").unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, format!("one: {text}\n"));
-    }
-    let page = plane.ask_admin("/metrics");
-    let opened = "route_kind=\"TCPRoute\",route=\"default/to-\",rule=\"0\",outcome=\"opened\"} 3";
-    assert!(page.lines().any(|line| line.ends_with(opened)), "{page}");
-}
-
-#[test]
-fn a_backend_may_speak_first_and_a_reset_is_passed_on() {
-    let greets = peer(|mut stream| {
-        stream.write_all(b"220 ready\n").unwrap();
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        // What was sent is unread when it closes: a reset.
-        drop(stream);
-    });
-    let plane = bytes(&[greets]).start();
-    let mut client = tcp(&plane);
-    let mut greeting = [0; 10];
-    client.read_exact(&mut greeting).unwrap();
-    assert_eq!(&greeting, b"220 ready\n");
-    client.write_all(b"much more than one byte").unwrap();
-    let end = client.read_to_end(&mut Vec::new());
-    let kind = end.map_err(|error| error.kind());
-    assert_eq!(kind, Err(std::io::ErrorKind::ConnectionReset));
-}
-
-#[test]
-fn without_a_route_or_a_backend_a_connection_is_closed() {
-    let nowhere = Streams::new(StreamProtocol::Tcp).listener("", Protocol::Tcp);
-    for plane in [
-        nowhere.start(),
-        bytes(&[]).start(),
-        bytes(&[nobody()]).start(),
-    ] {
-        let mut client = tcp(&plane);
-        assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
-    }
-}
-
-#[test]
-fn clients_from_elsewhere_are_not_let_in() {
-    let settings = |settings: &mut ListenerSettings| {
-        settings.allowed_sources = [Network {
-            address: "127.0.0.0".parse().unwrap(),
-            prefix: 31,
-        }]
-        .into();
-    };
-    let plane = bytes(&[lines("one")]).settings(settings).start();
-    assert_eq!(ask_from([127, 0, 0, 1], &plane), "one: hello\n");
-    assert_eq!(ask_from([127, 0, 0, 2], &plane), "");
-    plane.await_metric("ringgate_refused_sources_total", 1);
-}
-
-/// The answer to a line, which is empty where there is none.
-fn ask_from(address: [u8; 4], plane: &DataPlane) -> String {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
-    let to = SocketAddr::from(([127, 0, 0, 1], plane.port));
-    socket.connect(&to.into()).unwrap();
-    let mut client = TcpStream::from(socket);
-    // The gateway may have closed it by now.
-    let _ = client.write_all(b"hello\n");
-    let _ = client.shutdown(Shutdown::Write);
-    let mut answer = String::new();
-    let _ = client.read_to_string(&mut answer);
-    answer
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What a data plane is told of connections and datagrams.
 
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
 
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, BackendTls,
@@ -145,4 +148,47 @@ fn carried(protocol: StreamProtocol) -> BackendProtocol {
 
 fn backend_id(protocol: StreamProtocol, service: &str) -> Id {
     Id::backend(&name(service), 80, carried(protocol))
+}
+
+/// A backend that does this with each of its connections.
+pub(crate) fn peer(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let serve = serve.clone();
+            thread::spawn(move || serve(stream.unwrap()));
+        }
+    });
+    address
+}
+
+/// Answers each line with its own name in front.
+pub(crate) fn lines(name: &'static str) -> SocketAddr {
+    peer(move |stream| answer_lines(name, &stream, &stream))
+}
+
+fn answer_lines(name: &str, from: impl Read, mut to: impl Write) {
+    for line in BufReader::new(from).lines() {
+        let Ok(line) = line else {
+            return;
+        };
+        if writeln!(to, "{name}: {line}").is_err() {
+            return;
+        }
+    }
+}
+
+/// Where nobody listens.
+pub(crate) fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+pub(crate) fn tcp(plane: &DataPlane) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", plane.port)).unwrap();
+    stream.set_read_timeout(Some(super::PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }
