@@ -6,6 +6,9 @@
     reason = "a test that can't go on shall stop"
 )]
 
+#[path = "support/port.rs"]
+mod port;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -44,8 +47,7 @@ impl Stage {
         fs::write(&script, format!("#!/bin/sh\n{data_plane}")).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(path.join("site")).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let admin = free.local_addr().unwrap().port();
+        let admin = port::free_port();
         Self { temp, admin }
     }
 
@@ -58,6 +60,8 @@ impl Stage {
             .arg("run")
             .arg(self.path("site"))
             .args(["--controller-admin", &format!("127.0.0.1:{}", self.admin)])
+            // The one by default is every run's.
+            .args(["--admin", "127.0.0.1:0"])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.temp.path())
