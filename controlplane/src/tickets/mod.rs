@@ -1,7 +1,7 @@
 //! Keys of session tickets that all data planes have in common, so that a session goes on at whichever its
 //! client comes to, and after a restart.
 //!
-//! [`keys`] is their text, [`file`] follows the file that they are in; in a cluster [`keep`] keeps them in a
+//! [`keys`] is their text, [`mod@file`] follows the file that they are in; in a cluster [`keep`] keeps them in a
 //! Secret, and [`rotation`] says when they are others. Making tickets is the data planes'
 //! affair.
 

@@ -134,7 +134,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Takes a socket over that was made by [`socket::listen`].
+    /// Takes a socket over that was made by [`socket::bind_all`].
     pub(crate) fn new(socket: std::net::TcpListener) -> io::Result<Self> {
         TcpListener::from_std(socket).map(|inner| Self { inner })
     }
