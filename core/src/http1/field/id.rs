@@ -197,20 +197,25 @@ impl FieldId {
     }
 }
 
-/// Whether a name that is not known differs from a framing field's in its marks alone: backends that
-/// turn `-` into `_`, or leave marks out, would take it for one.
+/// Whether a name that is not known differs from a framing field's in its marks alone, or in what stands for the
+/// one between its words: backends that turn `-` into `_`, leave marks out, or take any character for one,
+/// would take it for that field.
 #[inline]
 pub(super) fn is_framing_lookalike(name: &[u8]) -> bool {
-    const LOOKS: [&[u8]; 2] = [b"contentlength", b"transferencoding"];
-    let long_enough = name.len() >= LOOKS[0].len();
-    long_enough && LOOKS.into_iter().any(|look| has_letters(name, look))
+    const LOOKS: [(&[u8], &[u8]); 2] = [(b"content", b"length"), (b"transfer", b"encoding")];
+    let long_enough = name.len() >= LOOKS[0].0.len() + LOOKS[0].1.len();
+    long_enough && LOOKS.into_iter().any(|words| has_words(name, words))
 }
 
-fn has_letters(name: &[u8], letters: &[u8]) -> bool {
-    let found = name.iter().filter(|byte| byte.is_ascii_alphanumeric());
-    found
-        .map(u8::to_ascii_lowercase)
-        .eq(letters.iter().copied())
+fn has_words(name: &[u8], (first, last): (&[u8], &[u8])) -> bool {
+    let letters = name.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    let letters = letters.map(u8::to_ascii_lowercase);
+    if !letters.clone().take(first.len()).eq(first.iter().copied()) {
+        return false;
+    }
+    let rest = || letters.clone().skip(first.len());
+    let is_last = |letters: &mut dyn Iterator<Item = u8>| letters.eq(last.iter().copied());
+    is_last(&mut rest()) || is_last(&mut rest().skip(1))
 }
 
 #[cfg(test)]
@@ -235,12 +240,16 @@ mod tests {
             "transfer_encoding",
             "_TransferEncoding",
             "transfer-encoding-",
+            "Content0Length",
+            "content-xlength",
+            "transferzEncoding",
         ] {
             assert!(is_framing_lookalike(name.as_bytes()), "{name}");
         }
         for name in [
             "content-lengths",
             "x-content-length",
+            "content-12-length",
             "transfer-encoding2",
             "content-leng",
             "x",
