@@ -14,6 +14,16 @@ pub(crate) const SMALL_BUFFER_BYTES: usize = 4 << 10;
 pub(crate) const FREE_BUFFERS: usize = 1024;
 /// A body's buffer grows to this once it has filled a smaller one: fewer system calls for large bodies.
 pub(crate) const BODY_BUFFER_BYTES: usize = 256 << 10;
+/// What is carried at a time from one connection to another that is busy: with 64 KiB it costs twice as much.
+pub(crate) const CHUNK_BYTES: usize = 1 << 20;
+/// Pipes of a shard that such bytes are in at a time, 32 MiB of them at most; who gets none is carried by
+/// buffers.
+pub(crate) const PIPES: usize = 32;
+/// Chunks of one direction before other tasks of the shard have their turn.
+pub(crate) const CHUNK_TURNS: u32 = 4;
+/// So many times in a row less than a buffer's worth has come: the connection isn't busy any more, and a
+/// buffer is cheaper.
+pub(crate) const SMALL_CHUNKS: u32 = 8;
 /// Records of a large message that are sent at once: four full ones.
 pub(crate) const RECORDS_BYTES: usize = 4 * BUFFER_BYTES;
 /// A ClientHello, with all its records' headers: rustls takes 64 KiB, browsers with post-quantum key shares

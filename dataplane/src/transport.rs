@@ -131,6 +131,14 @@ impl Transport {
         }
     }
 
+    /// The connection itself, where its bytes are those that are carried.
+    pub(crate) fn bare(&self) -> Option<&Stream> {
+        match (&self.under, &self.tls) {
+            (Under::Stream(stream), None) => Some(stream),
+            _ => None,
+        }
+    }
+
     /// Where the peer reached us.
     pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
         match &self.under {

@@ -11,6 +11,8 @@ use crate::limits;
 use crate::shard::Shard;
 use crate::shard::timer::{Action, Millis, Watched};
 use crate::sys::buffer::Buffer;
+use crate::sys::io::{Stream, give_way};
+use crate::sys::pipe::Pipe;
 use crate::sys::socket::Shutdown;
 use crate::transport::Transport;
 use crate::upstream::pool::Connection;
@@ -96,6 +98,19 @@ struct Side<'t> {
 /// Whoever the bytes are for takes no more.
 struct Lost;
 
+/// How a chunk left.
+enum Emptied {
+    AtOnce,
+    /// The sink had to be waited for.
+    Slowly,
+}
+
+/// Which side it is that can't go on.
+enum Broken {
+    Source,
+    Sink,
+}
+
 impl Tunnel<'_> {
     /// One direction to its end; a side that has ended is told to the other, which may go on sending.
     async fn carry(
@@ -104,6 +119,7 @@ impl Tunnel<'_> {
         to: &Side<'_>,
         mut buffer: Buffer,
     ) -> (Result<(), Lost>, Buffer) {
+        let mut is_busy = false;
         loop {
             from.bytes.set(from.bytes.get() + buffer.len() as u64);
             let (written, back) = to.stream.write(buffer, || self.live()).await;
@@ -113,8 +129,20 @@ impl Tunnel<'_> {
                 return (Err(Lost), buffer);
             }
             self.live();
+            if is_busy {
+                self.shard.buffers.give(std::mem::take(&mut buffer));
+                match self.splice(from, to).await {
+                    Ok(()) => {}
+                    Err(Broken::Sink) => return (Err(Lost), buffer),
+                    Err(Broken::Source) => {
+                        to.stream.reset();
+                        return (Ok(()), buffer);
+                    }
+                }
+            }
             let (read, back) = self.read(from, buffer).await;
             buffer = back;
+            is_busy = buffer.len() >= limits::BUFFER_BYTES;
             match read {
                 Ok(1..) => {}
                 Ok(_) => {
@@ -128,6 +156,64 @@ impl Tunnel<'_> {
                 }
             }
         }
+    }
+
+    /// Carries what comes within the kernel, as long as much comes at a time. What ends that is for a read to find
+    /// out.
+    async fn splice(&self, from: &Side<'_>, to: &Side<'_>) -> Result<(), Broken> {
+        let (Some(source), Some(sink)) = (from.stream.bare(), to.stream.bare()) else {
+            return Ok(());
+        };
+        let mut chunk = limits::CHUNK_BYTES;
+        let (mut small, mut turns) = (0, 0);
+        while small < limits::SMALL_CHUNKS {
+            if source.readable().await.is_err() {
+                return Ok(());
+            }
+            let Some(mut pipe) = self.shard.pipes.take() else {
+                return Ok(());
+            };
+            let filled = pipe.fill(source, chunk);
+            let came = filled.as_ref().map_or(0, |came| *came);
+            from.bytes.set(from.bytes.get() + came as u64);
+            let emptied = self.empty(&mut pipe, sink).await;
+            self.shard.pipes.give(pipe);
+            filled.map_err(|_| Broken::Source)?;
+            chunk = match emptied? {
+                Emptied::AtOnce => (2 * chunk).min(limits::CHUNK_BYTES),
+                // Next time as much as it takes, and only when it does, so that the pipe is soon free.
+                Emptied::Slowly => {
+                    sink.writable().await.map_err(|_| Broken::Sink)?;
+                    (chunk / 2).max(limits::RECORDS_BYTES)
+                }
+            };
+            small = match came {
+                0 => return Ok(()),
+                limits::BUFFER_BYTES.. => 0,
+                _ => small + 1,
+            };
+            turns += 1;
+            if turns % limits::CHUNK_TURNS == 0 {
+                give_way().await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn empty(&self, pipe: &mut Pipe, sink: &Stream) -> Result<Emptied, Broken> {
+        self.live();
+        let mut emptied = Emptied::AtOnce;
+        while pipe.held() > 0 {
+            match pipe.empty(sink) {
+                Ok(_) => self.live(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    emptied = Emptied::Slowly;
+                    sink.writable().await.map_err(|_| Broken::Sink)?;
+                }
+                Err(_) => return Err(Broken::Sink),
+            }
+        }
+        Ok(emptied)
     }
 
     /// Something has come, or is about to leave.

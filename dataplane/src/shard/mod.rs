@@ -22,6 +22,7 @@ use timer::Deadlines;
 use crate::accept::Accepting;
 use crate::datagram::Datagrams;
 use crate::sys::buffer::Pool;
+use crate::sys::pipe::Pipes;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::date::Date;
@@ -33,6 +34,7 @@ use crate::upstream::pool::Upstreams;
 pub(crate) struct Shard {
     pub(crate) index: usize,
     pub(crate) buffers: Pool,
+    pub(crate) pipes: Pipes,
     pub(crate) deadlines: Deadlines,
     pub(crate) upstreams: Upstreams,
     pub(crate) rules: RefCell<RuleStates>,

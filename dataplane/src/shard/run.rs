@@ -75,6 +75,7 @@ async fn live(options: Options, driver: Driver, commands: Receiver<Command>, wok
     let shard: &'static Shard = Box::leak(Box::new(Shard {
         index: options.index,
         buffers: crate::sys::buffer::Pool::default(),
+        pipes: crate::sys::pipe::Pipes::default(),
         deadlines: Deadlines::new(),
         upstreams: crate::upstream::pool::Upstreams::default(),
         rules: RefCell::default(),
@@ -107,12 +108,13 @@ async fn live(options: Options, driver: Driver, commands: Receiver<Command>, wok
     }
 }
 
-/// Closes upstream connections that were idle for too long, and frees buffers after a burst.
+/// Closes upstream connections that were idle for too long, and frees buffers and pipes after a burst.
 async fn keep_house(shard: &'static Shard) {
     loop {
         monoio::time::sleep(Duration::from_secs(2)).await;
         shard.upstreams.prune(shard.deadlines.now());
         shard.buffers.trim();
+        shard.pipes.trim();
         shard.datagrams.prune(shard);
     }
 }

@@ -2,7 +2,8 @@
 //! or replaced here.
 //!
 //! Rules that come with io_uring: a future that waits for a read or a write is never dropped (the bytes
-//! could be lost); [`Stream::abort`] ends it instead. Only [`Stream::readable`] may be dropped.
+//! could be lost); [`Stream::abort`] ends it instead. Only [`Stream::readable`] and
+//! [`Stream::writable`] may be dropped.
 
 use std::cell::UnsafeCell;
 use std::future::poll_fn;
@@ -90,6 +91,13 @@ impl Stream {
         // before their first await point is reached.
         let stream = unsafe { &*self.inner.get() };
         stream.readable(false).await
+    }
+
+    /// Until the peer takes more, or the connection is gone. May be dropped.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        // SAFETY: as in `readable`.
+        let stream = unsafe { &*self.inner.get() };
+        stream.writable(false).await
     }
 
     pub(crate) fn fd(&self) -> RawFd {

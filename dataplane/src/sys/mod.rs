@@ -4,6 +4,7 @@
 //! - [`io`]: our narrow interface over the runtime's streams and listeners
 //! - [`buffer`]: the buffers that go to the kernel and back, and their pool
 //! - [`datagram`]: datagrams in batches, and waiting for many sockets
+//! - [`pipe`]: bytes that go from socket to socket within the kernel
 //! - [`socket`]: listening sockets, and what is asked of a socket beside reading and writing
 //! - [`steering`]: which shard a client's datagrams come to
 //! - [`driver`]: which of the runtime's drivers runs
@@ -18,5 +19,6 @@ pub(crate) mod buffer;
 pub(crate) mod datagram;
 pub(crate) mod driver;
 pub(crate) mod io;
+pub(crate) mod pipe;
 pub(crate) mod socket;
 mod steering;
