@@ -32,6 +32,21 @@ def service(name, address, port):
     return [named("v1", "Service", name, spec={"ports": [{"name": "http", "port": 80}]}), slice_]
 
 
+def echo_service(name):
+    """Of our class, for an echo of both protocols on one port."""
+    ports = [{"name": kind.lower(), "port": 9000, "protocol": kind} for kind in ("TCP", "UDP")]
+    return named("v1", "Service", name, spec={"type": "LoadBalancer", "loadBalancerClass": "ringgate.io/lb",
+                                              "allocateLoadBalancerNodePorts": False, "ports": ports})
+
+
+def echo_slice(service, name, address, port, ready=True):
+    slice_ = named("discovery.k8s.io/v1", "EndpointSlice", f"{service}-{name}", addressType="IPv4",
+                   ports=[{"name": kind.lower(), "port": port, "protocol": kind} for kind in ("TCP", "UDP")],
+                   endpoints=[{"addresses": [address], "conditions": {"ready": ready}}])
+    slice_["metadata"]["labels"] = {"kubernetes.io/service-name": service}
+    return slice_
+
+
 def route(index, backend="one", hostname=None, path="/", parent=None):
     """`parent`: of a ListenerSet's name, else the Gateway."""
     refs = {"name": parent, "kind": "ListenerSet", "group": "gateway.networking.k8s.io"} if parent else {"name": "bench"}
