@@ -177,6 +177,25 @@ pub const GENERATE_AGAIN_MOST: Duration = Duration::from_secs(30);
 /// Between two looks at which addresses are to be announced: a new Gateway waits for no more.
 pub const ANNOUNCE_ROUND: Duration = Duration::from_secs(1);
 
+/// How often others on the link are asked whether they have an address, before it is put on the interface.
+pub const ANNOUNCE_PROBES: u32 = 2;
+
+/// How long an answer is waited for, each time. Neighbours answer within a few ms; RFC 5227's seconds (2.1.1) are for
+/// hosts that can wait, and another node has to take over within 3 s.
+pub const ANNOUNCE_PROBE_GAP: Duration = Duration::from_millis(200);
+
+/// So many new addresses are asked for at once: the broadcasts of a round fill no queue of an interface.
+pub const ANNOUNCE_CLAIMS: usize = 500;
+
+/// An address that another host has is asked for again after this long: it says so each time.
+pub const ANNOUNCE_REFUSED: Duration = Duration::from_secs(5);
+
+/// Everybody on the link is told of a new address in so many rounds: the first message may be lost.
+pub const ANNOUNCE_TELLINGS: u32 = 3;
+
+/// And then again and again, for switches and routers that came later, or forget.
+pub const ANNOUNCE_TELL_AGAIN: Duration = Duration::from_secs(60);
+
 /// How long an address stays on the interface, in seconds, when nobody renews it: long enough for a
 /// restart, short enough that another host can take over.
 pub const ANNOUNCE_LIFETIME_S: u32 = 30;

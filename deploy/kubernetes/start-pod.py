@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-NUMBERS = {"NET_BIND_SERVICE": "10", "NET_ADMIN": "12"}
+NUMBERS = {"NET_BIND_SERVICE": "10", "NET_ADMIN": "12", "NET_RAW": "13"}
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMESPACE = "ringgate-system"
 

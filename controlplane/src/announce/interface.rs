@@ -7,9 +7,11 @@ use futures_util::TryStreamExt;
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo,
 };
+use rtnetlink::packet_route::link::{LinkAttribute, LinkLayerType, LinkMessage};
 use rtnetlink::{AddressAddRequest, Error as NetlinkError, Handle};
 use thiserror::Error;
 
+use super::frames::Mac;
 use crate::limits::ANNOUNCE_LIFETIME_S;
 
 #[derive(Debug, Error)]
@@ -33,6 +35,8 @@ pub enum InterfaceError {
 pub(super) struct Interface {
     name: String,
     index: u32,
+    /// None where the link isn't Ethernet: nobody is asked for an address there, and nobody is told.
+    mac: Option<Mac>,
     handle: Handle,
 }
 
@@ -51,8 +55,13 @@ impl Interface {
         Ok(Self {
             name: name.to_owned(),
             index: link.header.index,
+            mac: mac(&link),
             handle,
         })
+    }
+
+    pub(super) fn mac(&self) -> Option<Mac> {
+        self.mac
     }
 
     /// Addresses that are local without our doing: of other interfaces, or without an end.
@@ -106,6 +115,16 @@ impl Interface {
             error,
         }
     }
+}
+
+fn mac(link: &LinkMessage) -> Option<Mac> {
+    if link.header.link_layer_type != LinkLayerType::Ether {
+        return None;
+    }
+    link.attributes.iter().find_map(|one| match one {
+        LinkAttribute::Address(bytes) => bytes.as_slice().try_into().ok().map(Mac),
+        _ => None,
+    })
 }
 
 /// Linux's number for an address that isn't there.

@@ -79,7 +79,7 @@ pub enum Verb {
     Run(RunArgs),
     /// Only the control plane: watches DIR or a cluster and tells data planes what shall be in force
     Controlplane(ControlPlaneVerb),
-    /// Only put Gateways' addresses on a network interface, with the capability NET_ADMIN
+    /// Only put Gateways' addresses on a network interface, with the capabilities NET_ADMIN and NET_RAW
     Announce(AnnounceArgs),
     /// Only a data plane: carries the traffic (flags: `ringgate dataplane --help`)
     #[command(disable_help_flag = true)]
