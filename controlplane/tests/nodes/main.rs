@@ -1,0 +1,156 @@
+//! `ringgate run --interface` on nodes of a network that the test makes: who answers for an address, as another
+//! host on the link sees it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that can't go on shall stop, one that can't begin shall say so"
+)]
+
+mod network;
+
+use std::fs;
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use network::{Network, Node, until};
+
+const ADDRESSES: [&str; 2] = ["10.9.0.100", "fd09::100"];
+
+/// Control plane, data plane and announcer on a node.
+struct Run {
+    child: Child,
+    temp: tempfile::TempDir,
+}
+
+impl Run {
+    fn new(node: &Node) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let site = temp.path().join("site");
+        fs::create_dir(&site).unwrap();
+        fs::write(site.join("gateway.yaml"), gateway()).unwrap();
+        let log = fs::File::create(temp.path().join("log")).unwrap();
+        let child = node
+            .command(env!("CARGO_BIN_EXE_ringgate"))
+            .args(["run", "--interface", "eth0", "--workers", "1"])
+            .arg(&site)
+            .env("RINGGATE_RUNTIME_DIR", temp.path())
+            .env("RINGGATE_STATE_DIR", temp.path().join("state"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { child, temp }
+    }
+
+    fn said(&self, texts: &[&str]) -> Option<()> {
+        let log = self.log();
+        let mut lines = log.lines();
+        lines
+            .any(|line| texts.iter().all(|text| line.contains(text)))
+            .then_some(())
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.temp.path().join("log")).unwrap()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let ended = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("{ended:?} after:\n{}", self.log());
+        }
+    }
+}
+
+fn gateway() -> String {
+    let [v4, v6] = ADDRESSES;
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: edge}}
+spec:
+  gatewayClassName: ringgate
+  addresses:
+  - {{type: IPAddress, value: '{v4}'}}
+  - {{type: IPAddress, value: '{v6}'}}
+  listeners:
+  - {{name: http, protocol: HTTP, port: 8080}}
+"
+    )
+}
+
+/// Connections to port 8080, without a program that not everybody has.
+fn connects(client: &Node, address: &str) -> Option<()> {
+    let script = format!("exec 3<>/dev/tcp/{address}/8080");
+    let mut command = client.command("timeout");
+    let tried = command
+        .args(["1", "bash", "-c", &script])
+        .stderr(Stdio::null());
+    tried.status().unwrap().success().then_some(())
+}
+
+#[test]
+fn an_address_that_a_node_answers_for_is_not_taken_by_a_second_one_until_the_first_is_gone() {
+    let Some(network) = Network::make(3) else {
+        return;
+    };
+    let [one, two, client] = network.nodes.as_slice() else {
+        panic!("three nodes were asked for");
+    };
+    let first = Run::new(one);
+    for address in ADDRESSES {
+        until(&format!("{address} answers"), || connects(client, address));
+        assert_eq!(client.neighbour(address).as_deref(), Some(one.mac()));
+        first.said(&["announced", address]).unwrap();
+    }
+
+    let second = Run::new(two);
+    for address in ADDRESSES {
+        let what = format!("the second says who has {address}");
+        let texts = ["another host has this address", address, one.mac()];
+        until(&what, || second.said(&texts));
+        assert!(!two.has(address), "{address} is on both");
+        client.forget(address);
+        connects(client, address).unwrap();
+        assert_eq!(client.neighbour(address).as_deref(), Some(one.mac()));
+    }
+
+    network.cut(one);
+    for address in ADDRESSES {
+        // The client asks nobody: it is told.
+        let what = format!("the client is told of the second's {address}");
+        until(&what, || {
+            (client.neighbour(address)? == two.mac()).then_some(())
+        });
+        until(&format!("{address} answers again"), || {
+            connects(client, address)
+        });
+    }
+}
+
+#[test]
+fn an_address_of_a_host_that_knows_nothing_of_us_is_left_to_it() {
+    let Some(network) = Network::make(2) else {
+        return;
+    };
+    let [stranger, node] = network.nodes.as_slice() else {
+        panic!("two nodes were asked for");
+    };
+    let [taken, free] = ADDRESSES;
+    stranger.ip(&["address", "add", &format!("{taken}/24"), "dev", "eth0"]);
+    let run = Run::new(node);
+    until("the address is refused", || {
+        run.said(&["another host has this address", taken, stranger.mac()])
+    });
+    until("the other one is announced", || {
+        run.said(&["announced", free])
+    });
+    assert!(!node.has(taken));
+    assert!(node.has(free));
+}

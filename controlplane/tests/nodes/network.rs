@@ -1,0 +1,172 @@
+//! Nodes with a network namespace each, on one switch: `unshare`, `nsenter` and `ip` make them, as root or with
+//! user namespaces. They end with the test.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where this variable is set, a machine that can't make namespaces fails the tests; else they are left out.
+const REQUIRED: &str = "RINGGATE_REQUIRE_NAMESPACES";
+
+pub(crate) struct Network {
+    switch: Namespace,
+    pub(crate) nodes: Vec<Node>,
+}
+
+pub(crate) struct Node {
+    namespace: Namespace,
+    number: usize,
+    mac: String,
+}
+
+/// Lives as long as a process in it, which lives as long as its standard input.
+struct Namespace(Child);
+
+impl Network {
+    /// Nodes 1 to `count` with the addresses 10.9.0.N and fd09::N on `eth0`. None where it can't be made here.
+    pub(crate) fn make(count: usize) -> Option<Self> {
+        let made =
+            Namespace::spawn(Command::new("unshare").args(["--user", "--map-root-user", "--net"]));
+        let Some(switch) = made else {
+            assert!(std::env::var_os(REQUIRED).is_none(), "no namespaces here");
+            eprintln!(
+                "left out: `unshare --user --net` makes no namespaces here; with {REQUIRED} set that is a failure"
+            );
+            return None;
+        };
+        switch.ip(&["link", "add", "switch", "type", "bridge"]);
+        switch.ip(&["link", "set", "switch", "up"]);
+        let nodes = (1..=count)
+            .map(|number| Node::join(&switch, number))
+            .collect();
+        Some(Self { switch, nodes })
+    }
+
+    /// As when the cable is pulled out at the switch.
+    pub(crate) fn cut(&self, node: &Node) {
+        let port = format!("port{}", node.number);
+        self.switch.ip(&["link", "set", &port, "down"]);
+    }
+}
+
+impl Node {
+    fn join(switch: &Namespace, number: usize) -> Self {
+        let namespace = Namespace::spawn(switch.command("unshare").arg("--net")).unwrap();
+        let (port, id) = (format!("port{number}"), namespace.0.id().to_string());
+        let mac = format!("02:00:00:00:00:{number:02x}");
+        let peer = ["peer", "name", "eth0", "address", &mac, "netns", &id];
+        switch.ip(&[&["link", "add", &port, "type", "veth"], peer.as_slice()].concat());
+        switch.ip(&["link", "set", &port, "master", "switch", "up"]);
+        let node = Self {
+            namespace,
+            number,
+            mac,
+        };
+        for interface in ["lo", "eth0"] {
+            node.ip(&["link", "set", interface, "up"]);
+        }
+        node.ip(&[
+            "address",
+            "add",
+            &format!("10.9.0.{number}/24"),
+            "dev",
+            "eth0",
+        ]);
+        node.ip(&[
+            "address",
+            "add",
+            &format!("fd09::{number}/64"),
+            "dev",
+            "eth0",
+            "nodad",
+        ]);
+        node
+    }
+
+    pub(crate) fn command(&self, program: &str) -> Command {
+        self.namespace.command(program)
+    }
+
+    pub(crate) fn ip(&self, arguments: &[&str]) -> String {
+        self.namespace.ip(arguments)
+    }
+
+    pub(crate) fn mac(&self) -> &str {
+        &self.mac
+    }
+
+    pub(crate) fn has(&self, address: &str) -> bool {
+        let shown = self.ip(&["-oneline", "address", "show", "dev", "eth0"]);
+        shown.contains(&format!(" {address}/"))
+    }
+
+    /// The Ethernet address that this node knows for an address.
+    pub(crate) fn neighbour(&self, address: &str) -> Option<String> {
+        let shown = self.ip(&["neighbour", "show", address, "dev", "eth0"]);
+        let (_, rest) = shown.split_once("lladdr ")?;
+        rest.split_whitespace().next().map(str::to_owned)
+    }
+
+    pub(crate) fn forget(&self, address: &str) {
+        self.ip(&["neighbour", "flush", "to", address, "dev", "eth0"]);
+    }
+}
+
+impl Namespace {
+    fn spawn(command: &mut Command) -> Option<Self> {
+        let script = ["sh", "-c", "ip link show lo && echo made && exec cat"];
+        let command = command.args(script).stdin(Stdio::piped());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let lines = BufReader::new(child.stdout.take()?).lines();
+        let made = lines.map_while(Result::ok).any(|line| line == "made");
+        let namespace = Self(child);
+        made.then_some(namespace)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        let id = self.0.id().to_string();
+        command.args([
+            "--target",
+            &id,
+            "--user",
+            "--net",
+            "--preserve-credentials",
+            "--",
+            program,
+        ]);
+        command
+    }
+
+    fn ip(&self, arguments: &[&str]) -> String {
+        let done = self.command("ip").args(arguments).output().unwrap();
+        let problem = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "ip {arguments:?}: {problem}");
+        String::from_utf8(done.stdout).unwrap()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// Asks until it is found.
+pub(crate) fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
