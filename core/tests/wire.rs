@@ -10,12 +10,13 @@ use prost::Message;
 use ringgate_core::ir::{
     AttachedHost, Attachment, Authorities, Backend, BackendProtocol, BackendSettings,
     BackendTarget, BackendTls, Balance, Certificate, ClientValidation, Cors, Der,
-    DownstreamTimeouts, Endpoint, Endpoints, FieldMatch, Filter, HeaderEdits, HeaderField,
+    DownstreamTimeouts, Endpoint, Endpoints, FieldMatch, Filter, HashBy, HeaderEdits, HeaderField,
     Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network,
     Object, ObjectName, Origin, PathMatch, PathModifier, PrivateKey, Protocol, ProxyHeader,
-    ProxyProtocol, Redirect, Retry, Rewrite, RouteProtocol, RpcMatch, Rule, Snapshot, Staple,
-    StreamBackend, StreamProtocol, StreamRoute, SubjectName, Termination, TextMatch, TicketKey,
-    TicketKeys, Timeouts, TlsVersion, Tokens, Trust, Unverified, Version, WeightedBackend,
+    ProxyProtocol, Reach, Redirect, Retry, Rewrite, RouteProtocol, RpcMatch, Rule, Snapshot,
+    Staple, StreamBackend, StreamProtocol, StreamRoute, SubjectName, Termination, TextMatch,
+    TicketKey, TicketKeys, Timeouts, TlsVersion, Tokens, Trust, Unverified, Version,
+    WeightedBackend,
 };
 use ringgate_core::wire;
 
@@ -298,6 +299,7 @@ fn snapshot() -> Snapshot {
             port: 80,
             endpoints,
             protocol,
+            reach: Reach::PreferZone,
             tls: Some(BackendTls {
                 hostname: "backend.example.com".into(),
                 trust: Trust::Authorities(vec![authorities.clone()]),
@@ -307,7 +309,13 @@ fn snapshot() -> Snapshot {
                 ],
             }),
             settings: BackendSettings {
-                balance: Balance::RoundRobin,
+                balance: Balance::Consistent(HashBy {
+                    cookie: Some("c".into()),
+                    header: Some("x-user".into()),
+                    hostname: true,
+                }),
+                slow_start: Some(Duration::from_secs(12)),
+                affinity: Some(Duration::from_secs(13)),
                 max_connections: Some(3),
                 proxy_header: Some(ProxyHeader::V2),
                 ..BackendSettings::default()
@@ -320,6 +328,8 @@ fn snapshot() -> Snapshot {
     let streams = streams(&name, &certificate);
     let address = Endpoint {
         address: "[fd00::2]:90".parse().unwrap(),
+        node: Some("n".into()),
+        zone: Some("z".into()),
     };
     let objects = BTreeMap::from([
         (Id::http_route(&name), http),

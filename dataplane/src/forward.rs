@@ -24,6 +24,7 @@ use crate::sys::buffer::Buffer;
 use crate::sys::io::sleep;
 use crate::sys::socket::Shutdown;
 use crate::tunnel;
+use crate::upstream::backing::Asker;
 use crate::upstream::exchange::{self, Exchanged};
 use crate::upstream::pool::{self, Connection, Load, Unavailable};
 
@@ -34,6 +35,7 @@ pub(crate) struct Forward<'t> {
     pub(crate) rule: &'t Rule,
     pub(crate) plan: &'t Plan,
     pub(crate) backend: &'t Arc<Backend>,
+    pub(crate) asker: Asker,
     /// Shown to a backend that asks for one.
     pub(crate) certificate: Option<&'t Id>,
     /// Whose origin the response is shared with, if the plan has a CORS filter.
@@ -227,10 +229,10 @@ async fn attempt(
     until: Millis,
 ) -> Attempt {
     let shard = downstream.shard;
-    let Some(endpoint) = shard
-        .upstreams
-        .choose(shard, forward.backend, outcome.endpoint)
-    else {
+    let (backend, certificate) = (forward.backend, forward.certificate);
+    let upstreams = &shard.upstreams;
+    let chosen = upstreams.choose(shard, backend, forward.asker, outcome.endpoint);
+    let Some(endpoint) = chosen else {
         return over(downstream, session, outcome, Reply::no_endpoints()).await;
     };
     outcome.endpoint = Some(endpoint.address);
@@ -239,7 +241,6 @@ async fn attempt(
     let now = shard.deadlines.at(began);
     let until = until.min(deadline(now, forward.rule.timeouts.backend_request));
     let left = Duration::from_millis(until.saturating_sub(now));
-    let (backend, certificate) = (forward.backend, forward.certificate);
     let connection = match endpoint.connection(shard, backend, certificate, left).await {
         Ok(connection) => connection,
         Err(Unavailable::Full) => {
@@ -260,7 +261,7 @@ async fn attempt(
     };
     drop(load);
     let (counters, took) = (&shard.counters, began.elapsed());
-    counters.backend(forward.backend.slot, outcome.status, took);
+    counters.backend(backend.slot, outcome.status, took);
     match exchanged {
         Exchanged::Whole { reuse } => {
             if reuse {

@@ -16,7 +16,7 @@
 //! # The life of a change
 //!
 //! - [`config`]: receives it, compiles it off the shards, prepares sockets, puts it in force, keeps it
-//! - [`shard`]: the thread that it comes into force on; [`sys`]: the kernel and the runtime below it
+//! - [`shard`]: the thread that it comes into force on; [`shared`]: what shards share; [`sys`]: the kernel and the runtime below it
 //!
 //! # Beside both
 //!
@@ -39,6 +39,7 @@ mod mirror;
 mod proxy;
 mod serve;
 mod shard;
+mod shared;
 mod stream;
 mod sys;
 mod telemetry;
@@ -48,6 +49,7 @@ mod tunnel;
 mod upstream;
 
 pub use config::Own;
+pub use ringgate_core::balance::Whereabouts;
 pub use serve::{ControlPlane, ServeError, Settings, serve};
 pub use sys::driver::Choice;
 pub use telemetry::access_log::Target;

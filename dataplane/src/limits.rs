@@ -65,6 +65,13 @@ pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 /// Connections that the kernel queues for a shard before it refuses more (also bounded by
 /// `net.core.somaxconn`).
 pub(crate) const ACCEPT_QUEUE: i32 = 4096;
+/// Clients whose endpoint is remembered, of a process: with some 100 bytes each. Beyond it new ones go by a hash of
+/// their address, which changes only when endpoints do.
+pub(crate) const AFFINITIES: usize = 256 << 10;
+/// How often it is looked which of them have been away for long enough.
+pub(crate) const AFFINITIES_LOOK: Duration = Duration::from_secs(30);
+/// An endpoint that joins others begins with this part of its share: with nothing its caches would stay cold.
+pub(crate) const SLOW_START_LEAST: u64 = 10;
 /// Idle connections to one endpoint that a shard keeps: as many as a few dozen clients of HTTP/2 keep busy, or
 /// each burst would connect anew.
 pub(crate) const IDLE_UPSTREAMS: usize = 4096;

@@ -4,11 +4,12 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use ringgate_dataplane::{Choice, ControlPlane, Own, Settings, Target, serve};
+use ringgate_dataplane::{Choice, ControlPlane, Own, Settings, Target, Whereabouts, serve};
 use ringgate_identity::host_port::HostPort;
 use ringgate_identity::pem::PairFiles;
 use tracing_subscriber::EnvFilter;
@@ -46,6 +47,12 @@ struct Arguments {
     /// How long clients may finish after the first SIGTERM.
     #[arg(long, env = "RINGGATE_DRAIN_GRACE", default_value = "30s", value_parser = duration)]
     drain_grace: Duration,
+    /// The node that this is, as EndpointSlices name it: for Services whose traffic stays on a node, or near.
+    #[arg(long, env = "RINGGATE_NODE", value_name = "NAME")]
+    node: Option<String>,
+    /// The zone that this is in, as EndpointSlices name it: for Services whose traffic stays in a zone.
+    #[arg(long, env = "RINGGATE_ZONE", value_name = "NAME")]
+    zone: Option<String>,
     /// Drain when standard input ends, as a supervisor wants it.
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
@@ -169,9 +176,18 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         driver: arguments.driver,
         access_log: arguments.access_log,
         drain_grace: arguments.drain_grace,
+        whereabouts: Whereabouts {
+            node: named(arguments.node),
+            zone: named(arguments.zone),
+        },
         exit_with_stdin: arguments.exit_with_stdin,
     })
     .context("the data plane can't run")
+}
+
+/// An empty variable of the environment names nothing: so it is where a Pod has no such label.
+fn named(text: Option<String>) -> Option<Arc<str>> {
+    text.filter(|text| !text.is_empty()).map(Arc::from)
 }
 
 /// The HTTP/2 library tells of peers' mistakes, which are not the operator's business; where they end a

@@ -13,6 +13,7 @@ use crate::limits;
 use crate::shard::Shard;
 use crate::sys::buffer::Buffer;
 use crate::sys::io;
+use crate::upstream::backing::Asker;
 use crate::upstream::pool::{self, Connection, Load};
 
 /// The longest that a mirrored request may take.
@@ -38,8 +39,11 @@ pub(crate) fn start(shard: &'static Shard, forward: &Forward<'_>) {
         shard.counters.total(|totals| totals.mirrors += 1);
         shard.mirrors.set(shard.mirrors.get() + 1);
         let (backend, certificate) = (backend.clone(), forward.certificate.cloned());
+        // What its own backend is hashed by means nothing here.
+        let asker = Asker::client(forward.asker.client);
         io::spawn(async move {
-            carry(shard, &backend, certificate.as_ref(), request, method).await;
+            let to = (&backend, certificate.as_ref());
+            carry(shard, to, asker, request, method).await;
             shard.mirrors.set(shard.mirrors.get() - 1);
         });
     }
@@ -52,12 +56,12 @@ fn is_taken(shard: &Shard, mirror: &MirrorTarget) -> bool {
 
 async fn carry(
     shard: &'static Shard,
-    backend: &Arc<Backend>,
-    certificate: Option<&Id>,
+    (backend, certificate): (&Arc<Backend>, Option<&Id>),
+    asker: Asker,
     request: Buffer,
     method: Method,
 ) {
-    let Some(endpoint) = shard.upstreams.choose(shard, backend, None) else {
+    let Some(endpoint) = shard.upstreams.choose(shard, backend, asker, None) else {
         return;
     };
     let _load = Load::on(&endpoint);

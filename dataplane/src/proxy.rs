@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringgate_core::balance;
 use ringgate_core::filter::{cors, location};
 use ringgate_core::grpc::{Carriage, timeout};
 use ringgate_core::http1::{After, FieldId, Form, Framing, Method, Relay};
-use ringgate_core::ir::{Endpoints, Redirect, RouteProtocol};
-use ringgate_core::route::{Fields, Request, host, path};
+use ringgate_core::ir::{Balance, Endpoints, HashBy, Redirect, RouteProtocol};
+use ringgate_core::route::{Fields, Request, cookie, host, path};
 use ringgate_core::table::{
     Action, Backend, Listener, Plan, Port, Rule, Table, Target, WeightedTarget,
 };
@@ -22,6 +23,7 @@ use crate::forward::{self, Forward};
 use crate::grpc_web::GrpcWeb;
 use crate::sys::buffer::Buffer;
 use crate::telemetry::access_log::{Line, Way};
+use crate::upstream::backing::Asker;
 use crate::upstream::request_head;
 
 /// What we add to most heads: who asks, and how.
@@ -327,6 +329,7 @@ impl<'t> Matched<'_, 't> {
                 rule,
                 plan: &target.plan,
                 backend,
+                asker: self.asker(&backend.backend.settings.balance),
                 certificate: self.listener.client_certificate.as_ref(),
                 origin: self.origin(&target.plan),
                 out: head,
@@ -337,6 +340,34 @@ impl<'t> Matched<'_, 't> {
                 is_whole: false,
             }),
         }
+    }
+
+    /// Whom the endpoint is chosen for.
+    fn asker(&self, balance: &Balance) -> Asker {
+        let client = self.downstream.client.ip();
+        match balance {
+            Balance::Consistent(by) => Asker {
+                client,
+                key: self.key(by),
+            },
+            Balance::LeastLoadedOfTwo | Balance::RoundRobin => Asker::client(client),
+        }
+    }
+
+    fn key(&self, by: &HashBy) -> Option<u64> {
+        let fields = self.request.fields;
+        if let Some(name) = &by.cookie
+            && let Some(all) = fields.value("cookie")
+            && let Some(value) = cookie::find(&all, name)
+        {
+            return Some(balance::key_of_bytes(value));
+        }
+        let value = by.header.as_ref().and_then(|name| fields.value(name));
+        if let Some(value) = value {
+            return Some(balance::key_of_bytes(&value));
+        }
+        let host = by.hostname.then_some(self.request.host);
+        host.map(|host| balance::key_of_bytes(host.as_bytes()))
     }
 
     fn patience(&self, session: &Session) -> Option<Duration> {

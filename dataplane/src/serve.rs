@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Sender;
+use ringgate_core::balance::Whereabouts;
 use ringgate_identity::host_port::HostPort;
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
@@ -20,6 +21,7 @@ use crate::config::{self, Applier, Credentials, Ends, InForce, LastGood, Own, Re
 use crate::drain;
 use crate::limits;
 use crate::shard::{self, Buried, Handle, Options};
+use crate::shared::affinity::Affinities;
 use crate::sys::affinity::Cores;
 use crate::sys::driver::{Choice, Driver};
 use crate::sys::socket;
@@ -37,6 +39,8 @@ pub struct Settings {
     pub driver: Choice,
     pub access_log: Target,
     pub drain_grace: Duration,
+    /// Which endpoints are near.
+    pub whereabouts: Whereabouts,
     /// Drain when standard input ends: the supervisor is gone.
     pub exit_with_stdin: bool,
 }
@@ -137,6 +141,8 @@ fn start_shards(
 ) -> Result<(Shards, Driver), ServeError> {
     let cores = Cores::ours();
     let workers = settings.workers.unwrap_or_else(|| cores.workers()).max(1);
+    let affinities = Arc::<Affinities>::default();
+    tokio::spawn(forget(affinities.clone()));
     let mut handles = Vec::with_capacity(workers);
     let mut driver = Driver::Epoll;
     for index in 0..workers {
@@ -149,6 +155,8 @@ fn start_shards(
             log: log.clone(),
             graveyard: graveyard.clone(),
             seed: seed(index),
+            whereabouts: settings.whereabouts.clone(),
+            affinities: affinities.clone(),
         };
         let (handle, chosen) =
             shard::spawn(options).map_err(|error| ServeError::Shard { index, error })?;
@@ -157,6 +165,16 @@ fn start_shards(
     }
     tracing::info!(workers, driver = driver.name(), "shards are up");
     Ok((Arc::new(handles), driver))
+}
+
+/// Forgets clients that were away for long enough.
+async fn forget(affinities: Arc<Affinities>) {
+    let mut turns = tokio::time::interval(limits::AFFINITIES_LOOK);
+    loop {
+        turns.tick().await;
+        let affinities = affinities.clone();
+        let _ = tokio::task::spawn_blocking(move || affinities.prune()).await;
+    }
 }
 
 /// Two thirds of the open files: a busy client needs one more towards a backend, an idle one none. Clients

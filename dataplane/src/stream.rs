@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringgate_core::ir::{Id, ListenerSettings, ObjectName};
+use ringgate_core::balance;
+use ringgate_core::ir::{Balance, Id, ListenerSettings, ObjectName};
 use ringgate_core::proxy_protocol;
 use ringgate_core::table::{Backend, Carries, Slot, StreamRule, Target};
 
@@ -17,6 +18,7 @@ use crate::telemetry::access_log::{StreamLine, Way};
 use crate::telemetry::counters::Stream;
 use crate::tls::accept::Accepted;
 use crate::tunnel::{self, Carried};
+use crate::upstream::backing::Asker;
 use crate::upstream::pool::{Beginning, Connection, Load};
 
 /// What was in force when the connection began. A long one doesn't hold the table.
@@ -54,7 +56,7 @@ pub(crate) async fn serve(downstream: &Downstream, accepted: Accepted) -> bool {
     let server_name = accepted.name;
     let passes = accepted.carries == Carries::Tls;
     let mut outcome = Outcome::default();
-    match connect(downstream, &taken, passes, &mut outcome).await {
+    match connect(downstream, &taken, (&server_name, passes), &mut outcome).await {
         Ok((connection, _load)) => {
             shard.counters.stream(taken.place(), Stream::opened());
             let sent = accepted.hello.unwrap_or_else(|| shard.buffers.take());
@@ -108,7 +110,7 @@ impl Taken {
 async fn connect(
     downstream: &Downstream,
     taken: &Taken,
-    passes: bool,
+    (server_name, passes): (&str, bool),
     outcome: &mut Outcome,
 ) -> Result<(Box<Connection>, Load), &'static str> {
     let shard = downstream.shard;
@@ -122,9 +124,10 @@ async fn connect(
         certificate: taken.certificate.as_ref(),
         header: &header,
     };
+    let asker = asker(downstream, &backend, server_name);
     let mut tried = None;
     for _ in 0..limits::STREAM_ATTEMPTS {
-        let endpoint = shard.upstreams.choose(shard, &backend, tried);
+        let endpoint = shard.upstreams.choose(shard, &backend, asker, tried);
         let endpoint = endpoint.ok_or("no_endpoint")?;
         outcome.attempts += 1;
         outcome.endpoint = Some(endpoint.address);
@@ -139,6 +142,17 @@ async fn connect(
         }
     }
     Err("connect_failed")
+}
+
+/// Whom the endpoint is chosen for: nothing is known of most connections but their client.
+fn asker(downstream: &Downstream, backend: &Backend, server_name: &str) -> Asker {
+    let balance = &backend.backend.settings.balance;
+    let by_name = matches!(balance, Balance::Consistent(by) if by.hostname);
+    let by_name = by_name && !server_name.is_empty();
+    Asker {
+        client: downstream.client.ip(),
+        key: by_name.then(|| balance::key_of_bytes(server_name.as_bytes())),
+    }
 }
 
 /// The backend that the next connection or session of a rule goes to.

@@ -128,6 +128,9 @@ pub struct BackendPolicy {
 pub struct BackendPolicySpec {
     pub target_refs: Vec<PolicyTarget>,
     pub balance: Option<Balance>,
+    /// With [`Balance::ConsistentHash`].
+    pub hash_by: Option<HashBy>,
+    pub slow_start: Option<ApiDuration>,
     #[serde(default)]
     pub timeouts: BackendTimeouts,
     /// Per endpoint and shard.
@@ -147,7 +150,27 @@ choice!(
 choice!(Balance {
     LeastLoadedOfTwo = "LeastLoadedOfTwo",
     RoundRobin = "RoundRobin",
+    ConsistentHash = "ConsistentHash",
 });
+
+/// What consistent hashing goes by: the first of these that a request has, else the client's address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HashBy {
+    pub cookie: Option<HeaderName>,
+    pub header: Option<HeaderName>,
+    pub hostname: Option<bool>,
+}
+
+impl HashBy {
+    fn to_ir(&self) -> ir::HashBy {
+        ir::HashBy {
+            cookie: self.cookie.as_ref().map(HeaderName::shared),
+            header: self.header.as_ref().map(HeaderName::shared),
+            hostname: self.hostname.unwrap_or_default(),
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -166,10 +189,19 @@ impl BackendPolicySpec {
         BackendSettings {
             balance: match &self.balance {
                 Some(Balance::RoundRobin) => ir::Balance::RoundRobin,
+                Some(Balance::ConsistentHash) => {
+                    let by = self.hash_by.as_ref().map(HashBy::to_ir);
+                    ir::Balance::Consistent(by.unwrap_or_default())
+                }
                 Some(Balance::LeastLoadedOfTwo | Balance::Unknown(_)) | None => {
                     ir::Balance::LeastLoadedOfTwo
                 }
             },
+            slow_start: self
+                .slow_start
+                .map(ApiDuration::get)
+                .filter(|one| !one.is_zero()),
+            affinity: None,
             connect_timeout: or(self.timeouts.connect, default.connect_timeout),
             idle_timeout: or(self.timeouts.idle, default.idle_timeout),
             keep_alive: or(self.timeouts.keep_alive, default.keep_alive),

@@ -83,7 +83,7 @@ pub struct ServiceSpec {
     pub publish_not_ready_addresses: bool,
     pub session_affinity: Option<Arc<str>>,
     pub session_affinity_config: Option<Opaque>,
-    pub traffic_distribution: Option<Opaque>,
+    pub traffic_distribution: Option<Arc<str>>,
 }
 
 choice!(

@@ -243,6 +243,12 @@ pub struct DataPlaneArgs {
     /// Threads that carry traffic [default: one for each CPU that is ours]
     #[arg(long, value_name = "N", env = "RINGGATE_WORKERS")]
     pub workers: Option<NonZeroU16>,
+    /// The node that this is, as EndpointSlices name it: for Services whose traffic stays on a node, or near
+    #[arg(long, value_name = "NAME", env = "RINGGATE_NODE")]
+    pub node: Option<String>,
+    /// The zone that this is in, as EndpointSlices name it
+    #[arg(long, value_name = "NAME", env = "RINGGATE_ZONE")]
+    pub zone: Option<String>,
     /// How the kernel is asked for input and output
     #[arg(long, env = "RINGGATE_DRIVER", default_value = "auto")]
     pub driver: Driver,
@@ -453,6 +459,11 @@ impl DataPlaneArgs {
             "--drain-grace".into(),
             format!("{}ms", self.drain_grace.as_millis()).into(),
         ];
+        for (flag, name) in [("--node", &self.node), ("--zone", &self.zone)] {
+            if let Some(name) = name {
+                arguments.extend([flag.into(), name.into()]);
+            }
+        }
         if let Some(workers) = self.workers {
             arguments.extend(["--workers".into(), workers.to_string().into()]);
         }

@@ -93,6 +93,10 @@ fn the_data_plane_gets_its_flags_as_it_reads_them() {
         "ringgate",
         "run",
         ".",
+        "--node",
+        "edge-1",
+        "--zone",
+        "a",
         "--workers",
         "2",
         "--drain-grace",
@@ -106,7 +110,7 @@ fn the_data_plane_gets_its_flags_as_it_reads_them() {
     assert_eq!(
         text,
         "--socket /s --state-dir /d --admin 127.0.0.1:9901 --driver auto --access-log off \
-         --drain-grace 90000ms --workers 2"
+         --drain-grace 90000ms --node edge-1 --zone a --workers 2"
     );
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use ringgate_core::ir::{self, BackendProtocol, Endpoint, Endpoints, Id, ObjectName};
+use ringgate_core::ir::{self, BackendProtocol, Endpoint, Endpoints, Id, ObjectName, Reach};
 use ringgate_core::table::IpProtocol;
 
 use super::app_protocol;
@@ -163,6 +163,7 @@ pub(super) fn translate(
         }
         Some(service) => slice_endpoints(inputs.resources, service, name),
     };
+    let reach = service.map_or(Reach::Anywhere, |service| reach(service));
     // It answers requests, whatever bytes are.
     let requests = matches!(
         name.protocol,
@@ -180,6 +181,7 @@ pub(super) fn translate(
         port: name.port,
         endpoints,
         protocol: name.protocol,
+        reach,
         tls: tls.map(|one| one.tls.clone()),
         settings,
     };
@@ -196,11 +198,22 @@ fn external_endpoints(
     let Some(name) = &service.spec.external_name else {
         return Vec::new();
     };
+    let endpoint = |address| Endpoint::at(SocketAddr::new(address, port));
     if let Ok(address) = name.parse::<IpAddr>() {
-        return sorted(std::iter::once(SocketAddr::new(address, port)));
+        return vec![endpoint(address)];
     }
     let addresses = names.get(name).into_iter().flat_map(|all| all.iter());
-    sorted(addresses.map(|address| SocketAddr::new(*address, port)))
+    sorted(addresses.map(|address| endpoint(*address)).collect())
+}
+
+/// Which of its endpoints a data plane uses: what Kubernetes' own proxies prefer. Hints of slices say the same, and
+/// need not be there.
+fn reach(service: &Service) -> Reach {
+    match service.spec.traffic_distribution.as_deref() {
+        Some("PreferSameNode") => Reach::PreferNode,
+        Some("PreferSameZone" | "PreferClose") => Reach::PreferZone,
+        Some(_) | None => Reach::Anywhere,
+    }
 }
 
 /// The number behind a port, where nothing else tells it: a named target port is resolved by slices.
@@ -224,16 +237,21 @@ fn slice_endpoints(
     let mut ready = Vec::new();
     let mut terminating = Vec::new();
     let mut other_ports = false;
+    let is_placed = reach(service) != Reach::Anywhere;
     for slice in resources.endpoint_slices_of(&name.service) {
         let Some(number) = slice_port(slice, port) else {
             other_ports |= !slice.endpoints.is_empty();
             continue;
         };
         for endpoint in &slice.endpoints {
-            let address = address(slice, endpoint).map(|ip| SocketAddr::new(ip, number));
+            let placed = address(slice, endpoint).map(|ip| Endpoint {
+                address: SocketAddr::new(ip, number),
+                node: endpoint.node_name.clone().filter(|_| is_placed),
+                zone: endpoint.zone.clone().filter(|_| is_placed),
+            });
             match state(endpoint, service.spec.publish_not_ready_addresses) {
-                State::Ready => ready.extend(address),
-                State::Terminating => terminating.extend(address),
+                State::Ready => ready.extend(placed),
+                State::Terminating => terminating.extend(placed),
                 State::Out => {}
             }
         }
@@ -243,13 +261,13 @@ fn slice_endpoints(
         service: name.service.clone(),
         port: port.name.clone().unwrap_or_else(|| "".into()),
     });
-    (sorted(usable.into_iter()), fault)
+    (sorted(usable), fault)
 }
 
-fn sorted(addresses: impl Iterator<Item = SocketAddr>) -> Vec<Endpoint> {
-    let mut endpoints: Vec<_> = addresses.map(|address| Endpoint { address }).collect();
+/// Each address once.
+fn sorted(mut endpoints: Vec<Endpoint>) -> Vec<Endpoint> {
     endpoints.sort_unstable();
-    endpoints.dedup();
+    endpoints.dedup_by(|one, other| one.address == other.address);
     endpoints
 }
 

@@ -264,6 +264,8 @@ fn backend_over(section: &BackendPolicySpec, whole: &BackendPolicySpec) -> Backe
     BackendPolicySpec {
         target_refs: Vec::new(),
         balance: section.balance.as_ref().or(whole.balance.as_ref()).cloned(),
+        hash_by: section.hash_by.as_ref().or(whole.hash_by.as_ref()).cloned(),
+        slow_start: section.slow_start.or(whole.slow_start),
         timeouts: BackendTimeouts {
             connect: above.connect.or(below.connect),
             idle: above.idle.or(below.idle),

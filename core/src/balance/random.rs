@@ -1,5 +1,7 @@
 //! Randomness for spreading load: fast, seeded, and not for secrets.
 
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -11,11 +13,9 @@ impl Random {
     }
 
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        let next = mixed(self.0);
+        self.0 = self.0.wrapping_add(STEP);
+        next
     }
 
     /// 0 to `bound` - 1; 0 for a bound of 0. The bias is below `bound` / 2^32.
@@ -24,4 +24,12 @@ impl Random {
         let scaled = (high * u64::from(bound)) >> 32;
         u32::try_from(scaled).unwrap_or(0)
     }
+}
+
+/// The output of SplitMix64 from this state: each bit of it depends on every bit of `bits`.
+pub(super) fn mixed(bits: u64) -> u64 {
+    let mut mixed = bits.wrapping_add(STEP);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

@@ -15,6 +15,8 @@ pub struct Backend {
     pub endpoints: Endpoints,
     #[serde(skip_serializing_if = "BackendProtocol::is_default")]
     pub protocol: BackendProtocol,
+    #[serde(skip_serializing_if = "Reach::is_default")]
+    pub reach: Reach,
     /// None: plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<BackendTls>,
@@ -50,24 +52,91 @@ pub enum Endpoints {
     Echo(Arc<str>),
 }
 
+/// Node and zone are told where the backend's [`Reach`] asks for them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Endpoint {
     pub address: SocketAddr,
+    /// The name of the node that it is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Arc<str>>,
+}
+
+impl Endpoint {
+    /// Where it is isn't known.
+    #[must_use]
+    pub const fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            node: None,
+            zone: None,
+        }
+    }
+}
+
+/// Which endpoints a data plane uses, by where it is itself. Whoever doesn't know where it is uses all, but for
+/// [`Reach::SameNode`], where it uses none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum Reach {
+    #[default]
+    Anywhere,
+    /// None but those on its node (`externalTrafficPolicy: Local`).
+    SameNode,
+    /// Those on its node; if there is none, those of its zone, else all (`trafficDistribution: PreferSameNode`).
+    PreferNode,
+    /// Those of its zone; if there is none, all (`trafficDistribution: PreferSameZone`).
+    PreferZone,
+}
+
+impl Reach {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How the endpoint is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Balance {
     /// The one with fewer requests in flight of two taken at random.
     #[default]
     LeastLoadedOfTwo,
     RoundRobin,
+    /// What is equal by this goes to the same endpoint, whichever shard or data plane it comes to; when endpoints
+    /// come and go, little of it moves.
+    Consistent(HashBy),
+}
+
+/// What consistent hashing goes by: the first of these that is set and there, else the client's address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HashBy {
+    /// The cookie of this name (RFC 6265, section 4.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<Arc<str>>,
+    /// The field of this name, whatever its case; several together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<Arc<str>>,
+    /// Of requests the host; of TLS connections the server name.
+    pub hostname: bool,
 }
 
 /// From a BackendPolicy, else the defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BackendSettings {
     pub balance: Balance,
+    /// How long an endpoint that joins others takes to get its full share. None: it has it at once.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "super::optional_duration_text"
+    )]
+    pub slow_start: Option<Duration>,
+    /// How long a client's address stays with its endpoint after it last began something, however balanced
+    /// (`sessionAffinity: ClientIP`).
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "super::optional_duration_text"
+    )]
+    pub affinity: Option<Duration>,
     /// For the TCP handshake; default 5 s.
     #[serde(serialize_with = "super::duration_text")]
     pub connect_timeout: Duration,
@@ -96,6 +165,8 @@ impl Default for BackendSettings {
     fn default() -> Self {
         Self {
             balance: Balance::default(),
+            slow_start: None,
+            affinity: None,
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             keep_alive: Duration::from_secs(60),

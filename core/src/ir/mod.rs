@@ -18,7 +18,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 pub use backend::{
-    Backend, BackendProtocol, BackendSettings, Balance, Endpoint, Endpoints, ProxyHeader,
+    Backend, BackendProtocol, BackendSettings, Balance, Endpoint, Endpoints, HashBy, ProxyHeader,
+    Reach,
 };
 pub use filter::{
     Cors, Filter, HeaderEdits, HeaderField, Mirror, Origin, PathModifier, Redirect, Rewrite, Tokens,

@@ -112,6 +112,16 @@ impl Id {
 
     #[must_use]
     pub fn backend(service: &ObjectName, port: u16, protocol: BackendProtocol) -> Self {
+        Self::backend_of("", service, port, protocol)
+    }
+
+    /// The same port, for clients of the Service's own address: settings of the Service count for these alone.
+    #[must_use]
+    pub fn service_backend(service: &ObjectName, port: u16, protocol: BackendProtocol) -> Self {
+        Self::backend_of("/service", service, port, protocol)
+    }
+
+    fn backend_of(of: &str, service: &ObjectName, port: u16, protocol: BackendProtocol) -> Self {
         let suffix = match protocol {
             BackendProtocol::Http1 => "",
             BackendProtocol::Http2 => "/http2",
@@ -120,7 +130,7 @@ impl Id {
         };
         Self {
             kind: Kind::Backend,
-            path: format!("{service}/{port}{suffix}").into(),
+            path: format!("{service}/{port}{suffix}{of}").into(),
         }
     }
 

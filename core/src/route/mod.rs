@@ -1,5 +1,6 @@
 //! A request against a table: what its parts are brought to, and the order in which matches are tried.
 
+pub mod cookie;
 pub mod host;
 pub mod path;
 mod precedence;

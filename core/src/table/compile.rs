@@ -185,10 +185,7 @@ impl Compiler {
             Object::Backend(backend) => {
                 let is_new = old.is_none();
                 let slot = self.slot(&id);
-                let backend = Backend {
-                    slot,
-                    backend: backend.clone(),
-                };
+                let backend = Backend::new(slot, backend.clone());
                 Arc::make_mut(&mut self.backends).insert(slot, Arc::new(backend));
                 if is_new {
                     self.touch_users(&id, touched);

@@ -27,6 +27,7 @@ pub use rule::{
 };
 pub use stream::{HostStream, StreamRule, StreamTarget};
 
+use crate::balance::Maglev;
 use crate::ir;
 use crate::route::{Fields, Request};
 
@@ -147,6 +148,26 @@ impl HasHost for Listener {
 pub struct Backend {
     pub slot: Slot,
     pub backend: ir::Backend,
+    /// Where it is balanced consistently.
+    pub consistent: Option<Maglev>,
+}
+
+impl Backend {
+    #[must_use]
+    pub fn new(slot: Slot, backend: ir::Backend) -> Self {
+        let consistent = match (&backend.settings.balance, &backend.endpoints) {
+            (ir::Balance::Consistent(_), ir::Endpoints::Addresses(all)) => {
+                let addresses: Vec<_> = all.iter().map(|one| one.address).collect();
+                Maglev::new(&addresses)
+            }
+            _ => None,
+        };
+        Self {
+            slot,
+            backend,
+            consistent,
+        }
+    }
 }
 
 impl Table {

@@ -1,5 +1,6 @@
 //! IR to messages: total, for the IR can't hold what the messages couldn't say.
 
+mod backend;
 mod stream;
 mod tls;
 
@@ -69,7 +70,7 @@ fn object(object: &ir::Object) -> proto::Object {
         ir::Object::Listener(one) => Object::Listener(listener(one)),
         ir::Object::HttpRoute(one) => Object::HttpRoute(http_route(one)),
         ir::Object::StreamRoute(one) => Object::StreamRoute(stream::route(one)),
-        ir::Object::Backend(one) => Object::Backend(backend(one)),
+        ir::Object::Backend(one) => Object::Backend(backend::encode(one)),
         ir::Object::Certificate(one) => Object::Certificate(tls::certificate(one)),
         ir::Object::Authorities(one) => Object::Authorities(tls::authorities(one)),
         ir::Object::TicketKeys(one) => Object::TicketKeys(tls::ticket_keys(one)),
@@ -348,52 +349,6 @@ fn tokens(tokens: &ir::Tokens) -> proto::Tokens {
         ir::Tokens::List(list) => proto::Tokens {
             any: false,
             list: texts(list),
-        },
-    }
-}
-
-fn backend(backend: &ir::Backend) -> proto::Backend {
-    let (endpoints, echo) = match &backend.endpoints {
-        ir::Endpoints::Addresses(endpoints) => {
-            let endpoints = endpoints.iter().map(|one| proto::Endpoint {
-                address: address(one.address.ip()),
-                port: one.address.port().into(),
-            });
-            (endpoints.collect(), None)
-        }
-        ir::Endpoints::Echo(name) => (Vec::new(), Some(text(name))),
-    };
-    proto::Backend {
-        service: Some(name(&backend.service)),
-        port: backend.port.into(),
-        endpoints,
-        echo,
-        protocol: match backend.protocol {
-            ir::BackendProtocol::Http1 => proto::backend::Protocol::Unspecified.into(),
-            ir::BackendProtocol::Http2 => proto::backend::Protocol::Http2.into(),
-            ir::BackendProtocol::Tcp => proto::backend::Protocol::Tcp.into(),
-            ir::BackendProtocol::Udp => proto::backend::Protocol::Udp.into(),
-        },
-        tls: backend.tls.as_ref().map(tls::backend),
-        settings: Some(backend_settings(&backend.settings)),
-    }
-}
-
-fn backend_settings(settings: &ir::BackendSettings) -> proto::BackendSettings {
-    use proto::backend_settings::{Balance, ProxyHeader};
-    proto::BackendSettings {
-        balance: match settings.balance {
-            ir::Balance::LeastLoadedOfTwo => Balance::LeastLoadedOfTwo.into(),
-            ir::Balance::RoundRobin => Balance::RoundRobin.into(),
-        },
-        connect_timeout_ms: millis(settings.connect_timeout),
-        idle_timeout_ms: millis(settings.idle_timeout),
-        keep_alive_ms: millis(settings.keep_alive),
-        max_connections: settings.max_connections,
-        proxy_header: match settings.proxy_header {
-            None => ProxyHeader::Unspecified.into(),
-            Some(ir::ProxyHeader::V1) => ProxyHeader::V1.into(),
-            Some(ir::ProxyHeader::V2) => ProxyHeader::V2.into(),
         },
     }
 }

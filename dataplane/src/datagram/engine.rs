@@ -20,6 +20,7 @@ use crate::stream;
 use crate::sys::datagram::{self, Batch, Event, Parcel, Poller};
 use crate::telemetry::access_log::{StreamLine, Way};
 use crate::telemetry::counters::Stream;
+use crate::upstream::backing::Asker;
 use crate::upstream::pool::Load;
 
 /// A session that was used within so long holds up the end of a process that drains.
@@ -289,7 +290,9 @@ impl Engine {
         while self.ports.get(place)?.order.count() >= most.max(1) {
             self.end_oldest(shard, place, now);
         }
-        let peer = self.peer(shard, place, rule.map(|rule| &**rule), tried, now);
+        let asker = Asker::client(client.address.ip());
+        let rule_of = rule.map(|rule| &**rule);
+        let peer = self.peer(shard, (place, rule_of), asker, tried, now);
         let counted = (listener.slot, rule.map(|rule| rule.slot));
         let peer = match peer {
             Ok(peer) => peer,
@@ -315,13 +318,13 @@ impl Engine {
     fn peer(
         &mut self,
         shard: &Shard,
-        place: usize,
-        rule: Option<&StreamRule>,
+        (place, rule): (usize, Option<&StreamRule>),
+        asker: Asker,
         tried: Option<SocketAddr>,
         now: Millis,
     ) -> Result<Peer, &'static str> {
         let backend = stream::choose(shard, rule.ok_or("no_route")?)?;
-        let endpoint = shard.upstreams.choose(shard, &backend, tried);
+        let endpoint = shard.upstreams.choose(shard, &backend, asker, tried);
         let load = Load::on(&endpoint.ok_or("no_endpoint")?);
         let address = load.endpoint().address;
         for _ in 0..EVICTIONS {

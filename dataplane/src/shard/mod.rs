@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use ringgate_core::balance::Random;
+use ringgate_core::balance::{Random, Whereabouts};
 use ringgate_core::table::Table;
 
 pub(crate) use command::{Command, Handle, Report, Swap};
@@ -21,6 +21,7 @@ use timer::Deadlines;
 
 use crate::accept::Accepting;
 use crate::datagram::Datagrams;
+use crate::shared::affinity::Affinities;
 use crate::sys::buffer::Pool;
 use crate::sys::pipe::Pipes;
 use crate::telemetry::access_log::AccessLog;
@@ -37,6 +38,9 @@ pub(crate) struct Shard {
     pub(crate) pipes: Pipes,
     pub(crate) deadlines: Deadlines,
     pub(crate) upstreams: Upstreams,
+    /// Of this data plane.
+    pub(crate) whereabouts: Whereabouts,
+    pub(crate) affinities: Arc<Affinities>,
     pub(crate) rules: RefCell<RuleStates>,
     pub(crate) counters: Counters,
     pub(crate) random: RefCell<Random>,

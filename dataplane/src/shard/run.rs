@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use monoio::io::AsyncReadRent;
-use ringgate_core::balance::Random;
+use ringgate_core::balance::{Random, Whereabouts};
 use ringgate_core::table::IpProtocol;
 
 use super::timer::Deadlines;
@@ -18,6 +18,7 @@ use super::{Buried, Command, Handle, Report, Shard, ShardTable, Swap};
 use crate::accept::Accepting;
 use crate::datagram::Datagrams;
 use crate::limits;
+use crate::shared::affinity::Affinities;
 use crate::sys::affinity;
 use crate::sys::driver::{AnyRuntime, Choice, Driver};
 use crate::sys::socket::Bound;
@@ -35,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) log: AccessLog,
     pub(crate) graveyard: Sender<Buried>,
     pub(crate) seed: u64,
+    pub(crate) whereabouts: Whereabouts,
+    pub(crate) affinities: Arc<Affinities>,
 }
 
 /// Starts a shard's thread; returns once its runtime stands.
@@ -78,6 +81,8 @@ async fn live(options: Options, driver: Driver, commands: Receiver<Command>, wok
         pipes: crate::sys::pipe::Pipes::default(),
         deadlines: Deadlines::new(),
         upstreams: crate::upstream::pool::Upstreams::default(),
+        whereabouts: options.whereabouts,
+        affinities: options.affinities,
         rules: RefCell::default(),
         counters: crate::telemetry::counters::Counters::default(),
         random: RefCell::new(Random::seeded(options.seed)),

@@ -1,5 +1,6 @@
 //! The upstream side: endpoints, pooled connections to them, and one exchange on such a connection.
 
+pub(crate) mod backing;
 pub(crate) mod exchange;
 pub(crate) mod pool;
 pub(crate) mod request_head;

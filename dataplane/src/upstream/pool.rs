@@ -1,4 +1,4 @@
-//! A shard's upstream connections, by endpoint: which endpoint a request goes to, and which connection.
+//! A shard's upstream connections, by endpoint. Which endpoint a request goes to is `backing`'s.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ringgate_core::balance;
 use ringgate_core::http1::{ClientSide, ResponseHead};
-use ringgate_core::ir::{BackendProtocol, Balance, Endpoints, Id};
+use ringgate_core::ir::{BackendProtocol, Id};
 use ringgate_core::table::{Backend, Slot};
 
 use crate::http2::bridge::Bridge;
@@ -23,6 +23,7 @@ use crate::sys::io::Stream;
 use crate::sys::socket::Shutdown;
 use crate::tls::session::Session;
 use crate::transport::Transport;
+use crate::upstream::backing::{Asker, Backing};
 
 /// A connection to an endpoint, with what is used again from request to request.
 pub(crate) struct Connection {
@@ -69,6 +70,10 @@ pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     /// Requests under way.
     pub(crate) load: Cell<u32>,
+    /// What stands for it where keys are spread over endpoints.
+    pub(super) key: u64,
+    /// When it joined others of its backend, until it has its full share.
+    pub(super) joined: Cell<Option<Millis>>,
     /// Connections, idle ones included.
     open: Cell<u32>,
     /// No longer part of its backend: connections to it aren't kept.
@@ -102,13 +107,6 @@ impl Drop for Load {
     }
 }
 
-/// What a shard keeps for a backend: its endpoints as of the version that was seen last.
-struct Backing {
-    seen: Arc<Backend>,
-    endpoints: Vec<Rc<Endpoint>>,
-    turn: usize,
-}
-
 /// All upstreams of a shard.
 #[derive(Default)]
 pub(crate) struct Upstreams {
@@ -129,23 +127,24 @@ impl Upstreams {
         &self,
         shard: &Shard,
         backend: &Arc<Backend>,
+        asker: Asker,
         tried: Option<SocketAddr>,
     ) -> Option<Rc<Endpoint>> {
         // A request that began under an older table must not bring that one's endpoints back.
         let table = shard.table();
         let Some(backend) = table.backend(backend.slot) else {
-            let mut last = Backing::new(backend);
+            let mut last = Backing::new(shard, backend);
             last.endpoints.iter().for_each(|endpoint| endpoint.go());
-            return last.choose(shard, tried);
+            return last.choose(shard, asker, tried);
         };
         let mut backends = self.backends.borrow_mut();
         let backing = backends
             .entry(backend.slot)
-            .or_insert_with(|| Backing::new(backend));
+            .or_insert_with(|| Backing::new(shard, backend));
         if !Arc::ptr_eq(&backing.seen, backend) {
-            backing.renew(backend);
+            backing.renew(shard, backend);
         }
-        backing.choose(shard, tried)
+        backing.choose(shard, asker, tried)
     }
 
     /// Forgets backends that are gone; their idle connections close.
@@ -180,70 +179,13 @@ impl Upstreams {
     }
 }
 
-impl Backing {
-    fn new(backend: &Arc<Backend>) -> Self {
-        let mut backing = Self {
-            seen: backend.clone(),
-            endpoints: Vec::new(),
-            turn: 0,
-        };
-        backing.renew(backend);
-        backing
-    }
-
-    fn choose(&mut self, shard: &Shard, tried: Option<SocketAddr>) -> Option<Rc<Endpoint>> {
-        let count = self.endpoints.len();
-        let tried = tried.and_then(|tried| {
-            self.endpoints
-                .iter()
-                .position(|endpoint| endpoint.address == tried)
-        });
-        let place = match self.seen.backend.settings.balance {
-            Balance::RoundRobin => balance::next_in_turn(count, tried, &mut self.turn),
-            Balance::LeastLoadedOfTwo => {
-                let mut random = shard.random.borrow_mut();
-                balance::less_loaded_of_two(count, tried, &mut random, |place| {
-                    self.endpoints
-                        .get(place)
-                        .map_or(0, |endpoint| endpoint.load.get())
-                })
-            }
-        };
-        self.endpoints.get(place?).cloned()
-    }
-
-    /// Takes new endpoints over; those that stay keep their connections and load.
-    fn renew(&mut self, backend: &Arc<Backend>) {
-        self.seen = backend.clone();
-        let Endpoints::Addresses(wanted) = &backend.backend.endpoints else {
-            self.endpoints.drain(..).for_each(|endpoint| endpoint.go());
-            return;
-        };
-        let old: HashMap<_, _> = self
-            .endpoints
-            .drain(..)
-            .map(|endpoint| (endpoint.address, endpoint))
-            .collect();
-        let endpoints = wanted.iter().map(|wanted| match old.get(&wanted.address) {
-            Some(endpoint) => endpoint.clone(),
-            None => Endpoint::new(wanted.address),
-        });
-        self.endpoints = endpoints.collect();
-        let gone = old.values().filter(|endpoint| {
-            !self
-                .endpoints
-                .iter()
-                .any(|stays| Rc::ptr_eq(stays, endpoint))
-        });
-        gone.for_each(|endpoint| endpoint.go());
-    }
-}
-
 impl Endpoint {
-    fn new(address: SocketAddr) -> Rc<Self> {
+    pub(super) fn new(address: SocketAddr, joined: Option<Millis>) -> Rc<Self> {
         Rc::new(Self {
             address,
             load: Cell::new(0),
+            key: balance::key_of_endpoint(address),
+            joined: Cell::new(joined),
             open: Cell::new(0),
             is_gone: Cell::new(false),
             idle: RefCell::default(),
@@ -392,7 +334,7 @@ impl Endpoint {
 
     /// Is part of its backend no more. Requests under way go on; idle connections close, which also
     /// unties the circle of references between them and their endpoint.
-    fn go(&self) {
+    pub(super) fn go(&self) {
         self.is_gone.set(true);
         drop(self.idle.take());
         self.sessions.end();

@@ -27,8 +27,8 @@ pub(crate) use ringgate_core::ir::Rule;
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoint,
     Endpoints, Filter, Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object,
-    ObjectName, PathMatch, Protocol, RouteProtocol, Snapshot, Termination, Timeouts, Version,
-    WeightedBackend,
+    ObjectName, PathMatch, Protocol, Reach, RouteProtocol, Snapshot, Termination, Timeouts,
+    Version, WeightedBackend,
 };
 use ringgate_core::wire;
 use tempfile::TempDir;
@@ -155,9 +155,7 @@ impl Wanted {
         addresses: &[SocketAddr],
         settings: BackendSettings,
     ) {
-        let endpoints = addresses
-            .iter()
-            .map(|address| Endpoint { address: *address });
+        let endpoints = addresses.iter().map(|address| Endpoint::at(*address));
         self.insert_backend(service, Endpoints::Addresses(endpoints.collect()), settings);
     }
 
@@ -183,6 +181,7 @@ impl Wanted {
             port: 80,
             endpoints,
             protocol: BackendProtocol::Http1,
+            reach: Reach::Anywhere,
             tls: None,
             settings,
         };

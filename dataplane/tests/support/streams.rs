@@ -7,8 +7,8 @@ use std::thread;
 
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, BackendTls,
-    Endpoint, Endpoints, Hostname, Id, Listener, ListenerSettings, Object, Protocol, StreamBackend,
-    StreamProtocol, StreamRoute,
+    Endpoint, Endpoints, Hostname, Id, Listener, ListenerSettings, Object, Protocol, Reach,
+    StreamBackend, StreamProtocol, StreamRoute,
 };
 
 use super::certificates::Identity;
@@ -97,12 +97,13 @@ impl Streams {
         settings: BackendSettings,
         tls: Option<BackendTls>,
     ) -> Self {
-        let endpoints = addresses.iter().map(|one| Endpoint { address: *one });
+        let endpoints = addresses.iter().map(|one| Endpoint::at(*one));
         let backend = Backend {
             service: name(service),
             port: 80,
             endpoints: Endpoints::Addresses(endpoints.collect()),
             protocol: carried(self.protocol),
+            reach: Reach::Anywhere,
             tls,
             settings,
         };

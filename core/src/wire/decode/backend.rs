@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{DecodeError, Result, address, list, name, proto, range, text, tls};
+use super::{DecodeError, Result, address, list, name, optional_text, proto, range, text, tls};
 use crate::{ir, limits};
 
 pub(super) fn decode(backend: &proto::Backend) -> Result<ir::Backend> {
@@ -26,6 +26,12 @@ pub(super) fn decode(backend: &proto::Backend) -> Result<ir::Backend> {
             proto::backend::Protocol::Tcp => ir::BackendProtocol::Tcp,
             proto::backend::Protocol::Udp => ir::BackendProtocol::Udp,
         },
+        reach: match backend.reach() {
+            proto::backend::Reach::Unspecified => ir::Reach::Anywhere,
+            proto::backend::Reach::SameNode => ir::Reach::SameNode,
+            proto::backend::Reach::PreferNode => ir::Reach::PreferNode,
+            proto::backend::Reach::PreferZone => ir::Reach::PreferZone,
+        },
         tls: backend.tls.as_ref().map(tls::backend).transpose()?,
         settings: backend_settings(
             backend
@@ -40,6 +46,8 @@ fn endpoint(endpoint: &proto::Endpoint) -> Result<ir::Endpoint> {
     let address = address("endpoints", &endpoint.address)?;
     Ok(ir::Endpoint {
         address: SocketAddr::new(address, range("port", endpoint.port)?),
+        node: optional_text(endpoint.node.as_ref()),
+        zone: optional_text(endpoint.zone.as_ref()),
     })
 }
 
@@ -48,8 +56,11 @@ fn backend_settings(settings: &proto::BackendSettings) -> ir::BackendSettings {
     ir::BackendSettings {
         balance: match settings.balance() {
             Balance::RoundRobin => ir::Balance::RoundRobin,
+            Balance::Consistent => ir::Balance::Consistent(hash_by(settings.hash_by.as_ref())),
             Balance::Unspecified | Balance::LeastLoadedOfTwo => ir::Balance::LeastLoadedOfTwo,
         },
+        slow_start: settings.slow_start_ms.map(Duration::from_millis),
+        affinity: settings.affinity_ms.map(Duration::from_millis),
         connect_timeout: Duration::from_millis(settings.connect_timeout_ms),
         idle_timeout: Duration::from_millis(settings.idle_timeout_ms),
         keep_alive: Duration::from_millis(settings.keep_alive_ms),
@@ -59,5 +70,16 @@ fn backend_settings(settings: &proto::BackendSettings) -> ir::BackendSettings {
             ProxyHeader::V1 => Some(ir::ProxyHeader::V1),
             ProxyHeader::V2 => Some(ir::ProxyHeader::V2),
         },
+    }
+}
+
+fn hash_by(hash_by: Option<&proto::HashBy>) -> ir::HashBy {
+    let Some(by) = hash_by else {
+        return ir::HashBy::default();
+    };
+    ir::HashBy {
+        cookie: optional_text(by.cookie.as_ref()),
+        header: optional_text(by.header.as_ref()),
+        hostname: by.hostname,
     }
 }

@@ -1,0 +1,87 @@
+//! Which endpoints a data plane uses, by where they are and where it is itself.
+
+use std::sync::Arc;
+
+use crate::ir::{Endpoint, Reach};
+
+/// Where a data plane is, as far as it was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// Its node, as Kubernetes names it.
+    pub node: Option<Arc<str>>,
+    /// Its node's zone (label `topology.kubernetes.io/zone`).
+    pub zone: Option<Arc<str>>,
+}
+
+/// The places of the endpoints to use, ascending.
+#[must_use]
+pub fn within_reach(endpoints: &[Endpoint], reach: Reach, here: &Whereabouts) -> Vec<u32> {
+    let on_node = |one: &Endpoint| here.node.is_some() && one.node == here.node;
+    let in_zone = |one: &Endpoint| here.zone.is_some() && one.zone == here.zone;
+    let (near, is_bound) = match reach {
+        Reach::Anywhere => (Vec::new(), false),
+        Reach::SameNode => (places(endpoints, on_node), true),
+        Reach::PreferZone => (places(endpoints, in_zone), false),
+        Reach::PreferNode => match places(endpoints, on_node) {
+            none if none.is_empty() => (places(endpoints, in_zone), false),
+            near => (near, false),
+        },
+    };
+    match near.is_empty() && !is_bound {
+        true => places(endpoints, |_| true),
+        false => near,
+    }
+}
+
+fn places(endpoints: &[Endpoint], is_used: impl Fn(&Endpoint) -> bool) -> Vec<u32> {
+    let places = (0_u32..).zip(endpoints);
+    let used = places.filter(|(_, endpoint)| is_used(endpoint));
+    used.map(|(place, _)| place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(last: u8, node: &str, zone: &str) -> Endpoint {
+        let text = |text: &str| (!text.is_empty()).then(|| text.into());
+        Endpoint {
+            address: ([10, 0, 0, last], 80).into(),
+            node: text(node),
+            zone: text(zone),
+        }
+    }
+
+    fn here(node: Option<&str>, zone: Option<&str>) -> Whereabouts {
+        Whereabouts {
+            node: node.map(Into::into),
+            zone: zone.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn the_nearest_that_are_there_are_used() {
+        let all = [
+            endpoint(1, "a", "x"),
+            endpoint(2, "b", "x"),
+            endpoint(3, "c", "y"),
+            endpoint(4, "", ""),
+        ];
+        let (everywhere, nowhere) = (vec![0, 1, 2, 3], Vec::new());
+        for (reach, node, zone, expected) in [
+            (Reach::Anywhere, Some("a"), Some("x"), &everywhere),
+            (Reach::SameNode, Some("b"), Some("x"), &vec![1]),
+            (Reach::SameNode, Some("d"), Some("x"), &nowhere),
+            (Reach::SameNode, None, Some("x"), &nowhere),
+            (Reach::PreferNode, Some("c"), Some("y"), &vec![2]),
+            (Reach::PreferNode, Some("d"), Some("x"), &vec![0, 1]),
+            (Reach::PreferNode, Some("d"), Some("z"), &everywhere),
+            (Reach::PreferZone, Some("a"), Some("x"), &vec![0, 1]),
+            (Reach::PreferZone, Some("a"), Some("z"), &everywhere),
+            (Reach::PreferZone, Some("a"), None, &everywhere),
+        ] {
+            let used = within_reach(&all, reach, &here(node, zone));
+            assert_eq!(used, *expected, "{reach:?} from {node:?} in {zone:?}");
+        }
+    }
+}
