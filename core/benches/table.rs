@@ -11,7 +11,7 @@ use divan::{Bencher, black_box};
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoints,
     Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName, PathMatch,
-    Protocol, RouteProtocol, Rule, Snapshot, Timeouts, Version, WeightedBackend,
+    Protocol, Reach, RouteProtocol, Rule, Snapshot, Timeouts, Version, WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
 use ringgate_core::table::{Bind, Compiler, IpProtocol, Table};
@@ -53,6 +53,7 @@ fn backend() -> (Id, Object) {
         port: 80,
         endpoints: Endpoints::Addresses(Vec::new()),
         protocol: BackendProtocol::Http1,
+        reach: Reach::Anywhere,
         tls: None,
         settings: BackendSettings::default(),
     };

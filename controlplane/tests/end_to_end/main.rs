@@ -9,6 +9,7 @@
 
 mod apart;
 mod authority;
+mod balancing;
 mod coalescing;
 mod console;
 #[allow(dead_code, reason = "tests/cluster uses the rest of it")]
