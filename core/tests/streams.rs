@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoints,
-    Hostname, Id, Listener, ListenerSettings, Object, ObjectName, Protocol, Snapshot,
+    Hostname, Id, Listener, ListenerSettings, Object, ObjectName, Protocol, Reach, Snapshot,
     StreamBackend, StreamProtocol, StreamRoute, Version,
 };
 use ringgate_core::table::{
@@ -41,6 +41,7 @@ fn backend(service: &str) -> (Id, Object) {
         port: 443,
         endpoints: Endpoints::Addresses(Vec::new()),
         protocol: BackendProtocol::Tcp,
+        reach: Reach::Anywhere,
         tls: None,
         settings: BackendSettings::default(),
     };

@@ -288,6 +288,21 @@ fn streams(name: &ObjectName, certificate: &Id) -> [(Id, Object); 8] {
     ]
 }
 
+fn backend_settings() -> BackendSettings {
+    BackendSettings {
+        balance: Balance::Consistent(HashBy {
+            cookie: Some("c".into()),
+            header: Some("x-user".into()),
+            hostname: true,
+        }),
+        slow_start: Some(Duration::from_secs(12)),
+        affinity: Some(Duration::from_secs(13)),
+        max_connections: Some(3),
+        proxy_header: Some(ProxyHeader::V2),
+        ..BackendSettings::default()
+    }
+}
+
 fn snapshot() -> Snapshot {
     let name = ObjectName::new("default", "one");
     let backend = Id::backend(&name, 80, BackendProtocol::Http1);
@@ -308,18 +323,7 @@ fn snapshot() -> Snapshot {
                     SubjectName::Uri("spiffe://a/b".into()),
                 ],
             }),
-            settings: BackendSettings {
-                balance: Balance::Consistent(HashBy {
-                    cookie: Some("c".into()),
-                    header: Some("x-user".into()),
-                    hostname: true,
-                }),
-                slow_start: Some(Duration::from_secs(12)),
-                affinity: Some(Duration::from_secs(13)),
-                max_connections: Some(3),
-                proxy_header: Some(ProxyHeader::V2),
-                ..BackendSettings::default()
-            },
+            settings: backend_settings(),
         })
     };
     let route_to =

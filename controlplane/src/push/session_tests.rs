@@ -3,7 +3,9 @@
 use super::*;
 use crate::limits::PART_BYTES;
 use crate::shared_map::SharedMap;
-use ringgate_core::ir::{Backend, BackendProtocol, BackendSettings, Endpoints, Object, ObjectName};
+use ringgate_core::ir::{
+    Backend, BackendProtocol, BackendSettings, Endpoints, Object, ObjectName, Reach,
+};
 
 fn backend(name: &str, port: u16) -> (Id, Arc<Object>) {
     let service = ObjectName::new("default", name);
@@ -12,6 +14,7 @@ fn backend(name: &str, port: u16) -> (Id, Arc<Object>) {
         port,
         endpoints: Endpoints::Addresses(Vec::new()),
         protocol: BackendProtocol::Http1,
+        reach: Reach::Anywhere,
         tls: None,
         settings: BackendSettings::default(),
     });

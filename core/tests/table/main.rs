@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use ringgate_core::ir::{
     AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoints,
     FieldMatch, Hostname, HttpRoute, Id, Listener, ListenerSettings, Match, Object, ObjectName,
-    PathMatch, Protocol, RouteProtocol, Rule, Snapshot, TextMatch, Timeouts, Version,
+    PathMatch, Protocol, Reach, RouteProtocol, Rule, Snapshot, TextMatch, Timeouts, Version,
     WeightedBackend,
 };
 use ringgate_core::route::{Fields, Request};
@@ -63,6 +63,7 @@ fn backend() -> (Id, Object) {
         port: 80,
         endpoints: Endpoints::Addresses(Vec::new()),
         protocol: BackendProtocol::Http1,
+        reach: Reach::Anywhere,
         tls: None,
         settings: BackendSettings::default(),
     };
