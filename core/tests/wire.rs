@@ -396,6 +396,28 @@ fn a_listener_that_is_reached_by_its_own_port_says_nothing_of_it_on_the_wire() {
 }
 
 #[test]
+fn endpoints_come_in_order_and_once_however_they_were_sent() {
+    let name = ObjectName::new("default", "one");
+    let endpoint = |text: &str| Endpoint::at(text.parse().unwrap());
+    let backend = |endpoints: &[&str]| {
+        Object::Backend(Backend {
+            service: name.clone(),
+            port: 80,
+            endpoints: Endpoints::Addresses(endpoints.iter().map(|one| endpoint(one)).collect()),
+            protocol: BackendProtocol::Tcp,
+            reach: Reach::Anywhere,
+            tls: None,
+            settings: BackendSettings::default(),
+        })
+    };
+    let id = Id::backend(&name, 80, BackendProtocol::Tcp);
+    let sent = backend(&["10.0.0.2:80", "10.0.0.1:81", "10.0.0.1:80", "10.0.0.2:80"]);
+    let (_, decoded) = wire::entry(&wire::encode_entry(&id, &sent)).unwrap();
+    let expected = backend(&["10.0.0.1:80", "10.0.0.1:81", "10.0.0.2:80"]);
+    assert_eq!(decoded, expected);
+}
+
+#[test]
 fn a_changed_byte_is_noticed() {
     for (id, object) in snapshot().objects {
         let mut entry = wire::encode_entry(&id, &object);

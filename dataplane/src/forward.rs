@@ -35,7 +35,8 @@ pub(crate) struct Forward<'t> {
     pub(crate) rule: &'t Rule,
     pub(crate) plan: &'t Plan,
     pub(crate) backend: &'t Arc<Backend>,
-    pub(crate) asker: Asker,
+    /// What consistent hashing goes by; none: the client's address.
+    pub(crate) key: Option<u64>,
     /// Shown to a backend that asks for one.
     pub(crate) certificate: Option<&'t Id>,
     /// Whose origin the response is shared with, if the plan has a CORS filter.
@@ -54,6 +55,13 @@ pub(crate) struct Forward<'t> {
 }
 
 impl Forward<'_> {
+    fn asker(&self, downstream: &Downstream) -> Asker {
+        Asker {
+            client: downstream.client.ip(),
+            key: self.key,
+        }
+    }
+
     /// The longest silence of the backend.
     pub(crate) fn idle(&self) -> Duration {
         self.backend.backend.settings.idle_timeout
@@ -91,7 +99,7 @@ pub(crate) async fn forward(
         Ok(()) => {
             downstream.watch.clear();
             forward.is_whole = session.body.is_done();
-            mirror::start(downstream.shard, &forward);
+            mirror::start(downstream, &forward);
             attempts(downstream, session, &mut forward, &mut outcome).await
         }
         Err(reply) => {
@@ -231,7 +239,8 @@ async fn attempt(
     let shard = downstream.shard;
     let (backend, certificate) = (forward.backend, forward.certificate);
     let upstreams = &shard.upstreams;
-    let chosen = upstreams.choose(shard, backend, forward.asker, outcome.endpoint);
+    let asker = forward.asker(downstream);
+    let chosen = upstreams.choose(shard, backend, asker, outcome.endpoint);
     let Some(endpoint) = chosen else {
         return over(downstream, session, outcome, Reply::no_endpoints()).await;
     };

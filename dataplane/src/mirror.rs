@@ -8,6 +8,7 @@ use ringgate_core::http1::{Method, Parse, Relay, ResponseHead, parse_response};
 use ringgate_core::ir::Id;
 use ringgate_core::table::{Backend, MirrorTarget};
 
+use crate::downstream::Downstream;
 use crate::forward::Forward;
 use crate::limits;
 use crate::shard::Shard;
@@ -21,7 +22,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Sends the copies that the rule's mirror filters ask for. A request whose body was not kept whole is not
 /// mirrored: half of it would be another request.
-pub(crate) fn start(shard: &'static Shard, forward: &Forward<'_>) {
+pub(crate) fn start(downstream: &Downstream, forward: &Forward<'_>) {
+    let shard = downstream.shard;
     for mirror in &forward.plan.mirrors {
         if !is_taken(shard, mirror) {
             continue;
@@ -40,7 +42,7 @@ pub(crate) fn start(shard: &'static Shard, forward: &Forward<'_>) {
         shard.mirrors.set(shard.mirrors.get() + 1);
         let (backend, certificate) = (backend.clone(), forward.certificate.cloned());
         // What its own backend is hashed by means nothing here.
-        let asker = Asker::client(forward.asker.client);
+        let asker = Asker::client(downstream.client.ip());
         io::spawn(async move {
             let to = (&backend, certificate.as_ref());
             carry(shard, to, asker, request, method).await;

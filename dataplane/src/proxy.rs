@@ -8,7 +8,7 @@ use ringgate_core::balance;
 use ringgate_core::filter::{cors, location};
 use ringgate_core::grpc::{Carriage, timeout};
 use ringgate_core::http1::{After, FieldId, Form, Framing, Method, Relay};
-use ringgate_core::ir::{Balance, Endpoints, HashBy, Redirect, RouteProtocol};
+use ringgate_core::ir::{Balance, Endpoints, Redirect, RouteProtocol};
 use ringgate_core::route::{Fields, Request, cookie, host, path};
 use ringgate_core::table::{
     Action, Backend, Listener, Plan, Port, Rule, Table, Target, WeightedTarget,
@@ -23,7 +23,6 @@ use crate::forward::{self, Forward};
 use crate::grpc_web::GrpcWeb;
 use crate::sys::buffer::Buffer;
 use crate::telemetry::access_log::{Line, Way};
-use crate::upstream::backing::Asker;
 use crate::upstream::request_head;
 
 /// What we add to most heads: who asks, and how.
@@ -329,7 +328,7 @@ impl<'t> Matched<'_, 't> {
                 rule,
                 plan: &target.plan,
                 backend,
-                asker: self.asker(&backend.backend.settings.balance),
+                key: self.key(&backend.backend.settings.balance),
                 certificate: self.listener.client_certificate.as_ref(),
                 origin: self.origin(&target.plan),
                 out: head,
@@ -342,19 +341,11 @@ impl<'t> Matched<'_, 't> {
         }
     }
 
-    /// Whom the endpoint is chosen for.
-    fn asker(&self, balance: &Balance) -> Asker {
-        let client = self.downstream.client.ip();
-        match balance {
-            Balance::Consistent(by) => Asker {
-                client,
-                key: self.key(by),
-            },
-            Balance::LeastLoadedOfTwo | Balance::RoundRobin => Asker::client(client),
-        }
-    }
-
-    fn key(&self, by: &HashBy) -> Option<u64> {
+    /// What consistent hashing goes by, where there is something better than the client's address.
+    fn key(&self, balance: &Balance) -> Option<u64> {
+        let Balance::Consistent(by) = balance else {
+            return None;
+        };
         let fields = self.request.fields;
         if let Some(name) = &by.cookie
             && let Some(all) = fields.value("cookie")

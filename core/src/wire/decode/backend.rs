@@ -9,12 +9,14 @@ use crate::{ir, limits};
 pub(super) fn decode(backend: &proto::Backend) -> Result<ir::Backend> {
     let endpoints = match &backend.echo {
         Some(name) => ir::Endpoints::Echo(text(name)),
-        None => ir::Endpoints::Addresses(list(
-            "endpoints",
-            limits::ENDPOINTS,
-            &backend.endpoints,
-            endpoint,
-        )?),
+        None => {
+            let sent = &backend.endpoints;
+            let mut all = list("endpoints", limits::ENDPOINTS, sent, endpoint)?;
+            // They are searched by address.
+            all.sort_unstable();
+            all.dedup_by(|one, other| one.address == other.address);
+            ir::Endpoints::Addresses(all)
+        }
     };
     Ok(ir::Backend {
         service: name(backend.service.as_ref())?,
