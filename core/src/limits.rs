@@ -44,6 +44,10 @@ pub const HEADER_EDITS: usize = 16;
 pub const RETRY_CODES: usize = 200;
 /// Origins, methods or headers of a CORS filter: the API allows 64.
 pub const CORS_TOKENS: usize = 64;
+/// Ranges of statuses that a health check takes for an answer: one for each of the classes, and a few single ones.
+pub const STATUS_RANGES: usize = 16;
+/// Of a health check's path, host and service, in bytes: the API allows 1,024.
+pub const CHECK_TEXT_BYTES: usize = 1_024;
 /// Endpoints of a Service: the largest that Kubernetes is tested with has 5,000 Pods in a cluster of 150,000.
 pub const ENDPOINTS: usize = 150_000;
 /// A compiled regular expression: 64 KiB of program is far beyond what a route needs, and bounds what

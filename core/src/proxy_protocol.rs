@@ -162,6 +162,19 @@ fn v2_source(family: u8, rest: &[u8]) -> Result<Option<SocketAddr>, ProxyProtoco
     Ok(Some(source))
 }
 
+/// Appends the header of a connection that is for nobody but us, as a health check's (specification, sections
+/// 2.1 and 2.2).
+pub fn write_own(version: ProxyHeader, out: &mut Vec<u8>) {
+    match version {
+        ProxyHeader::V1 => out.extend_from_slice(b"PROXY UNKNOWN\r\n"),
+        ProxyHeader::V2 => {
+            out.extend_from_slice(V2_SIGNATURE);
+            // Version 2, command LOCAL; no family, and nothing that follows.
+            out.extend_from_slice(&[0x20, 0, 0, 0]);
+        }
+    }
+}
+
 /// Appends the header of a connection from `source` that came to `destination`. Both are written as IPv6 if
 /// either is.
 pub fn write(version: ProxyHeader, source: SocketAddr, destination: SocketAddr, out: &mut Vec<u8>) {
@@ -312,6 +325,16 @@ mod tests {
             written(ProxyHeader::V2, "[::ffff:192.0.2.1]:56324", "10.0.0.1:443"),
             v2(1, 0x11, &addresses)
         );
+    }
+
+    #[test]
+    fn our_own_connections_have_no_client() {
+        for (version, length) in [(ProxyHeader::V1, 15), (ProxyHeader::V2, 16)] {
+            let mut out = Vec::new();
+            write_own(version, &mut out);
+            assert_eq!(parse(&out), complete(length, ""));
+            assert_eq!(out.len(), length);
+        }
     }
 
     proptest::proptest! {

@@ -11,12 +11,12 @@ use ringgate_core::ir::{
     AttachedHost, Attachment, Authorities, Backend, BackendProtocol, BackendSettings,
     BackendTarget, BackendTls, Balance, Certificate, ClientValidation, Cors, Der,
     DownstreamTimeouts, Endpoint, Endpoints, FieldMatch, Filter, HashBy, HeaderEdits, HeaderField,
-    Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror, Network,
-    Object, ObjectName, Origin, PathMatch, PathModifier, PrivateKey, Protocol, ProxyHeader,
-    ProxyProtocol, Reach, Redirect, Retry, Rewrite, RouteProtocol, RpcMatch, Rule, Snapshot,
-    Staple, StreamBackend, StreamProtocol, StreamRoute, SubjectName, Termination, TextMatch,
-    TicketKey, TicketKeys, Timeouts, TlsVersion, Tokens, Trust, Unverified, Version,
-    WeightedBackend,
+    HealthCheck, Hostname, HttpLimits, HttpRoute, Id, Listener, ListenerSettings, Match, Mirror,
+    Network, Object, ObjectName, Origin, OutlierDetection, PathMatch, PathModifier, PrivateKey,
+    Probe, Protocol, ProxyHeader, ProxyProtocol, Reach, Redirect, Retry, Rewrite, RouteProtocol,
+    RpcMatch, Rule, Snapshot, Staple, StatusRange, StreamBackend, StreamProtocol, StreamRoute,
+    SubjectName, Termination, TextMatch, Thresholds, TicketKey, TicketKeys, Timeouts, TlsVersion,
+    Tokens, Trust, Unverified, Version, WeightedBackend,
 };
 use ringgate_core::wire;
 
@@ -288,7 +288,7 @@ fn streams(name: &ObjectName, certificate: &Id) -> [(Id, Object); 8] {
     ]
 }
 
-fn backend_settings() -> BackendSettings {
+fn backend_settings(protocol: BackendProtocol) -> BackendSettings {
     BackendSettings {
         balance: Balance::Consistent(HashBy {
             cookie: Some("c".into()),
@@ -299,8 +299,47 @@ fn backend_settings() -> BackendSettings {
         affinity: Some(Duration::from_secs(13)),
         max_connections: Some(3),
         proxy_header: Some(ProxyHeader::V2),
+        health_check: health_check(protocol),
+        outlier_detection: Some(OutlierDetection {
+            consecutive_failures: 4,
+            base_ejection: Duration::from_millis(1),
+            max_ejection: Duration::from_millis(2),
+            max_ejected_percent: 100,
+        }),
         ..BackendSettings::default()
     }
+}
+
+/// Of another kind for each protocol.
+fn health_check(protocol: BackendProtocol) -> Option<HealthCheck> {
+    let probe = match protocol {
+        BackendProtocol::Http1 => Probe::Http {
+            path: "/healthz".into(),
+            host: Some("shop.example.com".into()),
+            statuses: vec![
+                StatusRange::FINE,
+                StatusRange {
+                    first: 418,
+                    last: 418,
+                },
+            ],
+        },
+        BackendProtocol::Http2 => Probe::Grpc {
+            service: "shop.Cart".into(),
+        },
+        BackendProtocol::Tcp => Probe::Tcp,
+        BackendProtocol::Udp => return None,
+    };
+    Some(HealthCheck {
+        probe,
+        interval: Duration::from_millis(12),
+        timeout: Duration::from_millis(13),
+        thresholds: Thresholds {
+            healthy: 14,
+            unhealthy: 15,
+        },
+        port: (protocol == BackendProtocol::Http2).then_some(8081),
+    })
 }
 
 fn snapshot() -> Snapshot {
@@ -323,7 +362,7 @@ fn snapshot() -> Snapshot {
                     SubjectName::Uri("spiffe://a/b".into()),
                 ],
             }),
-            settings: backend_settings(),
+            settings: backend_settings(protocol),
         })
     };
     let route_to =
@@ -393,6 +432,50 @@ fn a_listener_that_is_reached_by_its_own_port_says_nothing_of_it_on_the_wire() {
         entry.object.len()
     });
     assert_eq!(lengths[0], lengths[1] + 2, "a tag and 80");
+}
+
+/// What a backend is refused for, its check changed so.
+fn refused_check(change: impl Fn(&mut HealthCheck)) -> String {
+    let name = ObjectName::new("default", "one");
+    let id = Id::backend(&name, 80, BackendProtocol::Http1);
+    let Some(Object::Backend(mut backend)) = snapshot().objects.remove(&id) else {
+        unreachable!("it is there");
+    };
+    change(backend.settings.health_check.as_mut().unwrap());
+    let entry = wire::encode_entry(&id, &Object::Backend(backend));
+    wire::entry(&entry).unwrap_err().to_string()
+}
+
+#[test]
+fn checks_without_pause_or_end_and_requests_that_are_none_are_refused() {
+    let http = |path: &str, statuses: usize| Probe::Http {
+        path: path.into(),
+        host: None,
+        statuses: vec![StatusRange::FINE; statuses],
+    };
+    for (probe, error) in [
+        (http("/a b", 1), "path is out of range: 32"),
+        (http("/a\r\nx: y", 1), "path is out of range: 13"),
+        (http("", 1), "path is missing"),
+        (
+            http(&"/".repeat(1025), 1),
+            "path has 1025 entries, more than the limit of 1024",
+        ),
+        (
+            http("/", 17),
+            "statuses has 17 entries, more than the limit of 16",
+        ),
+    ] {
+        assert_eq!(refused_check(|check| check.probe = probe.clone()), error);
+    }
+    let error = refused_check(|check| check.interval = Duration::ZERO);
+    assert_eq!(error, "interval_ms is out of range: 0");
+    let error = refused_check(|check| check.timeout = Duration::ZERO);
+    assert_eq!(error, "timeout_ms is out of range: 0");
+    let error = refused_check(|check| check.thresholds.healthy = 0);
+    assert_eq!(error, "healthy_threshold is out of range: 0");
+    let error = refused_check(|check| check.port = Some(0));
+    assert_eq!(error, "port is out of range: 0");
 }
 
 #[test]

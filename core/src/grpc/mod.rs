@@ -1,10 +1,13 @@
 //! gRPC as a proxy sees it: which requests are gRPC's, and what its statuses are in HTTP's terms.
-//! Messages are bytes here; nothing reads them.
+//! Messages are bytes here; nothing reads them,
+//! but for those of health checks.
 //!
+//! - [`health`]: asking a backend whether it serves
 //! - [`status`]: replies of our own, as a client of gRPC reads them
 //! - [`timeout`]: how long a client waits
 //! - [`web`]: gRPC-Web's bodies
 
+pub mod health;
 pub mod status;
 pub mod timeout;
 pub mod web;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{BackendTls, ObjectName};
+use super::{BackendTls, HealthCheck, ObjectName, OutlierDetection};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Backend {
@@ -152,6 +152,12 @@ pub struct BackendSettings {
     /// are shared by clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_header: Option<ProxyHeader>,
+    /// None: endpoints aren't asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// None: none is put aside for what becomes of its traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outlier_detection: Option<OutlierDetection>,
 }
 
 /// Version of the PROXY protocol.
@@ -172,6 +178,8 @@ impl Default for BackendSettings {
             keep_alive: Duration::from_secs(60),
             max_connections: None,
             proxy_header: None,
+            health_check: None,
+            outlier_detection: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod backend;
 mod filter;
+mod health;
 mod listener;
 mod name;
 mod policy;
@@ -24,6 +25,7 @@ pub use backend::{
 pub use filter::{
     Cors, Filter, HeaderEdits, HeaderField, Mirror, Origin, PathModifier, Redirect, Rewrite, Tokens,
 };
+pub use health::{HealthCheck, OutlierDetection, Probe, StatusRange, Thresholds};
 pub use listener::{Listener, Protocol};
 pub use name::{Hostname, HostnameError, Id, Kind, ObjectName};
 pub use policy::{DownstreamTimeouts, HttpLimits, ListenerSettings, Network, ProxyProtocol};

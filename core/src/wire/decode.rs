@@ -1,6 +1,7 @@
 //! Messages to IR: everything that the IR's types promise is checked here, once.
 
 mod backend;
+mod health;
 mod stream;
 mod tls;
 

@@ -1,6 +1,7 @@
 //! IR to messages: total, for the IR can't hold what the messages couldn't say.
 
 mod backend;
+mod health;
 mod stream;
 mod tls;
 

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{DecodeError, Result, address, list, name, optional_text, proto, range, text, tls};
+use super::{
+    DecodeError, Result, address, health, list, name, optional_text, proto, range, text, tls,
+};
 use crate::{ir, limits};
 
 pub(super) fn decode(backend: &proto::Backend) -> Result<ir::Backend> {
@@ -40,7 +42,7 @@ pub(super) fn decode(backend: &proto::Backend) -> Result<ir::Backend> {
                 .settings
                 .as_ref()
                 .ok_or(DecodeError::Missing("settings"))?,
-        ),
+        )?,
     })
 }
 
@@ -53,9 +55,10 @@ fn endpoint(endpoint: &proto::Endpoint) -> Result<ir::Endpoint> {
     })
 }
 
-fn backend_settings(settings: &proto::BackendSettings) -> ir::BackendSettings {
+fn backend_settings(settings: &proto::BackendSettings) -> Result<ir::BackendSettings> {
     use proto::backend_settings::{Balance, ProxyHeader};
-    ir::BackendSettings {
+    let (check, outliers) = (&settings.health_check, &settings.outlier_detection);
+    Ok(ir::BackendSettings {
         balance: match settings.balance() {
             Balance::RoundRobin => ir::Balance::RoundRobin,
             Balance::Consistent => ir::Balance::Consistent(hash_by(settings.hash_by.as_ref())),
@@ -72,7 +75,9 @@ fn backend_settings(settings: &proto::BackendSettings) -> ir::BackendSettings {
             ProxyHeader::V1 => Some(ir::ProxyHeader::V1),
             ProxyHeader::V2 => Some(ir::ProxyHeader::V2),
         },
-    }
+        health_check: check.as_ref().map(health::check).transpose()?,
+        outlier_detection: outliers.as_ref().map(health::outliers).transpose()?,
+    })
 }
 
 fn hash_by(hash_by: Option<&proto::HashBy>) -> ir::HashBy {

@@ -1,6 +1,6 @@
 //! Backends and their endpoints, as messages.
 
-use super::{address, millis, name, proto, text, tls};
+use super::{address, health, millis, name, proto, text, tls};
 use crate::ir;
 
 pub(super) fn encode(backend: &ir::Backend) -> proto::Backend {
@@ -61,6 +61,8 @@ fn backend_settings(settings: &ir::BackendSettings) -> proto::BackendSettings {
             Some(ir::ProxyHeader::V1) => ProxyHeader::V1.into(),
             Some(ir::ProxyHeader::V2) => ProxyHeader::V2.into(),
         },
+        health_check: settings.health_check.as_ref().map(health::check),
+        outlier_detection: settings.outlier_detection.as_ref().map(health::outliers),
     }
 }
 
