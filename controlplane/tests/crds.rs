@@ -70,6 +70,35 @@ impl Crd {
     }
 }
 
+/// Fields of which an object has one at most: the first is in a sample unless it is left out there.
+const ONE_OF: [&str; 2] = ["http", "grpc"];
+
+/// With every field that can be there beside the others: one sample for each of [`ONE_OF`].
+fn wholes(schema: &Value) -> Vec<Value> {
+    let mut all: Vec<Value> = Vec::new();
+    for wanted in ONE_OF {
+        let others = ONE_OF.into_iter().filter(|one| *one != wanted);
+        let mut schema = schema.clone();
+        others.for_each(|other| forget(&mut schema, other));
+        let whole = sample(&schema, true);
+        if !all.contains(&whole) {
+            all.push(whole);
+        }
+    }
+    all
+}
+
+/// Leaves a field out of every object of a schema that has another one of [`ONE_OF`].
+fn forget(schema: &mut Value, field: &str) {
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    if let Some(fields) = fields {
+        if ONE_OF.iter().all(|one| fields.contains_key(*one)) {
+            fields.remove(field);
+        }
+        fields.values_mut().for_each(|one| forget(one, field));
+    }
+}
+
 /// A value with every field, or with those alone that must be there.
 fn sample(schema: &Value, whole: bool) -> Value {
     if let Some(example) = schema.get("example") {
@@ -129,17 +158,15 @@ const NO_TEXT: &str = " \u{7f}";
 fn every_field_of_a_crd_is_read_and_what_may_be_left_out_may_be() {
     let crds = crds();
     assert_eq!(crds.len(), 4);
-    for crd in crds {
-        let whole = sample(&crd.spec, true);
+    for (crd, whole) in samples(&crds) {
         crd.taken(&whole);
         crd.taken(&sample(&crd.spec, false));
-        let mut all = Vec::new();
-        below(&crd.spec, String::new(), &mut all);
-        for (at, schema) in all {
+        for (at, schema) in parts(crd, &whole) {
             for name in schema["properties"]
                 .as_object()
                 .into_iter()
                 .flat_map(Map::keys)
+                .filter(|name| whole.pointer(&format!("{at}/{name}")).is_some())
             {
                 let less = without(&whole, &format!("{at}/{name}"));
                 match is_required(&schema, name) {
@@ -151,16 +178,27 @@ fn every_field_of_a_crd_is_read_and_what_may_be_left_out_may_be() {
     }
 }
 
+/// Each with every whole sample of it.
+fn samples(crds: &[Crd]) -> impl Iterator<Item = (&Crd, Value)> {
+    crds.iter()
+        .flat_map(|crd| wholes(&crd.spec).into_iter().map(move |whole| (crd, whole)))
+}
+
+/// Every schema of what is in the sample.
+fn parts(crd: &Crd, whole: &Value) -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    below(&crd.spec, String::new(), &mut all);
+    all.retain(|(at, _)| whole.pointer(at).is_some());
+    all
+}
+
 /// The validator names the fields that it knows when it meets one that it doesn't.
 #[test]
 fn a_crd_has_every_field_that_is_read() {
     // Too long to be a slip of the pen for any of them.
     let stranger = "x".repeat(80);
-    for crd in crds() {
-        let whole = sample(&crd.spec, true);
-        let mut all = Vec::new();
-        below(&crd.spec, String::new(), &mut all);
-        for (at, schema) in all {
+    for (crd, whole) in samples(&crds()) {
+        for (at, schema) in parts(crd, &whole) {
             let Some(fields) = schema["properties"].as_object() else {
                 continue;
             };
@@ -183,11 +221,8 @@ fn a_crd_has_every_field_that_is_read() {
 #[test]
 fn every_bound_of_a_crd_is_one_of_its_type() {
     let mut count = 0;
-    for crd in crds() {
-        let whole = sample(&crd.spec, true);
-        let mut all = Vec::new();
-        below(&crd.spec, String::new(), &mut all);
-        for (at, schema) in all {
+    for (crd, whole) in samples(&crds()) {
+        for (at, schema) in parts(crd, &whole) {
             let cases = at_the_bounds(&schema, &sample(&schema, true));
             count += cases.len();
             for (value, fits) in cases {
@@ -227,8 +262,10 @@ fn at_the_bounds(schema: &Value, example: &Value) -> Vec<(Value, bool)> {
         cases.push((json!(NO_TEXT), false));
     }
     if schema["type"] == "string" {
-        // Where a length is bounded, letters are allowed.
-        let long = |length: usize| json!("a".repeat(length));
+        // Where a length is bounded, letters are allowed, behind the slash of a path.
+        let is_path = example.as_str().is_some_and(|text| text.starts_with('/'));
+        let first = if is_path { "/" } else { "" };
+        let long = |length: usize| json!(format!("{first:a<length$}"));
         let bound = length("maxLength").filter(|_| alone && schema.get("enum").is_none());
         cases.extend(bound.map(|one| (long(one), true)));
         cases.extend(bound.map(|one| (long(one + 1), false)));
@@ -251,7 +288,7 @@ fn sizes_are_those_of_kubernetes() {
         .iter()
         .find(|one| one.kind == "ListenerPolicy")
         .unwrap();
-    let whole = sample(&crd.spec, true);
+    let whole = wholes(&crd.spec).remove(0);
     for (field, value, fits) in [
         ("requestLine", json!("1Mi"), true),
         ("requestLine", json!(1_048_576), true),
@@ -300,12 +337,74 @@ fn forms_are_those_of_the_rules_in_a_crd() {
             false,
         ),
         ("GatewayParameters", "/loadBalancerClass", "a/b/c", false),
+        ("BackendPolicy", "/healthCheck/interval", "100ms", true),
+        ("BackendPolicy", "/healthCheck/interval", "99ms", false),
+        ("BackendPolicy", "/healthCheck/interval", "1h", true),
+        ("BackendPolicy", "/healthCheck/interval", "1h1ms", false),
+        ("BackendPolicy", "/healthCheck/timeout", "9ms", false),
+        ("BackendPolicy", "/healthCheck/timeout", "61s", false),
+        ("BackendPolicy", "/healthCheck/http/path", "healthz", false),
+        ("BackendPolicy", "/healthCheck/http/path", "/a b", false),
+        ("BackendPolicy", "/healthCheck/http/path", "/a#b", false),
+        ("BackendPolicy", "/healthCheck/http/path", "/a?b=c", true),
+        ("BackendPolicy", "/healthCheck/http/statuses/0", "204", true),
+        (
+            "BackendPolicy",
+            "/healthCheck/http/statuses/0",
+            "299-200",
+            false,
+        ),
+        (
+            "BackendPolicy",
+            "/healthCheck/http/statuses/0",
+            "2xx",
+            false,
+        ),
+        (
+            "BackendPolicy",
+            "/outlierDetection/baseEjection",
+            "2m",
+            true,
+        ),
+        (
+            "BackendPolicy",
+            "/outlierDetection/baseEjection",
+            "3m",
+            false,
+        ),
+        (
+            "BackendPolicy",
+            "/outlierDetection/baseEjection",
+            "999ms",
+            false,
+        ),
+        (
+            "BackendPolicy",
+            "/outlierDetection/maxEjection",
+            "9s",
+            false,
+        ),
+        (
+            "BackendPolicy",
+            "/outlierDetection/maxEjection",
+            "25h",
+            false,
+        ),
     ] {
         let crd = crds.iter().find(|one| one.kind == kind).unwrap();
-        let spec = with(&sample(&crd.spec, true), field, json!(value));
+        let spec = with(&wholes(&crd.spec)[0], field, json!(value));
         match fits {
             true => crd.taken(&spec),
             false => crd.refused(&spec, field),
         }
     }
+}
+
+#[test]
+fn a_check_asks_in_one_way() {
+    let crds = crds();
+    let crd = crds.iter().find(|one| one.kind == "BackendPolicy").unwrap();
+    let both = sample(&crd.spec, true);
+    assert!(both["healthCheck"]["http"].is_object() && both["healthCheck"]["grpc"].is_object());
+    crd.refused(&both, "two ways to ask");
 }

@@ -11,6 +11,7 @@ pub(crate) mod choice;
 pub mod document;
 pub mod gateway;
 pub mod grpc_route;
+pub mod health;
 pub mod http_filter;
 pub mod http_route;
 pub mod json;

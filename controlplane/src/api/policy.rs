@@ -4,6 +4,7 @@ use ringgate_core::ir::{self, BackendSettings, ListenerSettings};
 use serde::Deserialize;
 
 use super::choice::choice;
+use super::health::{HealthCheck, OutlierDetection};
 use super::meta::ObjectMeta;
 use super::reference::PolicyTarget;
 use super::text::{ApiDuration, Bytes, Cidr, Count, HeaderName, HeaderValue, Positive};
@@ -136,6 +137,8 @@ pub struct BackendPolicySpec {
     /// Per endpoint and shard.
     pub max_connections: Option<Positive>,
     pub proxy_protocol: Option<ProxyHeader>,
+    pub health_check: Option<HealthCheck>,
+    pub outlier_detection: Option<OutlierDetection>,
 }
 
 choice!(
@@ -211,6 +214,9 @@ impl BackendPolicySpec {
                 Some(ProxyHeader::V2) => Some(ir::ProxyHeader::V2),
                 Some(ProxyHeader::Off | ProxyHeader::Unknown(_)) | None => None,
             },
+            health_check: self.health_check.as_ref().map(HealthCheck::settings),
+            outlier_detection: (self.outlier_detection.as_ref())
+                .and_then(OutlierDetection::settings),
         }
     }
 }

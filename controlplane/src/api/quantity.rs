@@ -45,6 +45,10 @@ number_type!(
     /// A response status that a retry answers to.
     RetryCode, u16, 400..=599
 );
+number_type!(
+    /// Health checks in a row.
+    Threshold, u32, 1..=100
+);
 number_type!(Percent, u32, 0..=100);
 number_type!(
     /// Zero and up.

@@ -12,7 +12,8 @@ use thiserror::Error;
 use super::reference::GATEWAY_GROUP;
 
 pub use super::quantity::{
-    ApiDuration, Bytes, Cidr, Count, Percent, Port, Positive, RetryCode, Timestamp, Weight,
+    ApiDuration, Bytes, Cidr, Count, Percent, Port, Positive, RetryCode, Threshold, Timestamp,
+    Weight,
 };
 
 /// Why a value doesn't have the form that the API asks for. The second line is the remedy.
@@ -176,6 +177,12 @@ text_type!(QueryValue, 1..=1024, |_| true, "a value", "tom");
 text_type!(
     /// A path or a regular expression over paths; which of both, the match's type says.
     PathValue, 0..=1024, |_| true, "a path", "/app"
+);
+text_type!(
+    /// The path of a health check, with a query if need be.
+    CheckPath, 1..=1024,
+    |text| text.starts_with('/') && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@/?".contains(&b)),
+    "a path (from `/` on, with the characters of a URI, others percent-encoded)", "/healthz"
 );
 text_type!(
     /// A gRPC service or method, or an expression over such; which of both, the match's type says. Empty: any.

@@ -1,5 +1,5 @@
 //! What conditions have no place for, said as Events on objects: an object that isn't understood, an OCSP
-//! response that isn't stapled, a data plane that lags. Pure; [`super::write`] publishes what is new.
+//! response that isn't stapled, a health check without effect, a data plane that lags. Pure; [`super::write`] publishes what is new.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub fn notices<'a>(
         .iter()
         .filter(|one| one.severity == Severity::Error);
     let mut notices: BTreeSet<Notice> = errors.filter_map(not_understood).collect();
-    notices.extend(findings.iter().filter_map(not_stapled));
+    notices.extend(findings.iter().filter_map(not_done));
     notices.extend(findings.iter().filter_map(of_service));
     let lagging: Vec<&str> = planes
         .iter()
@@ -56,14 +56,19 @@ pub fn notices<'a>(
     notices
 }
 
-fn not_stapled(finding: &Finding) -> Option<Notice> {
-    let Fault::Unstapled { .. } = &finding.fault else {
-        return None;
+/// What an object asks for and doesn't get, though it is accepted.
+fn not_done(finding: &Finding) -> Option<Notice> {
+    let Finding { field, fault, .. } = finding;
+    let (reason, remedy) = match fault {
+        Fault::Unstapled { .. } => ("NotStapled", None),
+        Fault::NotChecked { .. } => ("NotChecked", words::remedy(fault)),
+        _ => return None,
     };
+    let remedy = remedy.map_or_else(String::new, |remedy| format!("; {remedy}"));
     Some(Notice {
         object: finding.object.clone(),
-        reason: "NotStapled",
-        message: format!("{}: {}", finding.field, words::message(&finding.fault)),
+        reason,
+        message: format!("{field}: {}{remedy}", words::message(fault)),
     })
 }
 

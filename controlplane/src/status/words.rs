@@ -68,6 +68,7 @@ pub fn reason(fault: &Fault) -> &'static str {
         Fault::PolicyTargetKind(_) | Fault::WellKnownAuthorities(_) => "Invalid",
         Fault::NoPolicyTarget(_) => "TargetNotFound",
         Fault::PolicyConflict { .. } => "Conflicted",
+        Fault::NotChecked { .. } => "NotChecked",
     }
 }
 
@@ -196,6 +197,9 @@ pub fn message(fault: &Fault) -> String {
         Fault::PolicyTargetKind(kind) => format!("this policy can't target a {kind}"),
         Fault::NoPolicyTarget(name) => format!("there is no target {name:?}"),
         Fault::PolicyConflict { with } => format!("{with} has this target already, and is older"),
+        Fault::NotChecked { port } => {
+            format!("port {port} of the Service takes datagrams, so its endpoints aren't checked")
+        }
     }
 }
 
@@ -306,6 +310,7 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         }
         Fault::NoPolicyTarget(_) => "correct the target's name or sectionName".to_owned(),
         Fault::PolicyConflict { .. } => "merge the two into one".to_owned(),
+        Fault::NotChecked { .. } => "give the check a `port` that its endpoints answer by TCP".to_owned(),
     })
 }
 
@@ -317,6 +322,7 @@ pub fn severity(fault: &Fault) -> Severity {
         Fault::NotCarriedOut
         | Fault::ForeignTlsOption(_)
         | Fault::Unstapled { .. }
+        | Fault::NotChecked { .. }
         | Fault::NoSlicePort { .. } => Severity::Warning,
         _ => Severity::Error,
     }

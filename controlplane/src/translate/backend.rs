@@ -8,6 +8,7 @@ use ringgate_core::table::IpProtocol;
 
 use super::app_protocol;
 use super::backend_tls::BackendTlsPolicies;
+use super::checks;
 use super::grant;
 use super::policy::Policies;
 use super::problem::Fault;
@@ -152,7 +153,8 @@ pub(super) fn translate(
     policies: &Policies<'_>,
 ) -> (ir::Backend, Option<Fault>) {
     let port = port_name(inputs.resources, name);
-    let settings = policies.backend_settings(&name.service, port.as_ref());
+    let mut settings = policies.backend_settings(&name.service, port.as_ref());
+    checks::carried_out(&mut settings, name.protocol);
     let tls = policies.tls.of_port(&name.service, port.as_ref());
 
     let service = inputs.resources.services.get(&name.service);

@@ -13,6 +13,7 @@ mod attach;
 pub(crate) mod backend;
 mod backend_tls;
 mod certificate;
+mod checks;
 mod conflict;
 mod filter;
 mod frontend;

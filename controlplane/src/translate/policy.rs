@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ringgate_core::ir::{BackendSettings, ListenerSettings, ObjectName};
 
 use super::backend_tls::BackendTlsPolicies;
+use super::checks;
 use super::gateway::{FoundParent, Gateways, Parent};
 use super::problem::{Fault, Finding};
 use super::verdict::{AncestorVerdict, PolicyVerdict};
@@ -23,7 +24,7 @@ use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
 
 /// A Gateway, ListenerSet or Service, or one of its sections.
-type Target = (ObjectKey, Option<Arc<str>>);
+pub(super) type Target = (ObjectKey, Option<Arc<str>>);
 
 /// The policies that count, by target.
 pub(super) struct Policies<'r> {
@@ -52,6 +53,7 @@ impl<'r> Policies<'r> {
             |namespace, target| find_service(resources, namespace, target),
             &mut verdicts,
         );
+        checks::judge(resources, &backend, &mut verdicts);
         Self {
             listener,
             backend,
@@ -275,5 +277,10 @@ fn backend_over(section: &BackendPolicySpec, whole: &BackendPolicySpec) -> Backe
         proxy_protocol: (section.proxy_protocol.as_ref())
             .or(whole.proxy_protocol.as_ref())
             .cloned(),
+        // Each says one thing by all of its fields: those of two would say a third.
+        health_check: (section.health_check.as_ref())
+            .or(whole.health_check.as_ref())
+            .cloned(),
+        outlier_detection: section.outlier_detection.or(whole.outlier_detection),
     }
 }

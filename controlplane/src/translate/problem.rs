@@ -198,6 +198,10 @@ pub enum Fault {
     PolicyConflict {
         with: ObjectName,
     },
+    /// Endpoints of a port of datagrams can't be asked there, and the check names no other port.
+    NotChecked {
+        port: u16,
+    },
 }
 
 /// Why a route can't send to a port that wants a certain protocol (GEP-1911).
@@ -279,6 +283,7 @@ impl Fault {
             | Self::ForeignClass(_)
             | Self::ForeignTlsOption(_)
             | Self::Unstapled { .. }
+            | Self::NotChecked { .. }
             | Self::NoSlicePort { .. } => Concern::Advice,
             Self::UnknownClass(_)
             | Self::Misread { .. }

@@ -5,6 +5,7 @@
 
 mod gateway;
 mod grpc_route;
+mod health;
 mod http_filter;
 mod http_route;
 mod other;

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use super::{Check, Checker, SPEC};
+use super::{Check, Checker, SPEC, health};
 use crate::api::backend_tls::{
     BackendTlsPolicy, ClusterTrustBundle, SubjectAltName, SubjectAltNameType,
 };
@@ -169,6 +169,12 @@ impl Check for ListenerPolicy {
 impl Check for BackendPolicy {
     fn check(&self, checker: &mut Checker<'_>) {
         targets(&self.spec.target_refs, "", &["Service"], checker);
+        if let Some(check) = &self.spec.health_check {
+            health::check(check, &SPEC.field("healthCheck"), checker);
+        }
+        if let Some(outliers) = &self.spec.outlier_detection {
+            health::outliers(outliers, &SPEC.field("outlierDetection"), checker);
+        }
     }
 }
 
