@@ -1,4 +1,4 @@
-//! The admin endpoint: `/livez`, `/readyz`, `/metrics`, `/config`, `/addresses`. Read-only.
+//! The admin endpoint: `/livez`, `/readyz`, `/metrics`, `/config`, `/addresses`, `/endpoints`. Read-only.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,6 +13,7 @@ use axum::routing::get;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{InForce, Question};
+use crate::health;
 use crate::shard::{Command, Handle, Report};
 use crate::telemetry::exposition::{self, Scrape};
 
@@ -25,6 +26,7 @@ pub(crate) struct Inside {
     pub(crate) shards: Arc<Vec<Handle>>,
     pub(crate) in_force: watch::Receiver<InForce>,
     pub(crate) questions: mpsc::Sender<Question>,
+    pub(crate) ask_health: mpsc::Sender<health::Question>,
     pub(crate) draining: watch::Receiver<bool>,
 }
 
@@ -35,6 +37,7 @@ pub(crate) fn router(inside: Inside) -> Router {
         .route("/metrics", get(metrics))
         .route("/config", get(config))
         .route("/addresses", get(addresses))
+        .route("/endpoints", get(endpoints))
         .with_state(inside)
 }
 
@@ -89,11 +92,21 @@ async fn metrics(State(inside): State<Inside>) -> Response {
 
 async fn config(State(inside): State<Inside>) -> Response {
     let (sender, answer) = oneshot::channel();
-    if inside.questions.send(Question::Dump(sender)).await.is_err() {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    }
+    let _ = inside.questions.send(Question::Dump(sender)).await;
+    json(answer).await
+}
+
+/// Those whose health is watched, with what is thought of each.
+async fn endpoints(State(inside): State<Inside>) -> Response {
+    let (sender, answer) = oneshot::channel();
+    let _ = inside.ask_health.send(sender).await;
+    json(answer).await
+}
+
+/// Nobody answers where the thread that was asked is gone.
+async fn json(answer: oneshot::Receiver<String>) -> Response {
     match answer.await {
-        Ok(dump) => ([(header::CONTENT_TYPE, "application/json")], dump).into_response(),
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }

@@ -19,7 +19,9 @@ use crate::grpc_web::GrpcWeb;
 use crate::limits;
 use crate::mirror;
 use crate::proxy::Outcome;
+use crate::shard::Shard;
 use crate::shard::timer::{Action, Millis, NEVER};
+use crate::shared::health::Failed;
 use crate::sys::buffer::Buffer;
 use crate::sys::io::sleep;
 use crate::sys::socket::Shutdown;
@@ -247,9 +249,7 @@ async fn attempt(
     outcome.endpoint = Some(endpoint.address);
     let load = Load::on(&endpoint);
     let began = Instant::now();
-    let now = shard.deadlines.at(began);
-    let until = until.min(deadline(now, forward.rule.timeouts.backend_request));
-    let left = Duration::from_millis(until.saturating_sub(now));
+    let left = time_left(shard, forward, began, until);
     let connection = match endpoint.connection(shard, backend, certificate, left).await {
         Ok(connection) => connection,
         Err(Unavailable::Full) => {
@@ -257,31 +257,32 @@ async fn attempt(
         }
         Err(Unavailable::Connect(error)) => {
             tracing::debug!(endpoint = %endpoint.address, %error, "can't connect");
-            return Attempt::Failed(match shard.deadlines.now() >= until {
-                true => Failure::Timeout,
-                false => Failure::Connect,
-            });
+            let left = time_left(shard, forward, began, until);
+            if began.elapsed() < left {
+                return Attempt::Failed(Failure::Connect);
+            }
+            endpoint.note(late_connection(forward, session, left));
+            return Attempt::Failed(Failure::Timeout);
         }
     };
-    let exchange = exchange::run(downstream, session, &connection, forward, until, outcome);
+    let end = end_of(shard, forward, began, until);
+    let exchange = exchange::run(downstream, session, &connection, forward, end, outcome);
     let exchanged = match downstream.stream.is_http2() {
         false => exchange.await,
         true => unless_left(downstream, &connection, Box::pin(exchange)).await,
     };
     drop(load);
     let (counters, took) = (&shard.counters, began.elapsed());
-    counters.backend(backend.slot, outcome.status, took);
+    counters.backend(forward.backend.slot, outcome.status, took);
+    let has_time = took < time_left(shard, forward, began, until);
+    endpoint.note(judge(forward, session, outcome, &exchanged, has_time));
     match exchanged {
         Exchanged::Whole { reuse } => {
-            if reuse {
-                pool::keep(connection, shard.deadlines.now());
-            }
+            give_back(shard, connection, reuse);
             Attempt::Over(session.side.borrow_mut().response_done())
         }
         Exchanged::Failed { failure, reuse } => {
-            if reuse {
-                pool::keep(connection, shard.deadlines.now());
-            }
+            give_back(shard, connection, reuse);
             if failure == Failure::Timeout {
                 shard.counters.total(|totals| totals.timeouts += 1);
             }
@@ -307,6 +308,71 @@ async fn attempt(
     }
 }
 
+/// When an attempt ends that began at that time. Not kept, but made anew: it would be part of every request's memory.
+fn end_of(shard: &Shard, forward: &Forward<'_>, began: Instant, until: Millis) -> Millis {
+    let began = shard.deadlines.at(began);
+    until.min(deadline(began, forward.rule.timeouts.backend_request))
+}
+
+/// What it had, when it began.
+fn time_left(shard: &Shard, forward: &Forward<'_>, began: Instant, until: Millis) -> Duration {
+    let end = end_of(shard, forward, began, until);
+    Duration::from_millis(end.saturating_sub(shard.deadlines.at(began)))
+}
+
+fn give_back(shard: &Shard, connection: Box<Connection>, reuse: bool) {
+    if reuse {
+        pool::keep(connection, shard.deadlines.now());
+    }
+}
+
+/// What it says of the endpoint that there was no connection in time. What the policy's own time has ended is told
+/// where it ended.
+fn late_connection(
+    forward: &Forward<'_>,
+    session: &Session,
+    left: Duration,
+) -> Option<Result<(), Failed>> {
+    let is_cut = left < forward.backend.backend.settings.connect_timeout;
+    (is_cut && is_by_settings(forward, session)).then_some(Err(Failed::Timeout))
+}
+
+/// What an exchange says of the endpoint; none: nothing, for a client could have brought it about alone.
+fn judge(
+    forward: &Forward<'_>,
+    session: &Session,
+    outcome: &Outcome,
+    exchanged: &Exchanged,
+    has_time: bool,
+) -> Option<Result<(), Failed>> {
+    let by_status = |status| Failed::by(status).map_or(Ok(()), Err);
+    match exchanged {
+        Exchanged::Whole { .. } => Some(by_status(outcome.status)),
+        Exchanged::Switched { .. } => Some(Ok(())),
+        Exchanged::Failed { failure, .. } => match failure {
+            Failure::Status(status) => Some(by_status(*status)),
+            Failure::Broken => Some(Err(Failed::Broken)),
+            Failure::Timeout => is_by_settings(forward, session).then_some(Err(Failed::Timeout)),
+            // It has ended the connection in good order, or that was told where it was opened.
+            Failure::StaleConnection | Failure::Refused | Failure::Connect => None,
+        },
+        Exchanged::Cut("backend_broken") => Some(Err(Failed::Broken)),
+        Exchanged::Cut("backend_timeout") => {
+            // Time for the whole of it may have been over because the client took the response slowly.
+            has_time.then_some(Err(Failed::Timeout))
+        }
+        Exchanged::Cut(_) | Exchanged::Refused(_) => None,
+    }
+}
+
+/// Whether an attempt that ran out of time did so as the policies have it: not because its client is slow, or
+/// waits for less.
+fn is_by_settings(forward: &Forward<'_>, session: &Session) -> bool {
+    let waited = forward.started.elapsed();
+    let has_patience = forward.patience.is_none_or(|patience| waited < patience);
+    has_patience && session.body.is_done()
+}
+
 /// Ends an exchange when its client takes the request back, as those of gRPC do: who else would tell the backend?
 /// A client of HTTP/1 has nothing to say it with.
 async fn unless_left(
@@ -323,7 +389,7 @@ async fn unless_left(
         exchange.as_mut().poll(context)
     });
     match exchanged.await {
-        Exchanged::Failed { .. } if has_left => Exchanged::Cut("client_gone"),
+        Exchanged::Failed { .. } | Exchanged::Cut(_) if has_left => Exchanged::Cut("client_gone"),
         exchanged => exchanged,
     }
 }

@@ -16,7 +16,8 @@
 //! # The life of a change
 //!
 //! - [`config`]: receives it, compiles it off the shards, prepares sockets, puts it in force, keeps it
-//! - [`shard`]: the thread that it comes into force on; [`shared`]: what shards share; [`sys`]: the kernel and the runtime below it
+//! - [`shard`]: the thread that it comes into force on; [`sys`]: the kernel and the runtime below it
+//! - [`health`]: which endpoints work, found out off the shards; [`shared`]: the only memory that these share
 //!
 //! # Beside both
 //!
@@ -32,6 +33,7 @@ mod echo;
 mod fields;
 mod forward;
 mod grpc_web;
+mod health;
 mod http2;
 mod join;
 mod limits;

@@ -62,6 +62,17 @@ pub(crate) const SOCKET_REST_MS: u64 = 10_000;
 pub(crate) const DATAGRAM_TURNS: u32 = 8;
 /// Request bodies that are kept for another attempt, or for a mirror; longer ones are streamed only.
 pub(crate) const REPLAY_BYTES: usize = 64 << 10;
+/// Health checks of a process that are under way at a time, if there are descriptors for so many: ten thousand
+/// endpoints of which none answers within a second are asked within twenty.
+pub(crate) const HEALTH_CHECKS: usize = 512;
+/// Of a gRPC health check's answer, in bytes: it has 7.
+pub(crate) const HEALTH_ANSWER_BYTES: usize = 1 << 10;
+/// Answers to checks that wait to be counted; who has more to tell waits.
+pub(crate) const HEALTH_ANSWERS: usize = 256;
+/// Endpoints that shards have told of, and that wait to be put aside; beyond it they are told of again.
+pub(crate) const SUSPECTS: usize = 1024;
+/// Lines about endpoints in the log, in a second.
+pub(crate) const HEALTH_LINES: u32 = 20;
 /// Connections that the kernel queues for a shard before it refuses more (also bounded by
 /// `net.core.somaxconn`).
 pub(crate) const ACCEPT_QUEUE: i32 = 4096;

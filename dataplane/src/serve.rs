@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admin::{self, Inside};
 use crate::config::{self, Applier, Credentials, Ends, InForce, LastGood, Own, Reach};
 use crate::drain;
+use crate::health;
 use crate::limits;
 use crate::shard::{self, Buried, Handle, Options};
 use crate::shared::affinity::Affinities;
@@ -105,6 +106,8 @@ async fn run(settings: Settings) -> Result<(), ServeError> {
     let (in_force, see_in_force) = watch::channel(InForce::default());
     let (draining, see_draining) = watch::channel(false);
     let (ask, questions) = mpsc::channel(4);
+    let (ask_health, health_questions) = mpsc::channel(4);
+    let (suspects, suspected) = mpsc::channel(limits::SUSPECTS);
     let ends = Ends {
         instance: instance(),
         driver: driver.name(),
@@ -112,14 +115,22 @@ async fn run(settings: Settings) -> Result<(), ServeError> {
         questions,
         draining: see_draining.clone(),
     };
-    let applier = Applier::new(shards.clone(), graveyard);
+    let applier = Applier::new(shards.clone(), graveyard, suspects);
     let reach = reach(settings.control_plane.clone());
     let last_good = LastGood::in_folder(&settings.state_dir);
     follow(applier, last_good, reach, ends)?;
+    let watching = health::start(health::Ends {
+        in_force: see_in_force.clone(),
+        suspects: suspected,
+        questions: health_questions,
+        checks: health_checks(),
+    });
+    watching.map_err(ServeError::Runtime)?;
     let inside = Inside {
         shards: shards.clone(),
         in_force: see_in_force,
         questions: ask,
+        ask_health,
         draining: see_draining,
     };
     tokio::spawn(async move {
@@ -189,10 +200,18 @@ fn datagram_sockets(workers: usize) -> u32 {
     some.clamp(1, limits::DATAGRAM_SOCKETS)
 }
 
+/// A thirty-second of the open files at most.
+fn health_checks() -> usize {
+    let some = usize::try_from(socket::raise_descriptor_limit() / 32).unwrap_or(usize::MAX);
+    some.clamp(1, limits::HEALTH_CHECKS)
+}
+
 fn descriptors_per_shard(workers: usize) -> usize {
     let descriptors = socket::raise_descriptor_limit();
     let workers = u64::try_from(workers).unwrap_or(1);
-    let each = descriptors.saturating_sub(limits::DESCRIPTORS_RESERVED) / workers;
+    let checks = u64::try_from(health_checks()).unwrap_or(u64::MAX);
+    let reserved = limits::DESCRIPTORS_RESERVED.saturating_add(checks);
+    let each = descriptors.saturating_sub(reserved) / workers;
     usize::try_from(each).unwrap_or(usize::MAX).max(2)
 }
 

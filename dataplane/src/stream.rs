@@ -133,7 +133,10 @@ async fn connect(
         outcome.endpoint = Some(endpoint.address);
         let load = Load::on(&endpoint);
         match endpoint.alone(shard, &backend, &how).await {
-            Ok(connection) => return Ok((connection, load)),
+            Ok(connection) => {
+                endpoint.succeeded();
+                return Ok((connection, load));
+            }
             Err(unavailable) => {
                 let client = downstream.client;
                 tracing::debug!(%client, endpoint = %endpoint.address, ?unavailable, "no connection");

@@ -13,29 +13,39 @@ pub struct Whereabouts {
     pub zone: Option<Arc<str>>,
 }
 
-/// The places of the endpoints to use, ascending.
+/// The places of the endpoints to use, ascending, of those that work: a zone without one is as a zone without any.
 #[must_use]
-pub fn within_reach(endpoints: &[Endpoint], reach: Reach, here: &Whereabouts) -> Vec<u32> {
+pub fn within_reach(
+    endpoints: &[Endpoint],
+    reach: Reach,
+    here: &Whereabouts,
+    works: impl Fn(usize) -> bool,
+) -> Vec<u32> {
+    let places = |is_used: &dyn Fn(&Endpoint) -> bool| places(endpoints, &works, is_used);
     let on_node = |one: &Endpoint| here.node.is_some() && one.node == here.node;
     let in_zone = |one: &Endpoint| here.zone.is_some() && one.zone == here.zone;
     let (near, is_bound) = match reach {
         Reach::Anywhere => (Vec::new(), false),
-        Reach::SameNode => (places(endpoints, on_node), true),
-        Reach::PreferZone => (places(endpoints, in_zone), false),
-        Reach::PreferNode => match places(endpoints, on_node) {
-            none if none.is_empty() => (places(endpoints, in_zone), false),
+        Reach::SameNode => (places(&on_node), true),
+        Reach::PreferZone => (places(&in_zone), false),
+        Reach::PreferNode => match places(&on_node) {
+            none if none.is_empty() => (places(&in_zone), false),
             near => (near, false),
         },
     };
     match near.is_empty() && !is_bound {
-        true => places(endpoints, |_| true),
+        true => places(&|_| true),
         false => near,
     }
 }
 
-fn places(endpoints: &[Endpoint], is_used: impl Fn(&Endpoint) -> bool) -> Vec<u32> {
-    let places = (0_u32..).zip(endpoints);
-    let used = places.filter(|(_, endpoint)| is_used(endpoint));
+fn places(
+    endpoints: &[Endpoint],
+    works: &impl Fn(usize) -> bool,
+    is_used: &dyn Fn(&Endpoint) -> bool,
+) -> Vec<u32> {
+    let places = (0_u32..).zip(endpoints.iter().enumerate());
+    let used = places.filter(|(_, (place, endpoint))| works(*place) && is_used(endpoint));
     used.map(|(place, _)| place).collect()
 }
 
@@ -80,8 +90,25 @@ mod tests {
             (Reach::PreferZone, Some("a"), Some("z"), &everywhere),
             (Reach::PreferZone, Some("a"), None, &everywhere),
         ] {
-            let used = within_reach(&all, reach, &here(node, zone));
+            let used = within_reach(&all, reach, &here(node, zone), |_| true);
             assert_eq!(used, *expected, "{reach:?} from {node:?} in {zone:?}");
         }
+    }
+
+    #[test]
+    fn those_that_do_not_work_are_as_if_they_were_not_there() {
+        let all = [
+            endpoint(1, "a", "x"),
+            endpoint(2, "b", "x"),
+            endpoint(3, "c", "y"),
+        ];
+        let here = here(Some("a"), Some("x"));
+        let but =
+            |out: &[usize], reach| within_reach(&all, reach, &here, |one| !out.contains(&one));
+        assert_eq!(but(&[0], Reach::PreferNode), [1]);
+        assert_eq!(but(&[0, 1], Reach::PreferNode), [2]);
+        assert_eq!(but(&[0, 1], Reach::PreferZone), [2]);
+        assert_eq!(but(&[1], Reach::Anywhere), [0, 2]);
+        assert!(but(&[0], Reach::SameNode).is_empty());
     }
 }

@@ -9,10 +9,13 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use ringgate_core::ir::{Id, Object, Snapshot, Version};
 use ringgate_core::table::{Bind, Compiled, Compiler, Objects, Table};
+use tokio::sync::mpsc;
 
+use crate::health;
 use crate::shard::{Buried, Command, Handle, Swap};
+use crate::shared::health::{Health, Suspect};
 use crate::sys::socket::{self, Bound};
-use crate::tls::credentials::Keeper;
+use crate::tls::credentials::{Credentials, Keeper};
 
 /// A shard that doesn't answer for so long is stuck; the change is in force on the others.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,6 +27,7 @@ type Prepared = Vec<(Bind, Vec<Bound>)>;
 pub(crate) struct Applier {
     compiler: Compiler,
     keeper: Keeper,
+    watched: health::Keeper,
     shards: Arc<Vec<Handle>>,
     /// Where our sockets are.
     held: BTreeSet<Bind>,
@@ -36,10 +40,15 @@ pub(crate) struct Applier {
 }
 
 impl Applier {
-    pub(crate) fn new(shards: Arc<Vec<Handle>>, graveyard: Receiver<Buried>) -> Self {
+    pub(crate) fn new(
+        shards: Arc<Vec<Handle>>,
+        graveyard: Receiver<Buried>,
+        suspects: mpsc::Sender<Suspect>,
+    ) -> Self {
         Self {
             compiler: Compiler::default(),
             keeper: Keeper::new(),
+            watched: health::Keeper::new(suspects),
             shards,
             held: BTreeSet::new(),
             unbound: BTreeMap::new(),
@@ -51,6 +60,14 @@ impl Applier {
 
     pub(crate) fn table(&self) -> &Arc<Table> {
         &self.in_force
+    }
+
+    pub(crate) fn credentials(&self) -> &Arc<Credentials> {
+        self.keeper.made()
+    }
+
+    pub(crate) fn health(&self) -> &Arc<Health> {
+        self.watched.made()
     }
 
     pub(crate) fn objects(&self) -> &Objects {
@@ -80,16 +97,14 @@ impl Applier {
         let before = self.compiler.objects().keys();
         let changed = before.chain(snapshot.objects.keys()).cloned().collect();
         let compiled = self.compiler.replace(snapshot);
-        self.keeper.update(&self.compiler, &changed);
-        self.commit(compiled);
+        self.commit(compiled, &changed);
     }
 
     pub(crate) fn update(&mut self, version: Version, upsert: Vec<(Id, Object)>, remove: Vec<Id>) {
         let changed = upsert.iter().map(|(id, _)| id).chain(&remove);
         let changed = changed.cloned().collect();
         let compiled = self.compiler.update(version, upsert, remove);
-        self.keeper.update(&self.compiler, &changed);
-        self.commit(compiled);
+        self.commit(compiled, &changed);
     }
 
     pub(crate) fn is_bound(&self) -> bool {
@@ -104,7 +119,10 @@ impl Applier {
         self.unbound != before
     }
 
-    fn commit(&mut self, compiled: Compiled) {
+    fn commit(&mut self, compiled: Compiled, changed: &BTreeSet<Id>) {
+        let table = &compiled.table;
+        self.keeper.update(&self.compiler, changed);
+        self.watched.update(&self.compiler, table, changed);
         self.problems = compiled
             .problems
             .into_iter()
@@ -128,6 +146,7 @@ impl Applier {
             let swap = Swap {
                 table: table.clone(),
                 credentials: self.keeper.made().clone(),
+                health: self.watched.made().clone(),
                 open: open.collect(),
                 close: close.clone(),
                 retired: retired.clone(),

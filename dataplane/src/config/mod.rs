@@ -26,6 +26,9 @@ use ringgate_core::ir::{Id, Version};
 use ringgate_core::table::Table;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::shared::health::Health;
+use crate::tls;
+
 pub(crate) use apply::Applier;
 pub(crate) use credentials::Credentials;
 pub use credentials::Own;
@@ -38,6 +41,8 @@ pub(crate) use receive::receive;
 pub(crate) struct InForce {
     pub(crate) version: Version,
     pub(crate) table: Arc<Table>,
+    pub(crate) credentials: Arc<tls::credentials::Credentials>,
+    pub(crate) health: Arc<Health>,
     /// What could not be carried out, with the reason.
     pub(crate) failures: Arc<Vec<(Id, String)>>,
     /// None: nothing has come into force yet.

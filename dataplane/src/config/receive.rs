@@ -322,6 +322,8 @@ impl Receiver {
         self.ends.in_force.send_replace(InForce {
             version: self.version,
             table: self.applier.table().clone(),
+            credentials: self.applier.credentials().clone(),
+            health: self.applier.health().clone(),
             failures: self.failures().into(),
             since: has_any.then(SystemTime::now),
             is_led,

@@ -16,6 +16,7 @@ use super::sessions::{Beginning, Client, Order, Peer, Session, SessionId, Sessio
 use super::sockets::{SocketId, Sockets};
 use crate::shard::Shard;
 use crate::shard::timer::Millis;
+use crate::shared::health::Failed;
 use crate::stream;
 use crate::sys::datagram::{self, Batch, Event, Parcel, Poller};
 use crate::telemetry::access_log::{StreamLine, Way};
@@ -192,6 +193,7 @@ impl Engine {
                 let session = self.sessions.of_peer(id, endpoint);
                 if let Some(session) = session.and_then(|one| self.sessions.get_mut(one)) {
                     session.is_refused = true;
+                    session.peer.load.endpoint().failed(Failed::Refused);
                 }
             }
         }
@@ -203,6 +205,7 @@ impl Engine {
                 let session = self.sessions.get_mut(id)?;
                 session.received += received.length();
                 session.is_refused = false;
+                session.peer.load.endpoint().succeeded();
                 let client = session.client;
                 self.note_use(id, now);
                 let port = self.ports.get(client.port as usize)?;
@@ -255,6 +258,11 @@ impl Engine {
         if session.is_refused {
             let tried = session.peer.address();
             self.end(shard, id, Some("refused"), now);
+            return self.begin(shard, client, Some(tried), now);
+        }
+        if is_lost(shard, session) {
+            let tried = session.peer.address();
+            self.end(shard, id, Some("unhealthy"), now);
             return self.begin(shard, client, Some(tried), now);
         }
         if session.epoch == epoch {
@@ -375,6 +383,13 @@ impl Engine {
 fn drop_datagrams(shard: &Shard, count: u64) {
     let counters = &shard.counters;
     counters.total(|totals| totals.datagrams_dropped += count);
+}
+
+/// Whether its endpoint isn't thought to work, and another one is: who sends datagrams may never learn that nobody
+/// has them, and begin anew.
+fn is_lost(shard: &Shard, session: &Session) -> bool {
+    session.peer.load.endpoint().is_out()
+        && shard.upstreams.has_working(shard, session.peer.backend)
 }
 
 /// Whether a session would still begin as it did: its route is the listener's, and its endpoint the backend's.

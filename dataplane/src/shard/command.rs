@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use ringgate_core::table::{Bind, Slot, Table};
 
+use crate::shared::health::Health;
 use crate::sys::driver::Driver;
 use crate::sys::socket::Bound;
 use crate::telemetry::counters::Counted;
@@ -24,6 +25,7 @@ pub(crate) enum Command {
 pub(crate) struct Swap {
     pub(crate) table: Arc<Table>,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) health: Arc<Health>,
     pub(crate) open: Vec<(Bind, Bound)>,
     pub(crate) close: Vec<Bind>,
     pub(crate) retired: Arc<[Slot]>,

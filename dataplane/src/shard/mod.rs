@@ -22,6 +22,7 @@ use timer::Deadlines;
 use crate::accept::Accepting;
 use crate::datagram::Datagrams;
 use crate::shared::affinity::Affinities;
+use crate::shared::health::Health;
 use crate::sys::buffer::Pool;
 use crate::sys::pipe::Pipes;
 use crate::telemetry::access_log::AccessLog;
@@ -61,17 +62,23 @@ pub(crate) struct Shard {
 pub(crate) struct ShardTable {
     table: Arc<Table>,
     credentials: Arc<Credentials>,
+    health: Arc<Health>,
     /// Where tables are dropped: not on a shard, for that can take milliseconds.
     graveyard: Sender<Buried>,
 }
 
 /// What no shard uses any more.
-pub(crate) type Buried = (Arc<Table>, Arc<Credentials>);
+pub(crate) type Buried = (Arc<Table>, Arc<Credentials>, Arc<Health>);
 
 impl ShardTable {
     /// What belongs to the table's listeners and backends.
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// What is thought of its backends' endpoints.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
     }
 }
 
@@ -89,6 +96,7 @@ impl Drop for ShardTable {
         let buried = (
             std::mem::take(&mut self.table),
             std::mem::take(&mut self.credentials),
+            std::mem::take(&mut self.health),
         );
         let _ = self.graveyard.send(buried);
     }

@@ -73,6 +73,7 @@ async fn live(options: Options, driver: Driver, commands: Receiver<Command>, wok
     let empty = ShardTable {
         table: Arc::default(),
         credentials: Arc::default(),
+        health: Arc::default(),
         graveyard: options.graveyard.clone(),
     };
     let shard: &'static Shard = Box::leak(Box::new(Shard {
@@ -148,6 +149,7 @@ impl Shard {
         let next = ShardTable {
             table: swap.table,
             credentials: swap.credentials,
+            health: swap.health,
             graveyard: graveyard.clone(),
         };
         drop(self.table.replace(Rc::new(next)));

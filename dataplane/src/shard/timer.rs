@@ -185,6 +185,12 @@ impl Deadlines {
         self.at(Instant::now())
     }
 
+    /// When so much time has passed.
+    pub(crate) fn until(&self, after: Duration) -> Millis {
+        let after = Millis::try_from(after.as_millis()).unwrap_or(NEVER);
+        self.now().saturating_add(after)
+    }
+
     pub(crate) fn at(&self, instant: Instant) -> Millis {
         let elapsed = instant.saturating_duration_since(self.start);
         u64::try_from(elapsed.as_millis()).unwrap_or(NEVER)

@@ -2,3 +2,4 @@
 //! lock, what takes one is looked at when a connection or session begins.
 
 pub(crate) mod affinity;
+pub(crate) mod health;

@@ -19,6 +19,28 @@ pub(crate) fn probe(bind: Bind) -> io::Result<()> {
     }
 }
 
+/// Whether a connection failed for want of something here, which says nothing of the other side.
+pub(crate) fn is_ours(error: &io::Error) -> bool {
+    // So we say ourselves that something was set up wrong.
+    let is_unsupported = error.kind() == io::ErrorKind::Unsupported;
+    let number = error.raw_os_error();
+    is_unsupported
+        || number.is_some_and(|number| {
+            matches!(
+                number,
+                libc::EMFILE
+                    | libc::ENFILE
+                    | libc::ENOMEM
+                    | libc::ENOBUFS
+                    | libc::EADDRNOTAVAIL
+                    | libc::EADDRINUSE
+                    | libc::EAGAIN
+                    | libc::EPERM
+                    | libc::EACCES
+            )
+        })
+}
+
 /// A socket of a listener, for one shard.
 #[derive(Debug)]
 pub(crate) enum Bound {

@@ -137,6 +137,8 @@ pub(crate) struct Totals {
     pub(crate) datagrams_received: u64,
     /// That had nowhere to go, or couldn't be sent.
     pub(crate) datagrams_dropped: u64,
+    /// Choices among all endpoints of a backend, because none of them is thought to work.
+    pub(crate) unhealthy_choices: u64,
     pub(crate) log_lines_dropped: u64,
 }
 

@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use ringgate_core::table::Slot;
 
 use super::counters::{BOUNDS, Classes, Counted, Durations, Place, Stream, Totals};
+use super::health;
 use crate::config::InForce;
 use crate::shard::Report;
 
@@ -51,6 +52,7 @@ impl Collector for Scrape {
         self.backends(&all, &mut encoder)?;
         goaways(&all, &mut encoder)?;
         self.totals(&all.totals, &mut encoder)?;
+        health::encode(&self.in_force.health, &mut encoder)?;
         self.state(&mut encoder)
     }
 }
@@ -78,7 +80,7 @@ fn merge(all: &mut Counted, one: &Counted) {
 /// A number of [`Totals`]: what its metric is called, what it says, and where it is.
 type Total = (&'static str, &'static str, fn(&mut Totals) -> &mut u64);
 
-const TOTALS: [Total; 18] = [
+const TOTALS: [Total; 19] = [
     ("connections", "Client connections accepted", |all| {
         &mut all.connections
     }),
@@ -149,6 +151,11 @@ const TOTALS: [Total; 18] = [
         "datagrams_dropped",
         "Datagrams that had nowhere to go, or could not be sent",
         |all| &mut all.datagrams_dropped,
+    ),
+    (
+        "unhealthy_choices",
+        "Choices among all endpoints of a backend, because none was thought to work",
+        |all| &mut all.unhealthy_choices,
     ),
     (
         "access_log_lines_dropped",

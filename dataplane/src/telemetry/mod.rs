@@ -4,3 +4,4 @@ pub(crate) mod access_log;
 pub(crate) mod counters;
 pub(crate) mod date;
 pub(crate) mod exposition;
+mod health;

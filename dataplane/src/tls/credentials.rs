@@ -52,6 +52,12 @@ impl Credentials {
 }
 
 impl ToBackend {
+    /// For nobody's requests: the first certificate by name is shown, if there is any and the backend asks.
+    pub(crate) fn for_checks(&self) -> &Arc<ClientConfig> {
+        let first = self.known.iter().min_by_key(|(id, _)| *id);
+        first.map_or(&self.anonymous, |(_, config)| config)
+    }
+
     /// `certificate` is shown if the backend asks and we have it.
     pub(crate) fn config(&self, certificate: Option<&Id>) -> &Arc<ClientConfig> {
         let known = certificate.and_then(|certificate| self.known.get(certificate));

@@ -15,6 +15,7 @@ use super::pool::Endpoint;
 use crate::limits;
 use crate::shard::Shard;
 use crate::shard::timer::Millis;
+use crate::shared::health::BackendHealth;
 
 /// Whom an endpoint is chosen for.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Backing {
     pub(super) endpoints: Vec<Rc<Endpoint>>,
     /// The places of those that are used, ascending.
     usable: Vec<u32>,
+    /// What is thought of them, and as of which change. None: it isn't watched.
+    health: Option<(Arc<BackendHealth>, u32)>,
     turn: usize,
 }
 
@@ -47,6 +50,7 @@ impl Backing {
             seen: backend.clone(),
             endpoints: Vec::new(),
             usable: Vec::new(),
+            health: None,
             turn: 0,
         };
         backing.renew(shard, backend);
@@ -60,6 +64,11 @@ impl Backing {
         asker: Asker,
         tried: Option<SocketAddr>,
     ) -> Option<Rc<Endpoint>> {
+        self.look_again(shard);
+        if self.fails_open() {
+            let counters = &shard.counters;
+            counters.total(|totals| totals.unhealthy_choices += 1);
+        }
         let tried = tried.and_then(|tried| self.place_of(tried));
         let settings = &self.seen.backend.settings;
         let place = match (settings.affinity, settings.slow_start) {
@@ -184,11 +193,11 @@ impl Backing {
     pub(super) fn renew(&mut self, shard: &Shard, backend: &Arc<Backend>) {
         self.seen = backend.clone();
         self.usable.clear();
+        self.health = None;
         let Endpoints::Addresses(wanted) = &backend.backend.endpoints else {
             self.endpoints.drain(..).for_each(|endpoint| endpoint.go());
             return;
         };
-        self.usable = balance::within_reach(wanted, backend.backend.reach, &shard.whereabouts);
         let joined = (!self.endpoints.is_empty()).then(|| shard.deadlines.now());
         let old: HashMap<_, _> = self
             .endpoints
@@ -207,5 +216,63 @@ impl Backing {
                 .any(|stays| Rc::ptr_eq(stays, endpoint))
         });
         gone.for_each(|endpoint| endpoint.go());
+        self.watch(shard);
+        self.find_usable(shard);
+    }
+
+    /// Looks up what is thought of the endpoints: once for each version of them.
+    fn watch(&mut self, shard: &Shard) {
+        let table = shard.table();
+        let health = table.health().backend(self.seen.slot);
+        for endpoint in &self.endpoints {
+            let known = health.and_then(|health| health.endpoint(endpoint.address));
+            endpoint.watch(known.cloned());
+        }
+        self.health = health.map(|health| (health.clone(), health.changes()));
+    }
+
+    /// Finds those that are used anew, if what is thought of any of them has changed. One that is back among others
+    /// joins them as one that is new.
+    pub(super) fn look_again(&mut self, shard: &Shard) {
+        let Some((health, seen)) = &mut self.health else {
+            return;
+        };
+        let changes = health.changes();
+        if *seen == changes {
+            return;
+        }
+        *seen = changes;
+        let before = std::mem::take(&mut self.usable);
+        self.find_usable(shard);
+        let now = shard.deadlines.now();
+        let used = (0..self.usable.len()).filter_map(|at| self.place_at(at));
+        let is_back = |place: &usize| {
+            let place = u32::try_from(*place).unwrap_or(u32::MAX);
+            before.binary_search(&place).is_err()
+        };
+        let back = used.filter(is_back);
+        let back = back.filter_map(|place| self.endpoints.get(place));
+        back.for_each(|endpoint| endpoint.joined.set(Some(now)));
+    }
+
+    /// Those within reach that are thought to work; if none is, all within reach: a check that is wrong must not end
+    /// a service.
+    fn find_usable(&mut self, shard: &Shard) {
+        let backend = &self.seen.backend;
+        let Endpoints::Addresses(all) = &backend.endpoints else {
+            return;
+        };
+        let (reach, here) = (backend.reach, &shard.whereabouts);
+        let works = |place: usize| !self.endpoints.get(place).is_some_and(|one| one.is_out());
+        let mut usable = balance::within_reach(all, reach, here, works);
+        if usable.is_empty() {
+            usable = balance::within_reach(all, reach, here, |_| true);
+        }
+        self.usable = usable;
+    }
+
+    /// Whether those that are used are all thought not to work.
+    pub(super) fn fails_open(&self) -> bool {
+        self.health.is_some() && self.used(0).is_some_and(|endpoint| endpoint.is_out())
     }
 }

@@ -114,9 +114,17 @@ pub(crate) async fn run(
         both(pin!(upload), pin!(receiving.run(outcome))).await
     });
     match exchange.await {
-        (Uploaded::Refused(reply), Exchanged::Failed { .. }) => Exchanged::Refused(reply),
-        (Uploaded::Refused(reply), Exchanged::Whole { .. }) => Exchanged::Cut(reply.reason),
+        (Uploaded::Refused(reply), exchanged) => refused(reply, exchanged),
         (_, exchanged) => exchanged,
+    }
+}
+
+/// What an exchange came to whose client is at fault: how the backend took its end doesn't count.
+fn refused(reply: Reply, exchanged: Exchanged) -> Exchanged {
+    match exchanged {
+        Exchanged::Failed { .. } => Exchanged::Refused(reply),
+        Exchanged::Whole { .. } | Exchanged::Cut(_) => Exchanged::Cut(reply.reason),
+        Exchanged::Refused(_) | Exchanged::Switched { .. } => exchanged,
     }
 }
 

@@ -19,8 +19,9 @@ use crate::limits;
 use crate::shard::Shard;
 use crate::shard::timer::Action;
 use crate::shard::timer::{Millis, NO_PORT, Watched};
+use crate::shared::health::{EndpointHealth, Failed};
 use crate::sys::io::Stream;
-use crate::sys::socket::Shutdown;
+use crate::sys::socket::{self, Shutdown};
 use crate::tls::session::Session;
 use crate::transport::Transport;
 use crate::upstream::backing::{Asker, Backing};
@@ -85,6 +86,8 @@ pub(crate) struct Endpoint {
     idle: RefCell<Vec<Box<Connection>>>,
     /// Where the backend speaks HTTP/2.
     sessions: Sessions,
+    /// None: its health isn't watched.
+    health: RefCell<Option<Arc<EndpointHealth>>>,
 }
 
 /// Counts a request on an endpoint as long as it lives.
@@ -147,6 +150,15 @@ impl Upstreams {
         backing.choose(shard, asker, tried)
     }
 
+    /// Whether a backend has an endpoint that is thought to work.
+    pub(crate) fn has_working(&self, shard: &Shard, slot: Slot) -> bool {
+        let mut backends = self.backends.borrow_mut();
+        backends.get_mut(&slot).is_some_and(|backing| {
+            backing.look_again(shard);
+            !backing.fails_open()
+        })
+    }
+
     /// Forgets backends that are gone; their idle connections close.
     pub(crate) fn retire(&self, slots: &[Slot]) {
         let mut backends = self.backends.borrow_mut();
@@ -190,7 +202,40 @@ impl Endpoint {
             is_gone: Cell::new(false),
             idle: RefCell::default(),
             sessions: Sessions::default(),
+            health: RefCell::default(),
         })
+    }
+
+    /// What is thought of it from now on.
+    pub(super) fn watch(&self, health: Option<Arc<EndpointHealth>>) {
+        self.health.replace(health);
+    }
+
+    /// It isn't thought to work.
+    pub(crate) fn is_out(&self) -> bool {
+        let health = self.health.borrow();
+        health.as_ref().is_some_and(|health| health.is_out())
+    }
+
+    /// Something failed there, and neither a client nor we are at fault.
+    pub(crate) fn failed(&self, failed: Failed) {
+        if let Some(health) = &*self.health.borrow() {
+            health.failed(failed);
+        }
+    }
+
+    pub(crate) fn succeeded(&self) {
+        if let Some(health) = &*self.health.borrow() {
+            health.succeeded();
+        }
+    }
+
+    pub(crate) fn note(&self, verdict: Option<Result<(), Failed>>) {
+        match verdict {
+            Some(Ok(())) => self.succeeded(),
+            Some(Err(failed)) => self.failed(failed),
+            None => {}
+        }
     }
 
     /// A connection: one from before if it is still good, else a new one.
@@ -303,7 +348,15 @@ impl Endpoint {
         // Counted before it is there, so that a burst keeps within the bound too.
         let open = Open::on(self);
         let timeout = settings.connect_timeout.min(within);
+        let until = shard.deadlines.until(timeout);
         let connected = self.connect(shard, backend, how, timeout).await;
+        if let Err(error) = &connected {
+            // Who waits for less time than the policy gives has to know whether that counts.
+            let is_cut = timeout < settings.connect_timeout && shard.deadlines.now() >= until;
+            if !is_cut && !socket::is_ours(error) {
+                self.failed(Failed::Connect);
+            }
+        }
         shard.counters.total(|totals| match &connected {
             Ok(_) => totals.upstream_connections += 1,
             Err(_) => totals.upstream_connect_failures += 1,
@@ -319,7 +372,7 @@ impl Endpoint {
         how: &Beginning<'_>,
         timeout: Duration,
     ) -> io::Result<(Transport, Watched)> {
-        let until = shard.deadlines.now() + Millis::try_from(timeout.as_millis()).unwrap_or(0);
+        let until = shard.deadlines.until(timeout);
         let stream = Stream::connect(self.address, timeout).await?;
         let watch = shard.deadlines.watch(stream.fd(), NO_PORT);
         let mut stream = Transport::plain(stream);
@@ -397,7 +450,8 @@ async fn encrypt(
 ) -> io::Result<()> {
     let table = shard.table();
     let Some(to) = table.credentials().backend(backend.slot).cloned() else {
-        return Err(io::Error::other("its TLS settings can't be used"));
+        let why = "its TLS settings can't be used";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     };
     drop(table);
     let session = Session::client(to.config(identity).clone(), to.name.clone())?;
