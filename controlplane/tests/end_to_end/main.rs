@@ -15,6 +15,7 @@ mod console;
 #[allow(dead_code, reason = "tests/cluster uses the rest of it")]
 #[path = "../cluster/fake/mod.rs"]
 mod fake;
+mod health;
 mod http;
 mod http2;
 mod lasting;
