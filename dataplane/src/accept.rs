@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use ringgate_core::table::Bind;
 use crate::downstream;
 use crate::shard::Shard;
 use crate::sys::io::{Cancel, Listener, Stream, sleep, spawn};
+use crate::sys::socket;
 
 /// After an error that time may heal (no descriptors left), and while there are too many clients.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -69,7 +71,9 @@ impl Accepting {
                 self.opened.set(self.opened.get() + 1);
                 let accepting = Rc::new(Open {
                     number: self.opened.get(),
+                    listener: listener.fd(),
                     is_closed: Cell::new(false),
+                    is_hushed: Cell::new(false),
                     accepting: RefCell::default(),
                     clients: Cell::new(0),
                     all_clients: self.clients.clone(),
@@ -91,8 +95,23 @@ impl Accepting {
     }
 
     pub(crate) fn close_all(&self) {
-        for (_, open) in self.open.borrow_mut().drain() {
+        let mut all = self.open.borrow_mut();
+        for (_, open) in all.extract_if(|_, open| !open.is_hushed.get()) {
             open.close();
+        }
+    }
+
+    /// Listeners on addresses of their own, which may be another node's soon, hear no new connection from now on. Those that are
+    /// being made are still taken.
+    pub(crate) fn hush_all(&self) {
+        let open = self.open.borrow();
+        for (bind, open) in open.iter().filter(|(bind, _)| bind.address.is_some()) {
+            if let Err(error) = socket::hush(open.listener) {
+                tracing::warn!(%bind, %error, "new connections are refused here until the address is another node's");
+            } else {
+                open.is_hushed.set(true);
+                open.is_closed.set(true);
+            }
         }
     }
 }
@@ -101,6 +120,10 @@ impl Accepting {
 pub(crate) struct Open {
     /// Names it among all of the shard, those that are gone included.
     pub(crate) number: u32,
+    /// Open as long as `accept` runs, which `close` alone ends.
+    listener: RawFd,
+    /// No new connection is heard, but the socket stays.
+    is_hushed: Cell<bool>,
     is_closed: Cell<bool>,
     accepting: RefCell<Cancel>,
     clients: Cell<usize>,
@@ -113,26 +136,31 @@ impl Open {
         self.is_closed.get()
     }
 
+    fn accepts(&self) -> bool {
+        !self.is_closed.get() || self.is_hushed.get()
+    }
+
     fn counts(&self) -> [&Cell<usize>; 2] {
         [&self.clients, &self.all_clients]
     }
 
     fn close(&self) {
         self.is_closed.set(true);
+        self.is_hushed.set(false);
         self.accepting.take().cancel();
     }
 }
 
 async fn accept(shard: &'static Shard, bind: Bind, listener: Listener, open: Rc<Open>) {
     let cancel = open.accepting.borrow().handle();
-    while !open.is_closed.get() {
+    while open.accepts() {
         match listener.accept(cancel.clone()).await {
             Ok(client) => serve(shard, bind, client, &open),
             Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => break,
             Err(error) => pause_after(shard, &error).await,
         }
         // Those beyond the limit wait in the kernel's queue.
-        while !open.is_closed.get() && is_full(shard, bind, open.clients.get()) {
+        while open.accepts() && is_full(shard, bind, open.clients.get()) {
             shard.counters.full();
             sleep(PAUSE).await;
         }

@@ -58,16 +58,28 @@ async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Ready: a snapshot is in force, and we don't drain.
-async fn readyz(State(inside): State<Inside>) -> (StatusCode, &'static str) {
+/// Clients of all shards that something is under way for.
+pub(crate) async fn clients(shards: Arc<Vec<Handle>>) -> usize {
+    let reports = tokio::task::spawn_blocking(move || reports(&shards)).await;
+    let reports = reports.unwrap_or_default();
+    let each = reports
+        .iter()
+        .map(|report| report.clients + report.busy_sessions);
+    each.sum()
+}
+
+/// Ready: a snapshot is in force, and we don't drain. While we do, `ringgate announce` reads how many clients are left.
+async fn readyz(State(inside): State<Inside>) -> (StatusCode, String) {
     if *inside.draining.borrow() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        let clients = clients(inside.shards.clone()).await;
+        let text = format!("draining: {clients} clients are left\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, text);
     }
     match inside.in_force.borrow().since {
-        Some(_) => (StatusCode::OK, "ok\n"),
+        Some(_) => (StatusCode::OK, "ok\n".to_owned()),
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "no snapshot in force: waiting for a control plane\n",
+            "no snapshot in force: waiting for a control plane\n".to_owned(),
         ),
     }
 }

@@ -126,3 +126,10 @@ pub(crate) const TOKEN_BYTES: usize = 16 << 10;
 pub(crate) const ISSUE_PAUSE: Duration = Duration::from_secs(30);
 /// How long the answer to that may take: the control plane asks the API server, which has 10 s.
 pub(crate) const ISSUE: Duration = Duration::from_secs(12);
+
+/// Connections that were made just before a hand-over have so long to send a first request.
+pub(crate) const HUSH: Duration = Duration::from_millis(150);
+
+/// So long sockets stay for an address that is to be handed on: by then the agent has done it, or died, and the
+/// address with it.
+pub(crate) const HAND_OVER: Duration = Duration::from_secs(3);

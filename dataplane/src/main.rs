@@ -53,6 +53,10 @@ struct Arguments {
     /// The zone that this is in, as EndpointSlices name it: for Services whose traffic stays in a zone.
     #[arg(long, env = "RINGGATE_ZONE", value_name = "NAME")]
     zone: Option<String>,
+    /// Addresses of listeners are announced by agents that hand them on: when this process ends, it refuses no connection there until
+    /// they are another node's.
+    #[arg(long, env = "RINGGATE_ANNOUNCED")]
+    announced: bool,
     /// Drain when standard input ends, as a supervisor wants it.
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
@@ -180,6 +184,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             node: named(arguments.node),
             zone: named(arguments.zone),
         },
+        announced: arguments.announced,
         exit_with_stdin: arguments.exit_with_stdin,
     })
     .context("the data plane can't run")

@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Inside};
 use crate::config::{self, Applier, Credentials, Ends, InForce, LastGood, Own, Reach};
-use crate::drain;
 use crate::health;
+use crate::drain::{self, Ending};
 use crate::limits;
 use crate::shard::{self, Buried, Handle, Options};
 use crate::shared::affinity::Affinities;
@@ -42,6 +42,8 @@ pub struct Settings {
     pub drain_grace: Duration,
     /// Which endpoints are near.
     pub whereabouts: Whereabouts,
+    /// Addresses go to other nodes when this process ends.
+    pub announced: bool,
     /// Drain when standard input ends: the supervisor is gone.
     pub exit_with_stdin: bool,
 }
@@ -126,6 +128,7 @@ async fn run(settings: Settings) -> Result<(), ServeError> {
         checks: health_checks(),
     });
     watching.map_err(ServeError::Runtime)?;
+    let announced = see_in_force.clone();
     let inside = Inside {
         shards: shards.clone(),
         in_force: see_in_force,
@@ -139,8 +142,15 @@ async fn run(settings: Settings) -> Result<(), ServeError> {
         }
     });
     let orphaned = orphaned(settings.exit_with_stdin);
-    let drained = drain::until_drained(shards, draining, settings.drain_grace, orphaned);
-    drained.await.map_err(ServeError::Runtime)
+    let ending = Ending {
+        shards,
+        draining,
+        grace: settings.drain_grace,
+        announced: settings.announced.then_some(announced),
+    };
+    drain::until_drained(ending, orphaned)
+        .await
+        .map_err(ServeError::Runtime)
 }
 
 type Shards = Arc<Vec<Handle>>;

@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Swap(Box<Swap>),
     /// Counters and state, for whoever looks inside.
     Report(Sender<Report>),
+    /// Of listeners on addresses of their own: hear no new connection, and refuse none; answers say `Connection: close`.
+    Hush,
     /// Accept no more; answers say `Connection: close`.
     Drain,
 }

@@ -129,6 +129,7 @@ impl Shard {
     fn carry_out(&'static self, command: Command, driver: Driver, graveyard: &Sender<Buried>) {
         match command {
             Command::Swap(swap) => self.swap(*swap, graveyard),
+            Command::Hush => self.accepting.hush_all(),
             Command::Drain => self.drain(),
             Command::Report(to) => {
                 let _ = to.try_send(Report {

@@ -147,6 +147,10 @@ impl Listener {
         TcpListener::from_std(socket).map(|inner| Self { inner })
     }
 
+    pub(crate) fn fd(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+
     /// The next connection; [`io::ErrorKind`] of an error code 125 when it was cancelled.
     pub(crate) async fn accept(&self, cancel: CancelHandle) -> io::Result<(Stream, SocketAddr)> {
         let (stream, peer) = self.inner.cancelable_accept(cancel).await?;

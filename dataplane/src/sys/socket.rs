@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, U
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use ringgate_core::table::{Bind, IpProtocol};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 use crate::limits;
 
@@ -168,6 +168,34 @@ fn bound_to(protocol: IpProtocol, address: SocketAddr, shared: bool) -> io::Resu
     }
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+/// A listening socket hears no first message of a connection from now on: whoever sent it sends it again after a second
+/// (RFC 6298, section 2.1), to whoever has the address then. Connections that are being made or wait in its queue are whole.
+pub(crate) fn hush(listener: RawFd) -> io::Result<()> {
+    const LOAD_BYTE: u16 = 0x30;
+    const AND: u16 = 0x54;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    // Of the TCP header, where a filter of a TCP socket begins (RFC 9293, section 3.1).
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let filter = [
+        SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
+        SockFilter::new(AND, 0, 0, SYN | ACK),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ];
+    // SAFETY: the caller's listener outlives this call.
+    let listener = unsafe { BorrowedFd::borrow_raw(listener) };
+    SockRef::from(&listener).attach_filter(&filter)
+}
+
+/// Whether an address is on an interface of this machine: without IP_FREEBIND, others can't be bound.
+pub(crate) fn is_local(address: IpAddr) -> bool {
+    UdpSocket::bind(SocketAddr::new(address, 0)).is_ok()
 }
 
 /// A connection from a listener's queue, without waiting.
