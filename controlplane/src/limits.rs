@@ -234,3 +234,129 @@ pub const ISSUE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A question for a certificate: tokens have some kilobytes, requests some hundred bytes.
 pub const ISSUE_BYTES: usize = 32 << 10;
+
+/// So many addresses are announced on a node, and in what it tells the others: a set of IPv6 addresses goes in 69 datagrams.
+pub const ANNOUNCE_ADDRESSES: usize = 4096;
+
+/// Where several nodes share addresses, one stays on the interface so long when nobody renews it, in seconds. The kernel knows
+/// whole ones only. It is what an agent may be slow for without a loss; and what another has to wait for that takes over from one
+/// that was killed while its kernel lives, so 3 would be too long.
+pub const ANNOUNCE_SHARED_LIFETIME_S: u32 = 2;
+
+/// And is renewed so often: two that fail do no harm.
+pub const ANNOUNCE_SHARED_RENEW: Duration = Duration::from_millis(500);
+
+/// What a member's kernel answers for is asked for again so soon: it gives it up, or died and its lifetime ends.
+pub const ANNOUNCE_SHARED_REFUSED: Duration = Duration::from_millis(100);
+
+/// Between two messages to the link about a new address.
+pub const ANNOUNCE_TELL_SOON: Duration = Duration::from_secs(1);
+
+/// An address that another host claims is defended once in so long: more often it would be a quarrel (RFC 5227, 2.4).
+pub const ANNOUNCE_DEFEND: Duration = Duration::from_secs(10);
+
+/// How often the data plane is asked what it serves, where another node would take over.
+pub const ANNOUNCE_ASK: Duration = Duration::from_millis(250);
+
+/// And while it ends: each moment counts for those who wait to connect.
+pub const ANNOUNCE_ASK_DRAINING: Duration = Duration::from_millis(25);
+
+/// An answer that takes longer is none.
+pub const ANNOUNCE_ANSWER: Duration = Duration::from_secs(1);
+
+/// A data plane that hasn't said for so long that it is ready serves nobody: a restart from the last good snapshot takes less.
+pub const ANNOUNCE_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Clients under way are waited for so long before an address moves. Those who try to connect meanwhile do so again after a
+/// second (RFC 6298, 2.1), and shall find the next owner by then.
+pub const ANNOUNCE_HAND_OVER: Duration = Duration::from_millis(800);
+
+/// An agent that is told to end waits so long to see whether its data plane was, too.
+pub const ANNOUNCE_LAST_LOOK: Duration = Duration::from_millis(200);
+
+/// An agent that ends takes no longer than this.
+pub const ANNOUNCE_LEAVE: Duration = Duration::from_millis(1500);
+
+/// A node has to serve for so long before addresses come to it that others serve: restarts move nothing twice.
+pub const ANNOUNCE_SETTLE: Duration = Duration::from_secs(5);
+
+/// For one that comes and goes it doubles up to this.
+pub const ANNOUNCE_SETTLE_MOST: Duration = Duration::from_secs(80);
+
+/// One that served for so long is no such.
+pub const ANNOUNCE_STEADY: Duration = Duration::from_secs(300);
+
+/// Nodes that share addresses. Each tells each, so there are as many messages a second as the square of this, times 2.5.
+pub const GOSSIP_MEMBERS: usize = 128;
+
+/// Bytes of a datagram: with headers they pass every link of IPv6 as they are (RFC 8200, 5: 1,280).
+pub const GOSSIP_DATAGRAM: usize = 1232;
+
+/// Keys of a cluster at a time: the one in use, the next, the last.
+pub const GOSSIP_KEYS: usize = 4;
+
+/// Bytes of the file that has them.
+pub const GOSSIP_KEY_BYTES: u64 = 4096;
+
+/// Processes of other nodes whose counts are remembered: restarts of all members, eight times over. 32 bytes each.
+pub const GOSSIP_PROCESSES: usize = 1024;
+
+/// Sets of addresses that are remembered: a different one for each member, and some of before.
+pub const GOSSIP_SETS: usize = 2 * GOSSIP_MEMBERS;
+
+/// Parts of a set that are asked for at once: 8 datagrams don't fill a socket's queue.
+pub const GOSSIP_PARTS_AT_ONCE: u16 = 8;
+
+/// Parts that didn't come are asked for again after this.
+pub const GOSSIP_ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How often a node is asked for a sign of life by each other one; all are asked in turn.
+pub const GOSSIP_PROBE: Duration = Duration::from_millis(300);
+
+/// When the answer hasn't come by then, others are asked to ask.
+pub const GOSSIP_PROBE_ANSWER: Duration = Duration::from_millis(120);
+
+/// A node that didn't answer is dead after so long, if it says nothing to it: an agent that gets no CPU for a second lives.
+pub const GOSSIP_SUSPICION: Duration = Duration::from_millis(900);
+
+/// News of members go to so many others ...
+pub const GOSSIP_FAN_OUT: usize = 3;
+
+/// ... this often ...
+pub const GOSSIP_PERIOD: Duration = Duration::from_millis(100);
+
+/// ... until each was sent so many times: by then a hundred nodes know.
+pub const GOSSIP_TRANSMISSIONS: u8 = 10;
+
+/// The dead are forgotten after this, and can't come back by old news until then.
+pub const GOSSIP_FORGET: Duration = Duration::from_secs(60);
+
+/// How often the dead are spoken to, for they may be back.
+pub const GOSSIP_LOOK_FOR_LOST: Duration = Duration::from_secs(1);
+
+/// How often peers that aren't members are spoken to.
+pub const GOSSIP_GREET: Duration = Duration::from_secs(1);
+
+/// How often peers' names are looked up.
+pub const GOSSIP_RESOLVE: Duration = Duration::from_secs(10);
+
+/// And while none was found.
+pub const GOSSIP_RESOLVE_SOON: Duration = Duration::from_secs(1);
+
+/// How often a node says what it can serve, ...
+pub const GOSSIP_TELL: Duration = Duration::from_millis(400);
+
+/// ... and how soon again after a change, ...
+pub const GOSSIP_TELL_SOON: Duration = Duration::from_millis(50);
+
+/// ... so many times: each may be lost.
+pub const GOSSIP_TELLINGS: u32 = 3;
+
+/// A node that hasn't said for so long what it can serve owns nothing: five messages in a row aren't lost by chance.
+pub const GOSSIP_LEASE: Duration = Duration::from_secs(2);
+
+/// An address that its owner gave up is free for so long. Then it is asked for.
+pub const GOSSIP_RELEASED: Duration = Duration::from_secs(2);
+
+/// An agent that didn't run for so long has heard nobody, and holds that against nobody.
+pub const GOSSIP_ASLEEP: Duration = Duration::from_millis(700);

@@ -16,7 +16,7 @@ use ringgate_controlplane::cli::remote::CertificatesMissing;
 use ringgate_controlplane::cli::run::{self, Places};
 use ringgate_controlplane::cli::{
     self, AnnounceArgs, Cli, ConfigVerb, ControlPlaneVerb, DataPlaneVerb, LogArgs, LogFormat,
-    OriginMissing, Output, RunArgs, StatusArgs, ValidateArgs, Verb,
+    OriginMissing, Output, OwnersArgs, RunArgs, StatusArgs, ValidateArgs, Verb,
 };
 use ringgate_controlplane::origin::Origin;
 use ringgate_controlplane::serve::{Config, ControlPlane};
@@ -57,16 +57,17 @@ fn act(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         Verb::Run(args) => {
             start_log(&cli.log)?;
-            on_runtime(run_all(args, &cli.log))
+            on_runtime(run_all(*args, &cli.log))
         }
         Verb::Controlplane(args) => {
             start_log(&cli.log)?;
-            on_runtime(control_plane(args))
+            on_runtime(control_plane(*args))
         }
         Verb::Announce(args) => {
             start_log(&cli.log)?;
             on_runtime(announce(args))
         }
+        Verb::Owners(args) => on_runtime(owners(args)),
         Verb::Dataplane(args) => data_plane(args),
         Verb::Validate(args) => validate(&args),
         Verb::Status(args) => on_runtime(status(args)),
@@ -180,8 +181,11 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
 
 async fn announce(args: AnnounceArgs) -> Result<ExitCode> {
     let config = announce::Config {
+        asked: args.asked(),
+        admin: args.sharing.announcer.admin,
+        sharing: args.sharing.config(),
+        while_ready: args.sharing.while_ready,
         interface: args.interface,
-        admin: args.admin.unwrap_or(args.controller.admin),
     };
     announce::announce(config, stop(args.lifeline.exit_with_stdin)?).await?;
     Ok(ExitCode::SUCCESS)
@@ -260,6 +264,20 @@ async fn status(args: StatusArgs) -> Result<ExitCode> {
         Output::Yaml => print(serde_saphyr::to_string(&report)?.as_bytes())?,
     }
     Ok(code_of(report.is_fine()))
+}
+
+async fn owners(args: OwnersArgs) -> Result<ExitCode> {
+    let body = client::get(args.announcer.admin, "/owners")
+        .await
+        .context("can't ask the announcer (is it running? is --announce-admin right?)")?;
+    let owners: announce::Owners =
+        serde_json::from_slice(&body).context("the announcer's answer isn't of this version")?;
+    match args.output {
+        Output::Table => print(announce::table(&owners).as_bytes())?,
+        Output::Json => print(format!("{}\n", serde_json::to_string_pretty(&owners)?).as_bytes())?,
+        Output::Yaml => print(serde_saphyr::to_string(&owners)?.as_bytes())?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn ask(admin: SocketAddr) -> Result<Report> {

@@ -12,7 +12,6 @@ use rtnetlink::{AddressAddRequest, Error as NetlinkError, Handle};
 use thiserror::Error;
 
 use super::frames::Mac;
-use crate::limits::ANNOUNCE_LIFETIME_S;
 
 #[derive(Debug, Error)]
 pub enum InterfaceError {
@@ -78,7 +77,7 @@ impl Interface {
     }
 
     /// Puts the address there, or renews it.
-    pub(super) async fn put(&self, address: IpAddr) -> Result<(), InterfaceError> {
+    pub(super) async fn put(&self, address: IpAddr, lifetime_s: u32) -> Result<(), InterfaceError> {
         let mut request = self.request(address);
         let message = request.message_mut();
         message.header.flags |= AddressHeaderFlags::Nodad;
@@ -87,7 +86,7 @@ impl Interface {
         let mut lifetime = CacheInfo::default();
         // Never the source of what this host itself sends (RFC 6724 avoids deprecated addresses).
         lifetime.ifa_preferred = 0;
-        lifetime.ifa_valid = ANNOUNCE_LIFETIME_S;
+        lifetime.ifa_valid = lifetime_s;
         let lifetime = AddressAttribute::CacheInfo(lifetime);
         message.attributes.push(lifetime);
         let added = request.replace().execute().await;

@@ -2,7 +2,6 @@
 //!
 //! Packet sockets, which need the capability NET_RAW. What the frames mean is `frames`' matter.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -12,10 +11,8 @@ use nix::sys::socket::{LinkAddr, bind};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use thiserror::Error;
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, timeout_at};
 
 use super::frames::{self, ADVERTISEMENT, Heard, Mac, SOLICITATION};
-use crate::limits::{ANNOUNCE_PROBE_GAP, ANNOUNCE_PROBES};
 
 #[derive(Debug, Error)]
 pub enum LinkError {
@@ -33,6 +30,16 @@ pub(super) struct Link {
     name: String,
     mac: Mac,
     sender: Socket,
+    arp: UdpSocket,
+    neighbours: UdpSocket,
+}
+
+/// How another host stands to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    Has,
+    /// And comes before us.
+    Wants,
 }
 
 impl Link {
@@ -42,6 +49,8 @@ impl Link {
             mac,
             // One that says no protocol hears nothing.
             sender: packet_socket(name, 0)?,
+            arp: listener(name, frames::ARP, &[])?,
+            neighbours: listener(name, frames::IPV6, &neighbours_only())?,
         })
     }
 
@@ -50,61 +59,30 @@ impl Link {
         self.send(&frames::announcement(self.mac, address))
     }
 
-    /// Asks who else has one of these. Who has none of them says nothing, so it takes `ANNOUNCE_PROBE_GAP` for
-    /// each of `ANNOUNCE_PROBES`, however many addresses there are.
-    pub(super) async fn holders(
-        &self,
-        addresses: &BTreeSet<IpAddr>,
-    ) -> Result<BTreeMap<IpAddr, Mac>, LinkError> {
-        let arp = self.listener(frames::ARP, &[])?;
-        let neighbours = self.listener(frames::IPV6, &neighbours_only())?;
-        let mut holders = BTreeMap::new();
-        for _ in 0..ANNOUNCE_PROBES {
-            for address in addresses {
-                self.send(&frames::probe(self.mac, *address))?;
-            }
-            let end = Instant::now() + ANNOUNCE_PROBE_GAP;
-            let (arp, neighbours) =
-                tokio::join!(self.listen(&arp, end), self.listen(&neighbours, end));
-            let heard = arp?.into_iter().chain(neighbours?);
-            let held = heard.filter_map(|said| self.holder(said));
-            holders.extend(held.filter(|(address, _)| addresses.contains(address)));
-        }
-        Ok(holders)
+    /// Asks who else has this one. Whoever has it says so; see `hear`.
+    pub(super) fn probe(&self, address: IpAddr) -> Result<(), LinkError> {
+        self.send(&frames::probe(self.mac, address))
     }
 
-    /// Of two that probe for an address at once, the one with the lower Ethernet address may have it: were it
-    /// nobody's, as RFC 5227 has it, both would come back at the same time.
-    fn holder(&self, said: Heard) -> Option<(IpAddr, Mac)> {
-        match said {
-            Heard::Holds(address, mac) => Some((address, mac)),
-            Heard::Probes(address, mac) => (mac < self.mac).then_some((address, mac)),
-        }
-    }
-
-    fn listener(&self, kind: u16, filter: &[SockFilter]) -> Result<UdpSocket, LinkError> {
-        let socket = packet_socket(&self.name, kind)?;
-        let set = || {
-            if !filter.is_empty() {
-                socket.attach_filter(filter)?;
-            }
-            socket.set_nonblocking(true)
-        };
-        set().map_err(|error| self.failed(error))?;
-        // To the runtime a socket that messages are read from: what they hold is nothing to it.
-        UdpSocket::from_std(std::net::UdpSocket::from(OwnedFd::from(socket)))
-            .map_err(|error| self.failed(error))
-    }
-
-    async fn listen(&self, socket: &UdpSocket, end: Instant) -> Result<Vec<Heard>, LinkError> {
-        let mut heard = Vec::new();
-        let mut frame = [0; LONGEST];
-        while let Ok(read) = timeout_at(end, socket.recv(&mut frame)).await {
+    /// What the next host that says something of an address says. Of two that probe for an address at once, the one with the lower
+    /// Ethernet address may have it: were it nobody's, as RFC 5227 has it, both would come back at the same time. May be dropped.
+    pub(super) async fn hear(&self) -> Result<(IpAddr, Mac, Claim), LinkError> {
+        loop {
+            let (mut arp, mut neighbour) = ([0; LONGEST], [0; LONGEST]);
+            let (read, frame) = tokio::select! {
+                read = self.arp.recv(&mut arp) => (read, &arp),
+                read = self.neighbours.recv(&mut neighbour) => (read, &neighbour),
+            };
             let length = read.map_err(|error| self.failed(error))?;
             let said = frame.get(..length);
-            heard.extend(said.and_then(|said| frames::heard(said, self.mac)));
+            match said.and_then(|said| frames::heard(said, self.mac)) {
+                Some(Heard::Holds(address, mac)) => return Ok((address, mac, Claim::Has)),
+                Some(Heard::Probes(address, mac)) if mac < self.mac => {
+                    return Ok((address, mac, Claim::Wants));
+                }
+                Some(Heard::Probes(..)) | None => {}
+            }
         }
-        Ok(heard)
     }
 
     fn send(&self, frame: &[u8]) -> Result<(), LinkError> {
@@ -118,6 +96,23 @@ impl Link {
             error,
         }
     }
+}
+
+/// What comes of one protocol, and through the filter.
+fn listener(name: &str, kind: u16, filter: &[SockFilter]) -> Result<UdpSocket, LinkError> {
+    let socket = packet_socket(name, kind)?;
+    let set = || {
+        if !filter.is_empty() {
+            socket.attach_filter(filter)?;
+        }
+        socket.set_nonblocking(true)?;
+        // To the runtime a socket that messages are read from: what they hold is nothing to it.
+        UdpSocket::from_std(std::net::UdpSocket::from(OwnedFd::from(socket)))
+    };
+    set().map_err(|error| LinkError::Open {
+        name: name.to_owned(),
+        error,
+    })
 }
 
 /// What is asked for fits; the end of a longer frame says nothing to us.

@@ -1,93 +1,275 @@
-//! Which addresses are to be claimed, renewed, told of, or taken off.
+//! Which addresses are to be asked for, put, renewed, told of, or taken off. Pure: what is heard and the time come in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::frames::Mac;
 use crate::limits::{
-    ANNOUNCE_CLAIMS, ANNOUNCE_REFUSED, ANNOUNCE_RENEW, ANNOUNCE_ROUND, ANNOUNCE_TELL_AGAIN,
-    ANNOUNCE_TELLINGS,
+    ANNOUNCE_CLAIMS, ANNOUNCE_DEFEND, ANNOUNCE_LIFETIME_S, ANNOUNCE_PROBE_GAP, ANNOUNCE_PROBES,
+    ANNOUNCE_REFUSED, ANNOUNCE_RENEW, ANNOUNCE_SHARED_LIFETIME_S, ANNOUNCE_SHARED_REFUSED,
+    ANNOUNCE_SHARED_RENEW, ANNOUNCE_TELL_AGAIN, ANNOUNCE_TELL_SOON, ANNOUNCE_TELLINGS,
+    GOSSIP_RELEASED,
 };
 
+/// How long addresses last when nobody renews them, and how often that is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) lifetime_s: u32,
+    renew: Duration,
+}
+
+impl Pace {
+    /// An agent that nobody takes over from: restarts matter more.
+    pub(super) const ALONE: Self = Self {
+        lifetime_s: ANNOUNCE_LIFETIME_S,
+        renew: ANNOUNCE_RENEW,
+    };
+
+    /// One of several. When one is killed, its kernel goes on to answer for its addresses, and the next owner asks the link before
+    /// it takes them: so they have to be gone by the time that the death is known. An owner that takes them regardless
+    /// would be one of two for as long as the other's kernel answers.
+    pub(super) const SHARED: Self = Self {
+        lifetime_s: ANNOUNCE_SHARED_LIFETIME_S,
+        renew: ANNOUNCE_SHARED_RENEW,
+    };
+
+    fn lifetime(self) -> Duration {
+        Duration::from_secs(self.lifetime_s.into())
+    }
+}
+
 /// What is on the interface because of us, and what isn't because of others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rounds {
+    pace: Pace,
+    /// Whether there is a link on which others can be asked.
+    asks: bool,
     held: BTreeMap<IpAddr, Held>,
+    /// All at once, for the kernel looks for what has run out once a second only.
+    renewed: Instant,
+    claims: BTreeMap<IpAddr, Claim>,
     refused: BTreeMap<IpAddr, Refused>,
+    /// What others gave up, until then.
+    free: BTreeMap<IpAddr, Instant>,
 }
 
 #[derive(Debug)]
 struct Held {
-    renew: Instant,
     tell: Instant,
     /// How often it was told of.
     told: u32,
+    defended: Option<Instant>,
+}
+
+/// An address that is being asked for.
+#[derive(Debug)]
+struct Claim {
+    asked: u32,
+    next: Instant,
 }
 
 #[derive(Debug)]
 struct Refused {
     by: Mac,
+    is_member: bool,
     again: Instant,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Steps {
-    /// New ones: first it is asked whether another host has them.
-    pub(super) claim: BTreeSet<IpAddr>,
+    /// It is asked whether another host has them.
+    pub(super) probe: Vec<IpAddr>,
+    /// New ones, that no other host has.
+    pub(super) put: Vec<IpAddr>,
     pub(super) renew: Vec<IpAddr>,
     pub(super) take: Vec<IpAddr>,
+    /// They have run out before they were renewed, and may be another's now.
+    pub(super) lost: Vec<IpAddr>,
+}
+
+/// What another host's frame means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// It has what we asked for.
+    Refused,
+    /// It says that it has what we have: we say once more that we do.
+    Contested,
 }
 
 impl Rounds {
+    pub(super) fn new(pace: Pace, asks: bool, now: Instant) -> Self {
+        Self {
+            pace,
+            asks,
+            held: BTreeMap::new(),
+            renewed: now,
+            claims: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            free: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn lifetime_s(&self) -> u32 {
+        self.pace.lifetime_s
+    }
+
+    pub(super) fn held(&self) -> impl Iterator<Item = IpAddr> {
+        self.held.keys().copied()
+    }
+
+    pub(super) fn holds(&self, address: IpAddr) -> bool {
+        self.held.contains_key(&address)
+    }
+
+    /// Who has what we want.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = (IpAddr, Mac)> {
+        self.refused.iter().map(|(address, one)| (*address, one.by))
+    }
+
     /// `others` are local without our doing: those stay as they are.
-    pub(super) fn steps(
+    pub(super) fn turn(
         &mut self,
         wanted: &BTreeSet<IpAddr>,
         others: &BTreeSet<IpAddr>,
         now: Instant,
     ) -> Steps {
-        self.refused.retain(|address, _| wanted.contains(address));
-        let ours = || wanted.difference(others).copied();
-        let is_new = |address: &IpAddr| {
-            let refused = self.refused.get(address);
-            !self.held.contains_key(address) && refused.is_none_or(|one| one.again <= now)
-        };
-        let is_due = |address: &IpAddr| self.held.get(address).is_some_and(|one| one.renew <= now);
-        let held = self.held.keys();
-        Steps {
-            claim: ours().filter(is_new).take(ANNOUNCE_CLAIMS).collect(),
-            renew: ours().filter(is_due).collect(),
-            take: held.filter(|one| !wanted.contains(one)).copied().collect(),
+        let mut steps = Steps::default();
+        let since = now.saturating_duration_since(self.renewed);
+        if since >= self.pace.lifetime() {
+            steps.lost = self.held.keys().copied().collect();
+            self.held.clear();
+            self.renewed = now;
         }
+        self.claims
+            .retain(|one, _| wanted.contains(one) && !others.contains(one));
+        self.refused.retain(|address, _| wanted.contains(address));
+        self.free.retain(|_, until| *until > now);
+        if since >= self.pace.renew {
+            self.renewed = now;
+            steps.renew = self
+                .held
+                .keys()
+                .copied()
+                .filter(|one| wanted.contains(one))
+                .collect();
+        }
+        let unwanted = self.held.keys().filter(|one| !wanted.contains(one));
+        steps.take = unwanted.copied().collect();
+        for address in wanted.difference(others) {
+            if !self.held.contains_key(address) {
+                self.claim(*address, now, &mut steps);
+            }
+        }
+        steps
+    }
+
+    fn claim(&mut self, address: IpAddr, now: Instant, steps: &mut Steps) {
+        if !self.asks || self.free.contains_key(&address) {
+            return steps.put.push(address);
+        }
+        let next = now + ANNOUNCE_PROBE_GAP;
+        if let Some(claim) = self.claims.get_mut(&address) {
+            if claim.next > now {
+                return;
+            }
+            if claim.asked >= ANNOUNCE_PROBES {
+                return steps.put.push(address);
+            }
+            claim.asked += 1;
+            claim.next = next;
+            return steps.probe.push(address);
+        }
+        let refused = self.refused.get(&address);
+        if refused.is_some_and(|one| one.again > now) || self.claims.len() >= ANNOUNCE_CLAIMS {
+            return;
+        }
+        // Of a member it is known how long its kernel answers without it: once asked is enough then.
+        let asked = match refused {
+            Some(Refused {
+                is_member: true, ..
+            }) => ANNOUNCE_PROBES,
+            _ => 1,
+        };
+        self.claims.insert(address, Claim { asked, next });
+        steps.probe.push(address);
     }
 
     /// It is on the interface. Whether it is new.
     pub(super) fn put(&mut self, address: IpAddr, now: Instant) -> bool {
         self.refused.remove(&address);
-        let renew = now + ANNOUNCE_RENEW;
-        if let Some(held) = self.held.get_mut(&address) {
-            held.renew = renew;
+        self.claims.remove(&address);
+        self.free.remove(&address);
+        if self.held.contains_key(&address) {
             return false;
         }
+        if self.held.is_empty() {
+            self.renewed = now;
+        }
         let held = Held {
-            renew,
             tell: now,
             told: 0,
+            defended: None,
         };
         self.held.insert(address, held);
         true
     }
 
-    /// Another host has it. Whether that is news.
-    pub(super) fn refused(&mut self, address: IpAddr, by: Mac, now: Instant) -> bool {
-        let again = now + ANNOUNCE_REFUSED;
-        let before = self.refused.insert(address, Refused { by, again });
-        before.is_none_or(|before| before.by != by)
-    }
-
     pub(super) fn taken(&mut self, address: IpAddr) {
         self.held.remove(&address);
+    }
+
+    /// Others had these, and have them no longer.
+    pub(super) fn released(&mut self, addresses: &[IpAddr], now: Instant) {
+        for address in addresses {
+            if let Some(held) = self.held.get_mut(address) {
+                // Both had it: who spoke to the other one has to learn better.
+                held.told = 0;
+                held.tell = now;
+            } else if self.free.len() < crate::limits::ANNOUNCE_ADDRESSES {
+                self.free.insert(*address, now + GOSSIP_RELEASED);
+            }
+        }
+    }
+
+    /// Another host has this address, a member or not. What is news of it.
+    pub(super) fn heard(
+        &mut self,
+        address: IpAddr,
+        by: Mac,
+        is_member: bool,
+        now: Instant,
+    ) -> Option<News> {
+        if let Some(held) = self.held.get_mut(&address) {
+            let again = held.defended.map(|when| when + ANNOUNCE_DEFEND);
+            if again.is_some_and(|again| again > now) {
+                return None;
+            }
+            held.defended = Some(now);
+            held.tell = now;
+            return Some(News::Contested);
+        }
+        self.claims.remove(&address)?;
+        let again = match is_member {
+            true => ANNOUNCE_SHARED_REFUSED,
+            false => ANNOUNCE_REFUSED,
+        };
+        let refused = Refused {
+            by,
+            is_member,
+            again: now + again,
+        };
+        let before = self.refused.insert(address, refused);
+        let is_news = before.is_none_or(|before| before.by != by);
+        is_news.then_some(News::Refused)
+    }
+
+    /// Everybody is told again: somebody may have heard otherwise.
+    pub(super) fn tell_again(&mut self, now: Instant) {
+        for held in self.held.values_mut() {
+            held.told = 0;
+            held.tell = now;
+        }
     }
 
     /// Those that the link is to be told of now; they count as told.
@@ -96,17 +278,31 @@ impl Rounds {
         for (address, held) in &mut self.held {
             if held.tell <= now {
                 held.told = held.told.saturating_add(1);
-                let few = held.told < ANNOUNCE_TELLINGS;
-                held.tell = now
-                    + if few {
-                        ANNOUNCE_ROUND
-                    } else {
-                        ANNOUNCE_TELL_AGAIN
-                    };
+                let soon = held.told < ANNOUNCE_TELLINGS;
+                let pause = if soon {
+                    ANNOUNCE_TELL_SOON
+                } else {
+                    ANNOUNCE_TELL_AGAIN
+                };
+                held.tell = now + pause;
                 due.push(*address);
             }
         }
         due
+    }
+
+    /// When something is to be done, if nothing is heard before.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let renewal = (!self.held.is_empty()).then(|| self.renewed + self.pace.renew);
+        let claims = self.claims.values().map(|claim| claim.next);
+        let refused = self.refused.values().map(|refused| refused.again);
+        let tellings = self.held.values().map(|held| held.tell);
+        renewal
+            .into_iter()
+            .chain(claims)
+            .chain(refused)
+            .chain(tellings)
+            .min()
     }
 }
 
@@ -114,69 +310,169 @@ impl Rounds {
 mod tests {
     use super::*;
 
-    #[test]
-    fn addresses_are_put_renewed_and_taken_but_never_those_of_others() {
-        let set = |texts: &[&str]| -> BTreeSet<IpAddr> {
-            texts.iter().map(|text| text.parse().unwrap()).collect()
-        };
-        let now = Instant::now();
-        let mut rounds = Rounds::default();
-        let wanted = set(&["10.0.0.1", "10.0.0.2", "fd00::1"]);
-        let others = set(&["10.0.0.2", "127.0.0.1"]);
-        let steps = rounds.steps(&wanted, &others, now);
-        assert_eq!(steps.claim, set(&["10.0.0.1", "fd00::1"]));
-        assert!(steps.renew.is_empty() && steps.take.is_empty());
-        for address in steps.claim {
+    fn set(texts: &[&str]) -> BTreeSet<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn one(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn rounds(now: Instant) -> Rounds {
+        Rounds::new(Pace::SHARED, true, now)
+    }
+
+    /// Asks until the addresses are free, and puts them.
+    fn claim(rounds: &mut Rounds, wanted: &BTreeSet<IpAddr>, mut now: Instant) -> Instant {
+        for _ in 0..ANNOUNCE_PROBES {
+            assert_eq!(
+                rounds.turn(wanted, &BTreeSet::new(), now).probe.len(),
+                wanted.len()
+            );
+            now += ANNOUNCE_PROBE_GAP;
+        }
+        for address in rounds.turn(wanted, &BTreeSet::new(), now).put {
             assert!(rounds.put(address, now));
         }
-        assert_eq!(rounds.steps(&wanted, &others, now), Steps::default());
-        let later = now + ANNOUNCE_RENEW;
-        let steps = rounds.steps(&set(&["fd00::1"]), &others, later);
-        let (first, last) = (
-            "10.0.0.1".parse::<IpAddr>().unwrap(),
-            "fd00::1".parse().unwrap(),
-        );
-        assert!(steps.claim.is_empty());
-        assert_eq!((steps.renew, steps.take), (vec![last], vec![first]));
-        assert!(!rounds.put(last, later));
-        rounds.taken(first);
-        let steps = rounds.steps(&set(&["fd00::1"]), &others, later);
+        now
+    }
+
+    #[test]
+    fn addresses_are_asked_for_put_renewed_and_taken_but_never_those_of_others() {
+        let now = Instant::now();
+        let mut rounds = rounds(now);
+        let wanted = set(&["10.0.0.1", "10.0.0.2", "fd00::1"]);
+        let others = set(&["10.0.0.2", "127.0.0.1"]);
+        let steps = rounds.turn(&wanted, &others, now);
+        assert_eq!(steps.probe, [one("10.0.0.1"), one("fd00::1")]);
+        assert_eq!(rounds.turn(&wanted, &others, now), Steps::default());
+        rounds.turn(&BTreeSet::new(), &others, now);
+        let ours = wanted.difference(&others).copied().collect();
+        let now = claim(&mut rounds, &ours, now);
+        assert_eq!(rounds.turn(&wanted, &others, now), Steps::default());
+        let later = now + ANNOUNCE_SHARED_RENEW;
+        let steps = rounds.turn(&set(&["fd00::1"]), &others, later);
+        assert_eq!(steps.renew, [one("fd00::1")]);
+        assert_eq!(steps.take, [one("10.0.0.1")]);
+        assert!(!rounds.put(one("fd00::1"), later));
+        rounds.taken(one("10.0.0.1"));
+        let steps = rounds.turn(&set(&["fd00::1"]), &others, later);
         assert_eq!(steps, Steps::default());
     }
 
     #[test]
-    fn what_another_host_has_is_asked_for_again_later_and_logged_once() {
+    fn what_another_host_has_is_asked_for_again_later_and_told_once() {
         let (now, none) = (Instant::now(), BTreeSet::new());
-        let address = "10.0.0.1".parse().unwrap();
-        let wanted = BTreeSet::from([address]);
-        let mut rounds = Rounds::default();
-        let (one, other) = (Mac([1; 6]), Mac([2; 6]));
-        assert!(rounds.refused(address, one, now));
-        assert_eq!(rounds.steps(&wanted, &none, now), Steps::default());
+        let (address, wanted) = (one("10.0.0.1"), set(&["10.0.0.1"]));
+        let mut rounds = rounds(now);
+        let (first, second) = (Mac([1; 6]), Mac([2; 6]));
+        assert_eq!(
+            rounds.heard(address, first, false, now),
+            None,
+            "not asked for"
+        );
+        rounds.turn(&wanted, &none, now);
+        assert_eq!(
+            rounds.heard(address, first, false, now),
+            Some(News::Refused)
+        );
+        assert_eq!(rounds.turn(&wanted, &none, now), Steps::default());
         let later = now + ANNOUNCE_REFUSED;
-        assert_eq!(rounds.steps(&wanted, &none, later).claim, wanted);
-        assert!(!rounds.refused(address, one, later));
-        assert!(rounds.refused(address, other, later));
-        rounds.steps(&none, &none, later);
-        let steps = rounds.steps(&wanted, &none, later);
-        assert_eq!(steps.claim, wanted, "nobody wanted it in between");
+        assert_eq!(rounds.turn(&wanted, &none, later).probe, [address]);
+        assert_eq!(rounds.heard(address, first, false, later), None, "no news");
+        let later = later + ANNOUNCE_REFUSED;
+        rounds.turn(&wanted, &none, later);
+        assert_eq!(
+            rounds.heard(address, second, false, later),
+            Some(News::Refused)
+        );
+        rounds.turn(&none, &none, later);
+        let steps = rounds.turn(&wanted, &none, later);
+        assert_eq!(steps.probe, [address], "nobody wanted it in between");
+    }
+
+    #[test]
+    fn what_a_dead_members_kernel_still_answers_for_is_asked_for_soon_and_once_is_enough() {
+        let (now, none) = (Instant::now(), BTreeSet::new());
+        let (address, wanted) = (one("10.0.0.1"), set(&["10.0.0.1"]));
+        let mut rounds = rounds(now);
+        rounds.turn(&wanted, &none, now);
+        rounds.heard(address, Mac([1; 6]), true, now);
+        let later = now + ANNOUNCE_SHARED_REFUSED;
+        assert_eq!(rounds.turn(&wanted, &none, later).probe, [address]);
+        let later = later + ANNOUNCE_PROBE_GAP;
+        assert_eq!(rounds.turn(&wanted, &none, later).put, [address]);
+    }
+
+    #[test]
+    fn what_another_gave_up_is_taken_at_once_if_it_is_for_us() {
+        let (now, none) = (Instant::now(), BTreeSet::new());
+        let (address, wanted) = (one("10.0.0.1"), set(&["10.0.0.1"]));
+        let mut rounds = rounds(now);
+        rounds.turn(&wanted, &none, now);
+        rounds.heard(address, Mac([1; 6]), true, now);
+        rounds.released(&[address, one("10.0.0.2")], now);
+        assert_eq!(rounds.turn(&wanted, &none, now).put, [address]);
+        rounds.put(address, now);
+        rounds.taken(address);
+        let steps = rounds.turn(&wanted, &none, now);
+        assert_eq!(steps.probe, [address], "it was given up once");
+        let later = now + GOSSIP_RELEASED;
+        let wanted = set(&["10.0.0.2"]);
+        let steps = rounds.turn(&wanted, &none, later);
+        assert_eq!(steps.probe, [one("10.0.0.2")], "that was long ago");
+    }
+
+    #[test]
+    fn an_agent_that_slept_longer_than_its_addresses_live_asks_again() {
+        let (now, none) = (Instant::now(), BTreeSet::new());
+        let (address, wanted) = (one("10.0.0.1"), set(&["10.0.0.1"]));
+        let mut rounds = rounds(now);
+        let now = claim(&mut rounds, &wanted, now);
+        let later = now + Pace::SHARED.lifetime();
+        let steps = rounds.turn(&wanted, &none, later);
+        assert_eq!((steps.lost, steps.probe), (vec![address], vec![address]));
+        assert!(steps.renew.is_empty() && steps.put.is_empty());
+    }
+
+    #[test]
+    fn an_address_is_defended_once_in_a_while() {
+        let now = Instant::now();
+        let (address, wanted) = (one("10.0.0.1"), set(&["10.0.0.1"]));
+        let mut rounds = rounds(now);
+        let now = claim(&mut rounds, &wanted, now);
+        rounds.tell(now);
+        let theirs = Mac([1; 6]);
+        assert_eq!(
+            rounds.heard(address, theirs, false, now),
+            Some(News::Contested)
+        );
+        assert_eq!(rounds.tell(now), [address]);
+        assert_eq!(rounds.heard(address, theirs, false, now), None);
+        let later = now + ANNOUNCE_DEFEND;
+        assert_eq!(
+            rounds.heard(address, theirs, false, later),
+            Some(News::Contested)
+        );
     }
 
     #[test]
     fn a_new_address_is_told_of_a_few_times_and_then_now_and_then() {
-        let mut now = Instant::now();
-        let address = "10.0.0.1".parse().unwrap();
-        let mut rounds = Rounds::default();
-        rounds.put(address, now);
+        let now = Instant::now();
+        let (address, wanted) = (one("10.0.0.1"), set(&["10.0.0.1"]));
+        let mut rounds = rounds(now);
+        let mut now = claim(&mut rounds, &wanted, now);
         for _ in 0..ANNOUNCE_TELLINGS {
             assert_eq!(rounds.tell(now), [address]);
             assert!(rounds.tell(now).is_empty());
-            now += ANNOUNCE_ROUND;
+            now += ANNOUNCE_TELL_SOON;
         }
         assert!(rounds.tell(now).is_empty());
         rounds.put(address, now);
         assert!(rounds.tell(now).is_empty(), "it was only renewed");
         assert_eq!(rounds.tell(now + ANNOUNCE_TELL_AGAIN), [address]);
+        rounds.released(&[address], now);
+        assert_eq!(rounds.tell(now), [address], "another had it too");
     }
 
     #[test]
@@ -184,18 +480,26 @@ mod tests {
         let wanted: BTreeSet<IpAddr> = (0..1_200u32)
             .map(|n| IpAddr::from(n.to_be_bytes()))
             .collect();
-        let (mut rounds, now, mut turns) = (Rounds::default(), Instant::now(), 0);
-        loop {
-            let claim = rounds.steps(&wanted, &BTreeSet::new(), now).claim;
-            assert!(claim.len() <= ANNOUNCE_CLAIMS);
-            if claim.is_empty() {
-                break;
-            }
-            turns += 1;
-            for address in claim {
+        let mut now = Instant::now();
+        let (mut rounds, mut put, mut turns) = (rounds(now), 0, 0);
+        while put < wanted.len() {
+            let steps = rounds.turn(&wanted, &BTreeSet::new(), now);
+            assert!(steps.probe.len() <= ANNOUNCE_CLAIMS);
+            put += steps.put.len();
+            for address in steps.put {
                 rounds.put(address, now);
             }
+            turns += 1;
+            assert!(turns < 20, "{put}");
+            now += ANNOUNCE_PROBE_GAP;
         }
-        assert_eq!(turns, 3);
+    }
+
+    #[test]
+    fn where_nobody_can_be_asked_addresses_are_put_at_once() {
+        let now = Instant::now();
+        let mut rounds = Rounds::new(Pace::ALONE, false, now);
+        let wanted = set(&["10.0.0.1", "fd00::1"]);
+        assert_eq!(rounds.turn(&wanted, &BTreeSet::new(), now).put.len(), 2);
     }
 }

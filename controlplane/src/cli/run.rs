@@ -67,10 +67,13 @@ pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> V
     control.extend(run.control.to_arguments(&places.socket));
     let mut data: Vec<OsString> = vec![LIFELINE.into()];
     data.extend(run.data.to_arguments(&places.socket, &places.state_dir));
+    if run.interface.is_some() && run.sharing.has_others() {
+        data.push("--announced".into());
+    }
     let announce = run.interface.as_ref().map(|interface| Program {
         name: "announcer",
         path: ours.to_owned(),
-        arguments: announce_arguments(interface, run.control.controller.admin),
+        arguments: announce_arguments(run, interface),
         environment: environment.clone(),
         patience: SLACK,
     });
@@ -94,15 +97,20 @@ pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> V
     programs
 }
 
-fn announce_arguments(interface: &str, admin: SocketAddr) -> Vec<OsString> {
-    vec![
+fn announce_arguments(run: &RunArgs, interface: &str) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec![
         "announce".into(),
         LIFELINE.into(),
         "--interface".into(),
         interface.into(),
-        "--controller-admin".into(),
-        admin.to_string().into(),
-    ]
+    ];
+    let asked = match run.sharing.has_others() {
+        true => ("--admin", run.data.admin),
+        false => ("--controller-admin", run.control.controller.admin),
+    };
+    arguments.extend([asked.0.into(), asked.1.to_string().into()]);
+    arguments.extend(run.sharing.to_arguments());
+    arguments
 }
 
 /// Both processes log as this one does.
@@ -144,11 +152,16 @@ pub struct AddressTaken {
 /// # Errors
 /// When they can't.
 pub fn look_for_others(run: &RunArgs) -> Result<(), AddressTaken> {
+    let announcer = run.sharing.announcer.admin;
+    let announcer = run
+        .interface
+        .as_ref()
+        .map(|_| ("--announce-admin", announcer));
     let addresses = [
         ("--controller-admin", run.control.controller.admin),
         ("--admin", run.data.admin),
     ];
-    for (flag, address) in addresses {
+    for (flag, address) in addresses.into_iter().chain(announcer) {
         TcpListener::bind(address).map_err(|error| AddressTaken {
             flag,
             address,

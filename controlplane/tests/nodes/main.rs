@@ -8,82 +8,15 @@
 )]
 
 mod network;
+mod run;
+mod shared;
 
-use std::fs;
-use std::process::{Child, Stdio};
-
-use rustix::process::{Pid, Signal, kill_process};
+use std::process::Stdio;
 
 use network::{Network, Node, until};
+use run::Run;
 
 const ADDRESSES: [&str; 2] = ["10.9.0.100", "fd09::100"];
-
-/// Control plane, data plane and announcer on a node.
-struct Run {
-    child: Child,
-    temp: tempfile::TempDir,
-}
-
-impl Run {
-    fn new(node: &Node) -> Self {
-        let temp = tempfile::tempdir().unwrap();
-        let site = temp.path().join("site");
-        fs::create_dir(&site).unwrap();
-        fs::write(site.join("gateway.yaml"), gateway()).unwrap();
-        let log = fs::File::create(temp.path().join("log")).unwrap();
-        let child = node
-            .command(env!("CARGO_BIN_EXE_ringgate"))
-            .args(["run", "--interface", "eth0", "--workers", "1"])
-            .arg(&site)
-            .env("RINGGATE_RUNTIME_DIR", temp.path())
-            .env("RINGGATE_STATE_DIR", temp.path().join("state"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self { child, temp }
-    }
-
-    fn said(&self, texts: &[&str]) -> Option<()> {
-        let log = self.log();
-        let mut lines = log.lines();
-        lines
-            .any(|line| texts.iter().all(|text| line.contains(text)))
-            .then_some(())
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.temp.path().join("log")).unwrap()
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let ended = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("{ended:?} after:\n{}", self.log());
-        }
-    }
-}
-
-fn gateway() -> String {
-    let [v4, v6] = ADDRESSES;
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: edge}}
-spec:
-  gatewayClassName: ringgate
-  addresses:
-  - {{type: IPAddress, value: '{v4}'}}
-  - {{type: IPAddress, value: '{v6}'}}
-  listeners:
-  - {{name: http, protocol: HTTP, port: 8080}}
-"
-    )
-}
 
 /// Connections to port 8080, without a program that not everybody has.
 fn connects(client: &Node, address: &str) -> Option<()> {
@@ -103,14 +36,14 @@ fn an_address_that_a_node_answers_for_is_not_taken_by_a_second_one_until_the_fir
     let [one, two, client] = network.nodes.as_slice() else {
         panic!("three nodes were asked for");
     };
-    let first = Run::new(one);
+    let first = Run::alone(one);
     for address in ADDRESSES {
         until(&format!("{address} answers"), || connects(client, address));
         assert_eq!(client.neighbour(address).as_deref(), Some(one.mac()));
         first.said(&["announced", address]).unwrap();
     }
 
-    let second = Run::new(two);
+    let second = Run::alone(two);
     for address in ADDRESSES {
         let what = format!("the second says who has {address}");
         let texts = ["another host has this address", address, one.mac()];
@@ -144,7 +77,7 @@ fn an_address_of_a_host_that_knows_nothing_of_us_is_left_to_it() {
     };
     let [taken, free] = ADDRESSES;
     stranger.ip(&["address", "add", &format!("{taken}/24"), "dev", "eth0"]);
-    let run = Run::new(node);
+    let run = Run::alone(node);
     until("the address is refused", || {
         run.said(&["another host has this address", taken, stranger.mac()])
     });

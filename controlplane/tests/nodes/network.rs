@@ -49,6 +49,12 @@ impl Network {
         let port = format!("port{}", node.number);
         self.switch.ip(&["link", "set", &port, "down"]);
     }
+
+    /// The cable is in again.
+    pub(crate) fn mend(&self, node: &Node) {
+        let port = format!("port{}", node.number);
+        self.switch.ip(&["link", "set", &port, "up"]);
+    }
 }
 
 impl Node {
@@ -93,13 +99,20 @@ impl Node {
         self.namespace.ip(arguments)
     }
 
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
     pub(crate) fn mac(&self) -> &str {
         &self.mac
     }
 
+    pub(crate) fn addresses(&self) -> String {
+        self.ip(&["-oneline", "address", "show", "dev", "eth0"])
+    }
+
     pub(crate) fn has(&self, address: &str) -> bool {
-        let shown = self.ip(&["-oneline", "address", "show", "dev", "eth0"]);
-        shown.contains(&format!(" {address}/"))
+        self.addresses().contains(&format!(" {address}/"))
     }
 
     /// The Ethernet address that this node knows for an address.
