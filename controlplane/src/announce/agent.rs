@@ -245,7 +245,9 @@ impl Agent {
             shared.flush();
         }
         self.count();
-        self.tell(done.err().or_else(|| self.unanswered.clone()));
+        // Near the end it is no wonder that a data plane doesn't answer.
+        let unanswered = self.unanswered.clone().filter(|_| self.stopping.is_none());
+        self.tell(done.err().or(unanswered));
     }
 
     fn stop_or_go(&mut self, now: Instant) {
