@@ -7,6 +7,7 @@
     reason = "a test that can't go on shall stop, one that can't begin shall say so"
 )]
 
+mod large;
 mod network;
 mod run;
 mod shared;

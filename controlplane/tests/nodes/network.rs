@@ -27,6 +27,11 @@ struct Namespace(Child);
 impl Network {
     /// Nodes 1 to `count` with the addresses 10.9.0.N and fd09::N on `eth0`. None where it can't be made here.
     pub(crate) fn make(count: usize) -> Option<Self> {
+        Self::with_mtu(count, 1500)
+    }
+
+    /// On a network whose links carry packets of so many bytes at most.
+    pub(crate) fn with_mtu(count: usize, mtu: u32) -> Option<Self> {
         let made =
             Namespace::spawn(Command::new("unshare").args(["--user", "--map-root-user", "--net"]));
         let Some(switch) = made else {
@@ -39,7 +44,7 @@ impl Network {
         switch.ip(&["link", "add", "switch", "type", "bridge"]);
         switch.ip(&["link", "set", "switch", "up"]);
         let nodes = (1..=count)
-            .map(|number| Node::join(&switch, number))
+            .map(|number| Node::join(&switch, number, mtu))
             .collect();
         Some(Self { switch, nodes })
     }
@@ -58,13 +63,14 @@ impl Network {
 }
 
 impl Node {
-    fn join(switch: &Namespace, number: usize) -> Self {
+    fn join(switch: &Namespace, number: usize, mtu: u32) -> Self {
         let namespace = Namespace::spawn(switch.command("unshare").arg("--net")).unwrap();
         let (port, id) = (format!("port{number}"), namespace.0.id().to_string());
         let mac = format!("02:00:00:00:00:{number:02x}");
         let peer = ["peer", "name", "eth0", "address", &mac, "netns", &id];
         switch.ip(&[&["link", "add", &port, "type", "veth"], peer.as_slice()].concat());
-        switch.ip(&["link", "set", &port, "master", "switch", "up"]);
+        let mtu = mtu.to_string();
+        switch.ip(&["link", "set", &port, "mtu", &mtu, "master", "switch", "up"]);
         let node = Self {
             namespace,
             number,
@@ -73,6 +79,7 @@ impl Node {
         for interface in ["lo", "eth0"] {
             node.ip(&["link", "set", interface, "up"]);
         }
+        node.ip(&["link", "set", "eth0", "mtu", &mtu]);
         node.ip(&[
             "address",
             "add",
