@@ -3,31 +3,28 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{Notify, mpsc, watch};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::data_plane::{self, Source};
 use super::duty::{Answer, Duty};
 use super::frames::Mac;
-use super::gossip::{Begin, Event, Gossip, Keys};
+use super::gossip::{Event, Gossip};
 use super::inside::{self, AddressState, AskOwners, Metrics, NodeState, Sources};
 use super::interface::Interface;
 use super::link::{Claim, Link, LinkError};
 use super::owner::{self, Stage};
-use super::rounds::{News, Pace, Rounds, Steps};
-use super::wire::{self, Wire};
-use super::{AnnounceError, Asked, Config, Sharing, keys};
+use super::pace::Pace;
+use super::rounds::{News, Rounds, Steps};
+use super::shared::Shared;
+use super::{AnnounceError, Asked, Config};
 use crate::limits::{
     ANNOUNCE_LAST_LOOK, ANNOUNCE_LEAVE, ANNOUNCE_PROBE_GAP, ANNOUNCE_REFUSED, ANNOUNCE_ROUND,
-    GOSSIP_ASLEEP, GOSSIP_DATAGRAM, GOSSIP_MEMBERS,
+    GOSSIP_ASLEEP, GOSSIP_MEMBERS,
 };
 use crate::wake::{at, tell};
-
-/// So many datagrams are taken in before it is looked at what follows.
-const DATAGRAMS_AT_ONCE: usize = 256;
 
 pub(super) struct Agent {
     interface: Interface,
@@ -52,17 +49,6 @@ pub(super) struct Agent {
     trouble: watch::Sender<Option<String>>,
     /// What the one who is asked for addresses had to say last, if it wasn't addresses.
     unanswered: Option<String>,
-}
-
-/// What there is where several nodes share addresses.
-struct Shared {
-    wire: Wire,
-    found: watch::Receiver<BTreeSet<SocketAddr>>,
-    /// Taken when it is known where the others reach this node.
-    begin: Option<(Keys, Option<Mac>)>,
-    gossip: Option<Gossip>,
-    told_full: bool,
-    told_bad: bool,
 }
 
 impl Agent {
@@ -452,120 +438,6 @@ impl Agent {
             addresses: addresses.collect(),
         });
     }
-}
-
-impl Shared {
-    fn start(sharing: Sharing, mac: Option<Mac>) -> Result<Self, AnnounceError> {
-        let keys = keys(&sharing.key)?;
-        let address = sharing.listen;
-        let wire = Wire::bind(address);
-        let wire = wire.map_err(|error| AnnounceError::Listen { address, error })?;
-        let (find, found) = watch::channel(BTreeSet::new());
-        tokio::spawn(wire::look_up(sharing.peers, find));
-        let mut shared = Self {
-            wire,
-            found,
-            begin: Some((keys, mac)),
-            gossip: None,
-            told_full: false,
-            told_bad: false,
-        };
-        if !address.ip().is_unspecified() {
-            let failed = |error| AnnounceError::Listen { address, error };
-            let port = shared.wire.local_address().map_err(failed)?.port();
-            shared.begin(SocketAddr::new(address.ip(), port))?;
-        }
-        Ok(shared)
-    }
-
-    fn begin(&mut self, address: SocketAddr) -> Result<(), AnnounceError> {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let (process, seed) = (random()?, random()?);
-        if let Some((keys, mac)) = self.begin.take() {
-            info!(node = %address, "this node shares addresses with others");
-            let begin = Begin {
-                address,
-                mac,
-                keys,
-                process,
-                generation: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-                seed,
-            };
-            self.gossip = Some(Gossip::new(begin, Instant::now()));
-        }
-        Ok(())
-    }
-
-    /// Where the others are says where they reach us, unless that was given.
-    fn look_at_peers(&mut self) {
-        let peers = self.found.borrow_and_update().clone();
-        if self.gossip.is_none() {
-            let ours = peers
-                .iter()
-                .find_map(|peer| wire::address_towards(*peer).ok());
-            let port = self.wire.local_address().map(|address| address.port());
-            if let (Some(ours), Ok(port)) = (ours, port)
-                && let Err(error) = self.begin(SocketAddr::new(ours, port))
-            {
-                warn!(%error, "addresses can't be shared");
-            }
-        }
-        if let Some(gossip) = &mut self.gossip {
-            gossip.set_peers(peers);
-        }
-    }
-
-    fn turn(&mut self, stage: Stage, addresses: &BTreeSet<IpAddr>, now: Instant) -> Vec<Event> {
-        if self.gossip.is_none() || self.found.has_changed().unwrap_or(false) {
-            self.look_at_peers();
-        }
-        // What has come is heard before it is looked what didn't.
-        let mut buffer = [0; GOSSIP_DATAGRAM];
-        let Some(gossip) = &mut self.gossip else {
-            while self.wire.receive(&mut buffer).is_some() {}
-            return Vec::new();
-        };
-        for _ in 0..DATAGRAMS_AT_ONCE {
-            let Some((from, datagram)) = self.wire.receive(&mut buffer) else {
-                break;
-            };
-            gossip.receive(from, datagram, now);
-            if !gossip.bad().is_empty() && !std::mem::replace(&mut self.told_bad, true) {
-                warn!(%from, "a datagram that isn't by this key, or came before, is dropped; those after it are counted only (ringgate_announce_bad_datagrams)");
-            }
-        }
-        gossip.serve(stage, addresses, now);
-        gossip.turn(now);
-        let events = gossip.take_events();
-        self.flush();
-        events
-    }
-
-    fn release(&mut self, addresses: &[IpAddr]) {
-        if let Some(gossip) = &mut self.gossip {
-            gossip.release(addresses);
-        }
-        self.flush();
-    }
-
-    fn flush(&mut self) {
-        if let Some(gossip) = &mut self.gossip {
-            for (to, datagram) in gossip.take_datagrams() {
-                debug!(%to, bytes = datagram.len(), "gossip");
-                self.wire.send(to, &datagram);
-            }
-        }
-    }
-}
-
-fn random() -> Result<u64, AnnounceError> {
-    let mut bytes = [0; 8];
-    let drawn = SystemRandom::new().fill(&mut bytes);
-    drawn.map_err(|_| AnnounceError::Random)?;
-    // 0 stands for nobody.
-    Ok(u64::from_be_bytes(bytes).max(1))
 }
 
 async fn hear(link: Option<&Link>) -> Result<(IpAddr, Mac, Claim), LinkError> {

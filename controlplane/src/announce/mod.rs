@@ -6,7 +6,7 @@
 //!
 //! With a key several nodes share the addresses: `gossip` tells who lives and what each can serve, `owner` whose an
 //! address is, `duty` what this node is good for and shall have, `rounds` what follows from that on the link. All of these
-//! are pure; `frames` and `seal` know the messages. `agent` turns them, `data_plane` asks, `wire`, `interface` and `link` speak with the kernel,
+//! are pure; `frames` and `seal` know the messages. `agent` turns them, `shared` and `wire` carry gossip, `data_plane` asks, `interface` and `link` speak with the kernel,
 //! and `inside` lets people see.
 
 mod agent;
@@ -18,7 +18,9 @@ mod inside;
 mod interface;
 mod link;
 mod owner;
+mod pace;
 mod rounds;
+mod shared;
 #[cfg(test)]
 mod simulation;
 mod wire;

@@ -2,42 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::frames::Mac;
+use super::pace::Pace;
 use crate::limits::{
-    ANNOUNCE_CLAIMS, ANNOUNCE_DEFEND, ANNOUNCE_LIFETIME_S, ANNOUNCE_PROBE_GAP, ANNOUNCE_PROBES,
-    ANNOUNCE_REFUSED, ANNOUNCE_RENEW, ANNOUNCE_SHARED_LIFETIME_S, ANNOUNCE_SHARED_REFUSED,
-    ANNOUNCE_SHARED_RENEW, ANNOUNCE_TELL_AGAIN, ANNOUNCE_TELL_SOON, ANNOUNCE_TELLINGS,
-    GOSSIP_RELEASED,
+    ANNOUNCE_ADDRESSES, ANNOUNCE_CLAIMS, ANNOUNCE_DEFEND, ANNOUNCE_PROBE_GAP, ANNOUNCE_PROBES,
+    ANNOUNCE_REFUSED, ANNOUNCE_SHARED_REFUSED, ANNOUNCE_TELL_AGAIN, ANNOUNCE_TELL_SOON,
+    ANNOUNCE_TELLINGS, GOSSIP_RELEASED,
 };
-
-/// How long addresses last when nobody renews them, and how often that is done.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
-    pub(super) lifetime_s: u32,
-    renew: Duration,
-}
-
-impl Pace {
-    /// An agent that nobody takes over from: restarts matter more.
-    pub(super) const ALONE: Self = Self {
-        lifetime_s: ANNOUNCE_LIFETIME_S,
-        renew: ANNOUNCE_RENEW,
-    };
-
-    /// One of several. When one is killed, its kernel goes on to answer for its addresses, and the next owner asks the link before
-    /// it takes them: so they have to be gone by the time that the death is known. An owner that takes them regardless
-    /// would be one of two for as long as the other's kernel answers.
-    pub(super) const SHARED: Self = Self {
-        lifetime_s: ANNOUNCE_SHARED_LIFETIME_S,
-        renew: ANNOUNCE_SHARED_RENEW,
-    };
-
-    fn lifetime(self) -> Duration {
-        Duration::from_secs(self.lifetime_s.into())
-    }
-}
 
 /// What is on the interface because of us, and what isn't because of others.
 #[derive(Debug)]
@@ -226,7 +199,7 @@ impl Rounds {
                 // Both had it: who spoke to the other one has to learn better.
                 held.told = 0;
                 held.tell = now;
-            } else if self.free.len() < crate::limits::ANNOUNCE_ADDRESSES {
+            } else if self.free.len() < ANNOUNCE_ADDRESSES {
                 self.free.insert(*address, now + GOSSIP_RELEASED);
             }
         }
@@ -309,6 +282,7 @@ impl Rounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::ANNOUNCE_SHARED_RENEW;
 
     fn set(texts: &[&str]) -> BTreeSet<IpAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()

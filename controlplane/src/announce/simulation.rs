@@ -12,7 +12,8 @@ use super::duty::{Answer, Duty};
 use super::frames::Mac;
 use super::gossip::{Begin, Event, Gossip, Keys};
 use super::owner::{Owners, Stage, owners};
-use super::rounds::{Pace, Rounds};
+use super::pace::Pace;
+use super::rounds::Rounds;
 use crate::limits::{ANNOUNCE_ASK, ANNOUNCE_SETTLE};
 
 const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";

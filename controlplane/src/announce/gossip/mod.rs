@@ -8,16 +8,16 @@ mod identity;
 mod message;
 mod seal;
 mod sets;
+mod swim;
+mod timers;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Instant;
 
 use foca::{
-    AccumulatingRuntime, Config as Swim, Foca, Member as SwimMember, NoCustomBroadcast,
-    OwnedNotification, PeriodicParams, PostcardCodec, Timer,
+    AccumulatingRuntime, Foca, Member as SwimMember, NoCustomBroadcast, OwnedNotification,
+    PostcardCodec, Timer,
 };
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -29,12 +29,11 @@ pub(super) use self::seal::Bad;
 pub use self::seal::{KeyError, Keys};
 use self::seal::{Opened, Process, Seal};
 use self::sets::{Set, Sets};
+use self::timers::Timers;
 use super::frames::Mac;
 use super::owner::{Candidate, Stage};
 use crate::limits::{
-    GOSSIP_FAN_OUT, GOSSIP_FORGET, GOSSIP_GREET, GOSSIP_LEASE, GOSSIP_LOOK_FOR_LOST,
-    GOSSIP_MEMBERS, GOSSIP_PERIOD, GOSSIP_PROBE, GOSSIP_PROBE_ANSWER, GOSSIP_SUSPICION,
-    GOSSIP_TELL, GOSSIP_TELL_SOON, GOSSIP_TELLINGS, GOSSIP_TRANSMISSIONS,
+    GOSSIP_GREET, GOSSIP_LEASE, GOSSIP_MEMBERS, GOSSIP_TELL, GOSSIP_TELL_SOON, GOSSIP_TELLINGS,
 };
 
 /// What a node begins with.
@@ -69,8 +68,7 @@ pub(super) struct Gossip {
     ours: SocketAddr,
     foca: Foca<Identity, PostcardCodec, SmallRng, NoCustomBroadcast>,
     swim: AccumulatingRuntime<Identity>,
-    timers: BinaryHeap<Reverse<Scheduled>>,
-    scheduled: u64,
+    timers: Timers,
     seal: Seal,
     /// Which process runs where, as far as we have heard of it.
     processes: HashMap<SocketAddr, Process>,
@@ -102,33 +100,6 @@ struct Member {
     is_heard: bool,
 }
 
-struct Scheduled {
-    at: Instant,
-    /// What is due at once comes in the order in which it was scheduled.
-    number: u64,
-    timer: Timer<Identity>,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Scheduled {}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
-
 impl Gossip {
     pub(super) fn new(begin: Begin, now: Instant) -> Self {
         let identity = Identity {
@@ -140,10 +111,9 @@ impl Gossip {
         let set = sets.keep(Set::default());
         Self {
             ours: begin.address,
-            foca: Foca::new(identity, swim(), random, PostcardCodec),
+            foca: Foca::new(identity, swim::config(), random, PostcardCodec),
             swim: AccumulatingRuntime::new(),
-            timers: BinaryHeap::new(),
-            scheduled: 0,
+            timers: Timers::default(),
             seal: Seal::new(begin.keys, Process(begin.process)),
             processes: HashMap::new(),
             peers: BTreeSet::new(),
@@ -234,13 +204,9 @@ impl Gossip {
 
     /// Does what is due.
     pub(super) fn turn(&mut self, now: Instant) {
-        while let Some(Reverse(next)) = self.timers.peek()
-            && next.at <= now
-        {
-            if let Some(Reverse(due)) = self.timers.pop()
-                && !self.is_refuted(&due.timer)
-            {
-                let done = self.foca.handle_timer(due.timer, &mut self.swim);
+        while let Some(timer) = self.timers.due(now) {
+            if !self.is_refuted(&timer) {
+                let done = self.foca.handle_timer(timer, &mut self.swim);
                 self.after_swim(done, now);
             }
         }
@@ -270,8 +236,7 @@ impl Gossip {
 
     /// When `turn` has something to do.
     pub(super) fn next(&self) -> Instant {
-        let timer = self.timers.peek().map(|Reverse(next)| next.at);
-        let some = [timer, self.sets.next()].into_iter().flatten();
+        let some = [self.timers.next(), self.sets.next()].into_iter().flatten();
         some.fold(self.tell.min(self.greet), Instant::min)
     }
 
@@ -464,12 +429,7 @@ impl Gossip {
             self.say(to.address, What::Swim(bytes.to_vec()));
         }
         while let Some((after, timer)) = self.swim.to_schedule() {
-            self.scheduled += 1;
-            self.timers.push(Reverse(Scheduled {
-                at: now + after,
-                number: self.scheduled,
-                timer,
-            }));
+            self.timers.add(now + after, timer);
         }
         while let Some(notification) = self.swim.to_notify() {
             self.notified(notification, now);
@@ -508,31 +468,4 @@ impl std::fmt::Debug for Gossip {
         let mut shown = formatter.debug_struct("Gossip");
         shown.field("ours", &self.ours).finish_non_exhaustive()
     }
-}
-
-/// How members are found and lost. Of three nodes each is asked within two periods; one that doesn't answer until the
-/// end of its period is suspected, and dead after the suspicion unless it speaks up. So a death is known within 2 s, and who is slow for
-/// a second lives.
-fn swim() -> Swim {
-    let periodically = |frequency, members| PeriodicParams {
-        frequency,
-        num_members: at_least_one(members),
-    };
-    Swim {
-        probe_period: GOSSIP_PROBE,
-        probe_rtt: GOSSIP_PROBE_ANSWER,
-        num_indirect_probes: at_least_one(GOSSIP_FAN_OUT),
-        max_transmissions: NonZeroU8::new(GOSSIP_TRANSMISSIONS).unwrap_or(NonZeroU8::MIN),
-        suspect_to_down_after: GOSSIP_SUSPICION,
-        remove_down_after: Some(GOSSIP_FORGET),
-        max_packet_size: at_least_one(message::SWIM_BYTES),
-        notify_down_members: true,
-        periodic_announce: Some(periodically(GOSSIP_LOOK_FOR_LOST, 1)),
-        periodic_announce_to_down_members: Some(periodically(GOSSIP_LOOK_FOR_LOST, 2)),
-        periodic_gossip: Some(periodically(GOSSIP_PERIOD, GOSSIP_FAN_OUT)),
-    }
-}
-
-fn at_least_one(number: usize) -> NonZeroUsize {
-    NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
 }
