@@ -15,7 +15,7 @@
 //!
 //! [`serve`] wires these together ([`origin`] what differs between files and a cluster, [`distant`] the door for other machines); [`admin`] and [`metrics`] let people look inside.
 //!
-//! Beside the path: [`tickets`], keys of session tickets that data planes share; [`issue`], certificates for the stream to data planes in a cluster; [`problem`], what is wrong with what a user wrote; [`validate`], the same from the
+//! Beside the path: [`announce`], a process of its own that puts addresses on an interface, alone or with those of other nodes; [`tickets`], keys of session tickets that data planes share; [`issue`], certificates for the stream to data planes in a cluster; [`problem`], what is wrong with what a user wrote; [`validate`], the same from the
 //! command line; [`cli`], the command line itself; [`supervise`], which keeps both processes alive
 //! under `ringgate run`; [`limits`], every bound; `wake`, what tasks wait for; [`shared_map`], how whoever remembers finds what has changed; `error`, an error in one
 //! line.

@@ -4,7 +4,9 @@
 
 mod support;
 
-use std::net::TcpListener;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use support::{Origin, Then, Wanted, plain, rule};
 
@@ -55,7 +57,7 @@ fn metrics_config_and_the_access_log_tell_of_requests() {
 #[test]
 fn the_first_signal_drains_and_requests_under_way_are_answered() {
     let origin = Origin::start(|stream, request| {
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(300));
         plain(stream, request);
         Then::Next
     });
@@ -81,9 +83,37 @@ fn the_first_signal_drains_and_requests_under_way_are_answered() {
 }
 
 #[test]
+fn while_an_announced_address_is_here_nobody_is_refused_at_the_end_and_who_has_connected_is_answered()
+ {
+    let wanted = Wanted::new().echo("one").route(vec![rule("one")]);
+    let address = SocketAddr::from(([127, 0, 0, 1], wanted.port));
+    let mut gateway = wanted.start_with(&["--announced"]);
+    let mut connected = gateway.connect();
+    assert_eq!(gateway.get("/").0, 200);
+    gateway.signal("-TERM");
+    gateway.wait_for_log("draining");
+    connected.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let response = connected.response();
+    assert_eq!(
+        (response.status, response.field("connection")),
+        (200, Some("close"))
+    );
+    let tried = || TcpStream::connect_timeout(&address, Duration::from_millis(200));
+    // The shards hear of it soon.
+    while tried().is_ok() {
+        gateway.ask_admin("/readyz");
+    }
+    for _ in 0..5 {
+        assert_eq!(tried().unwrap_err().kind(), ErrorKind::TimedOut);
+    }
+    assert!(gateway.ask_admin("/readyz").contains("draining: 0 clients"));
+    assert!(gateway.wait().success());
+}
+
+#[test]
 fn the_second_signal_ends_at_once() {
     let origin = Origin::start(|_, _| {
-        std::thread::sleep(std::time::Duration::from_secs(600));
+        std::thread::sleep(Duration::from_secs(600));
         Then::Close
     });
     let wanted = Wanted::new()

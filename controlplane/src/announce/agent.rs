@@ -26,6 +26,9 @@ use crate::limits::{
 };
 use crate::wake::{at, tell};
 
+/// Before the first answer.
+const NOTHING_YET: &str = "nobody has said yet which addresses there are";
+
 pub(super) struct Agent {
     interface: Interface,
     /// None where it isn't Ethernet, as with `lo`.
@@ -73,7 +76,7 @@ impl Agent {
         let listener = listener.map_err(|error| AnnounceError::Admin { address, error })?;
         let (metrics, hurry) = (Arc::new(Metrics::default()), Arc::new(Notify::new()));
         let (ask, questions) = mpsc::channel(4);
-        let (trouble, see_trouble) = watch::channel(Some("nothing has been read yet".to_owned()));
+        let (trouble, see_trouble) = watch::channel(Some(NOTHING_YET.to_owned()));
         let sources = Sources {
             metrics: metrics.clone(),
             owners: ask,
@@ -105,7 +108,7 @@ impl Agent {
             metrics,
             questions,
             trouble,
-            unanswered: None,
+            unanswered: Some(NOTHING_YET.to_owned()),
         })
     }
 

@@ -438,6 +438,9 @@ impl Gossip {
 
     fn notified(&mut self, notification: OwnedNotification<Identity>, now: Instant) {
         match notification {
+            OwnedNotification::MemberUp(identity) if self.members.len() >= GOSSIP_MEMBERS => {
+                self.events.push(Event::Full(identity.address));
+            }
             OwnedNotification::MemberUp(identity) => {
                 let member = Member {
                     process: None,
