@@ -174,6 +174,18 @@ pub const GENERATE_AGAIN: Duration = Duration::from_millis(200);
 /// ... and how seldom.
 pub const GENERATE_AGAIN_MOST: Duration = Duration::from_secs(30);
 
+/// Addresses of a pool that are counted as free: what JSON's readers take as a number (2^53 - 1).
+pub const POOL_COUNT_MOST: u64 = (1 << 53) - 1;
+
+/// Other pools that one pool is told to overlap: more don't help whoever mends it.
+pub const POOL_OVERLAPS: usize = 8;
+
+/// Gateways and Services of files whose addresses are remembered, be they there or gone.
+pub const REMEMBERED: usize = 10_000;
+
+/// The file with them: some 200 bytes each.
+pub const MEMORY_BYTES: u64 = 8 << 20;
+
 /// Between two looks at which addresses are to be announced: a new Gateway waits for no more.
 pub const ANNOUNCE_ROUND: Duration = Duration::from_secs(1);
 

@@ -156,10 +156,16 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
         None if remote.is_some() => None,
         given => Some(socket_of(given)?),
     };
+    let surroundings = Surroundings::of_this_process();
+    let state_dir = args
+        .dir
+        .as_deref()
+        .and_then(|dir| run::state_of(verb.state_dir, dir, &surroundings));
     let config = Config {
         socket,
         remote,
         origin,
+        state_dir,
         lease: args.lease,
         tickets,
         options: Options {
@@ -175,7 +181,9 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
         admin: args.controller.admin,
     };
     let stop = stop(verb.lifeline.exit_with_stdin)?;
-    ControlPlane::bind(config).await?.run(stop).await?;
+    let plane = ControlPlane::bind(config).await?;
+    // Large, for it holds all that is known.
+    Box::pin(plane.run(stop)).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -245,7 +253,11 @@ fn data_plane(verb: DataPlaneVerb) -> Result<ExitCode> {
 }
 
 fn validate(args: &ValidateArgs) -> Result<ExitCode> {
-    let problems = cli::validate::problems(&args.paths, &args.gateway_classes);
+    let problems = cli::validate::problems(
+        &args.paths,
+        &args.gateway_classes,
+        args.load_balancer.provision(),
+    );
     print(cli::validate::text(&problems).as_bytes())?;
     Ok(code_of(cli::validate::is_passed(&problems)))
 }

@@ -24,6 +24,7 @@ use crate::lead::{Leadership, LeaseName};
 use crate::limits::{FIRST_DATA_PLANE, GATHER, PEER_EVENTS, REFRESH};
 use crate::metrics::Metrics;
 use crate::origin::{Feedback, Input, Opened, Origin, OriginError, Place, Started};
+use crate::provision::keep::AddressFile;
 use crate::push::certificates::{CertificateError, CertificateFiles};
 use crate::push::conversation::Leader;
 use crate::push::server::{self, Doors, Ends, PeerEvent, ServerError};
@@ -43,6 +44,8 @@ pub struct Config {
     /// In a cluster; none is the one called `ringgate`.
     pub lease: Option<LeaseName>,
     pub options: Options,
+    /// Where it is remembered which addresses objects of files got; none: nowhere.
+    pub state_dir: Option<PathBuf>,
     /// Whence data planes share the keys of session tickets.
     pub tickets: TicketSource,
     /// For data planes of this machine.
@@ -100,6 +103,7 @@ pub struct ControlPlane {
     tickets: tickets::Known,
     ticket_keeper: Option<TicketKeeper>,
     options: Options,
+    addresses: Option<AddressFile>,
     origin: Opened,
     lease: Option<LeaseName>,
 }
@@ -131,6 +135,7 @@ impl ControlPlane {
             tickets,
             ticket_keeper,
             options: config.options,
+            addresses: config.state_dir.map(AddressFile::open),
             origin,
             lease: config.lease,
         })
@@ -200,8 +205,11 @@ impl ControlPlane {
             ready,
             leader,
             feedback,
+            addresses: self.addresses,
         };
-        let reconciler = Reconciler::new(self.options, term, metrics.clone());
+        let memory = channels.addresses.as_ref().map(AddressFile::memory);
+        let memory = memory.cloned().unwrap_or_default();
+        let reconciler = Reconciler::new(self.options, term, metrics.clone()).remembering(memory);
         let outcome = tokio::select! {
             outcome = Loop::new(reconciler, channels, metrics).run() => outcome,
             ended = &mut push => return ended.map_or(Ok(()), |served| Ok(served?)),
@@ -264,6 +272,8 @@ struct Channels {
     leader: watch::Sender<Leader>,
     /// None: files don't hear back, and nobody else leads.
     feedback: Option<Feedback>,
+    /// Of files, which can't hold them.
+    addresses: Option<AddressFile>,
 }
 
 /// Resolves when it is another who leads, or the term is another.
@@ -381,6 +391,9 @@ impl Loop {
                 info!(version = %wanted.version, objects = wanted.len(), "a new version is wanted");
                 self.channels.wanted.send_replace(Some(wanted));
             }
+        }
+        if let Some(addresses) = &mut self.channels.addresses {
+            addresses.save(self.reconciler.memory());
         }
         if let Some(feedback) = &self.channels.feedback {
             feedback.refer_to(self.reconciler.references().clone());

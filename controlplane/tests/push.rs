@@ -108,6 +108,7 @@ impl Site {
 
 fn config(temp: &Path) -> Config {
     Config {
+        state_dir: None,
         origin: Origin::Files(vec![temp.join("site")]),
         tickets: TicketSource::None,
         lease: None,

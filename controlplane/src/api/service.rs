@@ -55,6 +55,20 @@ choice!(
     }
 );
 
+choice!(IpFamilyPolicy {
+    SingleStack = "SingleStack",
+    PreferDualStack = "PreferDualStack",
+    RequireDualStack = "RequireDualStack",
+});
+
+impl ServiceSpec {
+    /// Whether clients from outside are led to Pods of their node alone.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.external_traffic_policy.as_deref() == Some("Local")
+    }
+}
+
 /// ServiceSpec of Kubernetes 1.37; what routing doesn't need is opaque.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -77,9 +91,9 @@ pub struct ServiceSpec {
     pub allocate_load_balancer_node_ports: Option<bool>,
     pub external_traffic_policy: Option<Arc<str>>,
     pub internal_traffic_policy: Option<Arc<str>>,
-    pub health_check_node_port: Option<Opaque>,
+    pub health_check_node_port: Option<i64>,
     pub ip_families: Vec<Arc<str>>,
-    pub ip_family_policy: Option<Opaque>,
+    pub ip_family_policy: Option<IpFamilyPolicy>,
     pub publish_not_ready_addresses: bool,
     pub session_affinity: Option<Arc<str>>,
     pub session_affinity_config: Option<Opaque>,

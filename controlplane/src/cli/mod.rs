@@ -119,6 +119,10 @@ pub struct RunArgs {
 pub struct ControlPlaneVerb {
     #[command(flatten)]
     pub control: ControlPlaneArgs,
+    /// Where it remembers which addresses it gave to objects of DIR [default: $RINGGATE_STATE_DIR, else as that of
+    /// `run DIR`]
+    #[arg(long, value_name = "PATH", env = "RINGGATE_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
     #[command(flatten)]
     pub lifeline: Lifeline,
 }
@@ -147,19 +151,8 @@ pub struct ControlPlaneArgs {
         conflicts_with = "kubeconfig"
     )]
     pub gateway_classes: Vec<String>,
-    /// Addresses that Gateways of the cluster get: a range (192.0.2.10-192.0.2.20), a block
-    /// (192.0.2.0/28) or one, of either family (repeatable)
-    #[arg(
-        long = "address-pool",
-        value_name = "RANGE",
-        env = "RINGGATE_ADDRESS_POOL",
-        value_delimiter = ',',
-        conflicts_with = "dir"
-    )]
-    pub address_pools: Vec<AddressRange>,
-    /// Serve Services of type LoadBalancer that name no class, too
-    #[arg(long, env = "RINGGATE_DEFAULT_LOAD_BALANCER", conflicts_with = "dir")]
-    pub default_load_balancer: bool,
+    #[command(flatten)]
+    pub load_balancer: LoadBalancerArgs,
     /// Where the load balancer of a cloud reaches the data planes (repeatable)
     #[arg(
         long = "data-plane-address",
@@ -197,6 +190,46 @@ pub struct ControlPlaneArgs {
     pub controller: ControllerAdmin,
 }
 
+/// Where addresses come from, and whose load balancer we are.
+#[derive(Clone, Debug, Args)]
+pub struct LoadBalancerArgs {
+    /// Addresses that Gateways and Services of type LoadBalancer get: a range (192.0.2.10-192.0.2.20), a block
+    /// (192.0.2.0/28) or one, of either family (repeatable)
+    #[arg(
+        long = "address-pool",
+        value_name = "RANGE",
+        env = "RINGGATE_ADDRESS_POOL",
+        value_delimiter = ','
+    )]
+    pub address_pools: Vec<AddressRange>,
+    /// Serve Services of type LoadBalancer that name no class, too
+    #[arg(long, env = "RINGGATE_DEFAULT_LOAD_BALANCER")]
+    pub default_load_balancer: bool,
+}
+
+impl LoadBalancerArgs {
+    /// Of a control plane of files.
+    #[must_use]
+    pub fn provision(&self) -> Settings {
+        Settings {
+            pools: self.address_pools.clone(),
+            is_default: self.default_load_balancer,
+            ..Settings::default()
+        }
+    }
+
+    fn to_arguments(&self) -> Vec<OsString> {
+        let mut arguments = Vec::new();
+        for range in &self.address_pools {
+            arguments.extend(["--address-pool".into(), range.to_string().into()]);
+        }
+        if self.default_load_balancer {
+            arguments.push("--default-load-balancer".into());
+        }
+        arguments
+    }
+}
+
 /// Of whoever is asked by the control plane's admin address, and of the control plane itself.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct ControllerAdmin {
@@ -225,9 +258,9 @@ pub const DEFAULT_ADMIN: &str = "127.0.0.1:9901";
 /// What `run` passes on to the data plane.
 #[derive(Clone, Debug, Args)]
 pub struct DataPlaneArgs {
-    /// Where the data plane keeps its last good snapshot [default: $RINGGATE_STATE_DIR, else
-    /// /var/lib/ringgate as root, else below $XDG_STATE_HOME; `run` uses one folder there for each
-    /// DIR]
+    /// Where the data plane keeps its last good snapshot, and the control plane the addresses that it
+    /// gave [default: $RINGGATE_STATE_DIR, else /var/lib/ringgate as root, else below $XDG_STATE_HOME;
+    /// `run` uses one folder there for each DIR]
     #[arg(long, value_name = "PATH")]
     pub state_dir: Option<PathBuf>,
     /// Where the data plane answers /livez, /readyz, /metrics and /config
@@ -303,6 +336,8 @@ pub struct ValidateArgs {
         value_delimiter = ','
     )]
     pub gateway_classes: Vec<String>,
+    #[command(flatten)]
+    pub load_balancer: LoadBalancerArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -364,12 +399,7 @@ impl ControlPlaneArgs {
         if self.echo {
             arguments.push("--echo".into());
         }
-        for range in &self.address_pools {
-            arguments.extend(["--address-pool".into(), range.to_string().into()]);
-        }
-        if self.default_load_balancer {
-            arguments.push("--default-load-balancer".into());
-        }
+        arguments.extend(self.load_balancer.to_arguments());
         for address in &self.data_plane_addresses {
             arguments.extend(["--data-plane-address".into(), address.to_string().into()]);
         }
@@ -404,14 +434,12 @@ impl ControlPlaneArgs {
         }
     }
 
-    /// Where Gateways' addresses come from.
+    /// Where addresses come from.
     #[must_use]
     pub fn provision(&self) -> Settings {
         Settings {
-            pools: self.address_pools.clone(),
             data_planes: self.data_plane_addresses.clone(),
-            is_default: self.default_load_balancer,
-            ..Settings::default()
+            ..self.load_balancer.provision()
         }
     }
 

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use tracing::warn;
 
 use super::places::{PlaceError, Surroundings, make_private, private_name};
 use super::{ControlPlaneArgs, LogArgs, LogFormat, RunArgs};
 use crate::admin::client;
-use crate::status::report::Report;
+use crate::status::report::{Report, ServiceStatus};
 use crate::supervise::Program;
 
 /// The file name of the data plane's program; it lies beside ours.
@@ -21,6 +22,28 @@ pub const DATA_PLANE: &str = "ringgate-dataplane";
 pub const SOCKET: &str = "control.sock";
 /// Ends a process when its standard input closes, which happens when its supervisor dies.
 const LIFELINE: &str = "--exit-with-stdin";
+
+/// Where a control plane of files alone remembers what it gave; none: where nobody else may write there is no place.
+#[must_use]
+pub fn state_of(
+    given: Option<PathBuf>,
+    dir: &Path,
+    surroundings: &Surroundings,
+) -> Option<PathBuf> {
+    if given.is_some() {
+        return given;
+    }
+    let folder = surroundings.state().join(private_name(dir).ok()?);
+    match make_private(&folder, surroundings) {
+        Ok(()) => Some(folder),
+        Err(error) => {
+            warn!(
+                "addresses that are given aren't remembered, after a restart they may be others: {error}"
+            );
+            None
+        }
+    }
+}
 
 /// Where `run` keeps what its two processes share.
 #[derive(Debug)]
@@ -64,6 +87,9 @@ const SLACK: Duration = Duration::from_secs(5);
 pub fn programs(run: &RunArgs, log: &LogArgs, places: &Places, ours: &Path) -> Vec<Program> {
     let environment = log_environment(log);
     let mut control: Vec<OsString> = vec!["controlplane".into(), LIFELINE.into()];
+    if run.control.dir.is_some() {
+        control.extend(["--state-dir".into(), places.state_dir.clone().into()]);
+    }
     control.extend(run.control.to_arguments(&places.socket));
     let mut data: Vec<OsString> = vec![LIFELINE.into()];
     data.extend(run.data.to_arguments(&places.socket, &places.state_dir));
@@ -231,6 +257,7 @@ fn greet(what: &str, admin: SocketAddr, report: &Report) -> String {
             }
         }
     }
+    lines.extend(report.services.iter().flat_map(greet_service));
     if lines.len() == 1 {
         lines = vec![format!("Ringgate found no listener to serve in {what}")];
     }
@@ -239,6 +266,28 @@ fn greet(what: &str, admin: SocketAddr, report: &Report) -> String {
         lines.push(format!("Not all is fine: `{command} {admin}` tells what"));
     }
     lines.join("\n")
+}
+
+fn greet_service(service: &ServiceStatus) -> Vec<String> {
+    let addresses = match service.addresses.as_deref() {
+        None => Vec::new(),
+        Some([]) => vec!["localhost".to_owned()],
+        Some(some) => some.iter().map(|one| bracketed(one)).collect(),
+    };
+    let lines = addresses.iter().flat_map(|address| {
+        let ports = service.ports.iter();
+        ports.filter_map(move |port| {
+            let (port, protocol) = port.split_once('/')?;
+            let scheme = protocol.to_ascii_lowercase();
+            let ServiceStatus {
+                namespace, name, ..
+            } = service;
+            Some(format!(
+                "  {scheme}://{address}:{port}, Service {namespace}/{name}"
+            ))
+        })
+    });
+    lines.collect()
 }
 
 fn bracketed(address: &str) -> String {

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use crate::limits::POOL_COUNT_MOST;
 use crate::status::certificates::CertificateStatus;
 use crate::status::condition::Condition;
 use crate::status::coverage::DataPlaneStatus;
-use crate::status::objects::ListenerStatus;
+use crate::status::objects::{ListenerStatus, PoolStatus};
 use crate::status::report::{ProblemStatus, Report, ServiceStatus};
 
 /// The whole report, ending with a line feed.
@@ -24,6 +25,7 @@ fn write_all(out: &mut String, report: &Report) {
     line(out, "");
     listeners(out, report);
     services(out, &report.services);
+    pools(out, &report.pools);
     not_fine(out, report);
     problems(out, &report.problems);
     certificates(out, &report.certificates);
@@ -67,14 +69,38 @@ fn services(out: &mut String, services: &[ServiceStatus]) {
         return;
     }
     line(out, "");
-    let mut rows = vec![["SERVICE", "ADDRESS"].map(str::to_owned)];
+    let mut rows = vec![["SERVICE", "ADDRESS", "PORTS"].map(str::to_owned)];
     rows.extend(services.iter().map(|one| {
-        let addresses = match one.addresses.is_empty() {
-            true => "none yet".to_owned(),
-            false => one.addresses.join(" "),
+        let addresses = match one.addresses.as_deref() {
+            None => "none yet".to_owned(),
+            Some([]) => "*".to_owned(),
+            Some(some) => some.join(" "),
         };
-        [format!("{}/{}", one.namespace, one.name), addresses]
+        let name = format!("{}/{}", one.namespace, one.name);
+        [name, addresses, one.ports.join(" ")]
     }));
+    columns(out, &rows);
+}
+
+fn pools(out: &mut String, pools: &[PoolStatus]) {
+    if pools.is_empty() {
+        return;
+    }
+    line(out, "");
+    let head = ["ADDRESS POOL", "FAMILY", "GIVEN", "FREE"];
+    let mut rows = vec![head.map(str::to_owned)];
+    for pool in pools {
+        for (family, usage) in [("IPv4", pool.ipv4), ("IPv6", pool.ipv6)] {
+            rows.extend(usage.map(|usage| {
+                let free = match usage.available {
+                    POOL_COUNT_MOST => "many".to_owned(),
+                    some => some.to_string(),
+                };
+                let given = usage.assigned.to_string();
+                [pool.name.clone(), family.to_owned(), given, free]
+            }));
+        }
+    }
     columns(out, &rows);
 }
 

@@ -6,27 +6,27 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::problem::{Problem, Severity};
-use crate::provision::{Claims, LoadBalancers, Settings};
+use crate::provision::memory::Memory;
+use crate::provision::{Settings, provide};
 use crate::reconcile::problems::with_places;
 use crate::translate::{Inputs, Options, ResolvedNames, translate};
 use crate::validate::files;
 
 /// All problems, by place: of syntax and schema, and of what the objects say about each other.
 #[must_use]
-pub fn problems(paths: &[PathBuf], classes: &[String]) -> Vec<Problem> {
+pub fn problems(paths: &[PathBuf], classes: &[String], provision: Settings) -> Vec<Problem> {
     let checked = files(paths);
     let classes: BTreeSet<Arc<str>> = classes.iter().map(|name| name.as_str().into()).collect();
     let options = Options {
         classes,
         echo: false,
         cluster: false,
-        provision: Settings::default(),
+        provision,
     };
     let translation = translate(&Inputs {
-        load_balancers: &LoadBalancers::new(),
         resources: &checked.resources,
         names: &ResolvedNames::new(),
-        claims: &Claims::new(),
+        provided: &provide(&checked.resources, &options, &Memory::default()),
         options: &options,
     });
     let findings = translation.verdicts.findings();
@@ -97,7 +97,7 @@ spec:
         let path = temp.path().join("site.yaml");
         fs::write(&path, GATEWAY.replace("CLASS", class) + more).unwrap();
         let claimed: Vec<String> = claimed.iter().map(|name| (*name).to_owned()).collect();
-        let problems = problems(&[temp.path().to_owned()], &claimed);
+        let problems = problems(&[temp.path().to_owned()], &claimed, Settings::default());
         let folder = format!("{}/", temp.path().display());
         (is_passed(&problems), text(&problems).replace(&folder, ""))
     }

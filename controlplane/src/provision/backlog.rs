@@ -14,6 +14,10 @@ pub(super) enum Step {
     Apply(ObjectKey, Value),
     /// Of a Service.
     Status(ObjectName, Value),
+    /// What the annotation of a Service says that stores its addresses.
+    Note(ObjectName, String),
+    /// Takes status and annotation from a Service that isn't ours any more.
+    Release(ObjectName),
     Delete(ObjectKey),
 }
 
@@ -21,7 +25,7 @@ impl Step {
     pub(super) fn key(&self) -> ObjectKey {
         match self {
             Self::Apply(key, _) | Self::Delete(key) => key.clone(),
-            Self::Status(name, _) => ObjectKey {
+            Self::Status(name, _) | Self::Note(name, _) | Self::Release(name) => ObjectKey {
                 kind: ObjectKind::Service,
                 name: name.clone(),
             },
@@ -34,14 +38,20 @@ impl Step {
 pub(super) struct Backlog {
     objects: BTreeMap<ObjectKey, Value>,
     statuses: BTreeMap<ObjectName, Value>,
+    notes: BTreeMap<ObjectName, String>,
+    /// Until the cluster tells of it.
+    released: BTreeSet<ObjectName>,
     /// What was seen in the cluster as it shall be, and so is lost if it isn't any more.
     stored: BTreeSet<ObjectKey>,
     /// The same of statuses of others' Services.
     shown: BTreeSet<ObjectName>,
+    /// And of their annotations.
+    noted: BTreeSet<ObjectName>,
 }
 
 impl Backlog {
-    /// In the order in which they are to be taken: a status after its Service.
+    /// In the order in which they are to be taken: a status after its Service. What is released goes first, for others
+    /// may have got its addresses.
     pub(super) fn steps(&mut self, generated: &Generated) -> Vec<Step> {
         self.forget_lost(generated);
         let is_new = |(key, object): &(&ObjectKey, &Value)| self.objects.get(key) != Some(object);
@@ -51,8 +61,14 @@ impl Backlog {
             |(name, status): &(&ObjectName, &Value)| self.statuses.get(name) != Some(status);
         let statuses = generated.statuses.iter().filter(is_new);
         let statuses = statuses.map(|(name, status)| Step::Status(name.clone(), status.clone()));
+        let is_new = |(name, note): &(&ObjectName, &String)| self.notes.get(name) != Some(note);
+        let notes = generated.notes.iter().filter(is_new);
+        let notes = notes.map(|(name, note)| Step::Note(name.clone(), note.clone()));
+        let released = generated.released.difference(&self.released);
+        let released = released.cloned().map(Step::Release);
         let gone = generated.gone.iter().cloned().map(Step::Delete);
-        gone.chain(objects).chain(statuses).collect()
+        let first = gone.chain(released);
+        first.chain(objects).chain(notes).chain(statuses).collect()
     }
 
     pub(super) fn done(&mut self, step: Step) {
@@ -62,6 +78,12 @@ impl Backlog {
             }
             Step::Status(name, status) => {
                 self.statuses.insert(name, status);
+            }
+            Step::Note(name, note) => {
+                self.notes.insert(name, note);
+            }
+            Step::Release(name) => {
+                self.released.insert(name);
             }
             Step::Delete(key) => {
                 self.objects.remove(&key);
@@ -79,20 +101,37 @@ impl Backlog {
                 self.statuses.remove(&key.name);
             }
         }
-        for (name, status) in &generated.statuses {
-            if generated.shown.contains(name) {
-                self.shown.insert(name.clone());
-                self.statuses.insert(name.clone(), status.clone());
-            } else if self.shown.remove(name) {
-                self.statuses.remove(name);
-            }
-        }
+        let seen = (&generated.statuses, &generated.shown);
+        follow(&mut self.statuses, &mut self.shown, seen);
+        let seen = (&generated.notes, &generated.noted);
+        follow(&mut self.notes, &mut self.noted, seen);
+        self.released
+            .retain(|name| generated.released.contains(name));
         let is_wanted = |key: &ObjectKey| generated.objects.contains_key(key);
         self.stored.retain(is_wanted);
         self.objects.retain(|key, _| is_wanted(key));
         let statuses = &generated.statuses;
         self.statuses.retain(|name, _| statuses.contains_key(name));
         self.shown.retain(|name| statuses.contains_key(name));
+        let notes = &generated.notes;
+        self.notes.retain(|name, _| notes.contains_key(name));
+        self.noted.retain(|name| notes.contains_key(name));
+    }
+}
+
+/// Brings `written` up to date: what is `there` needn't be written, what was there once is lost.
+fn follow<V: Clone>(
+    written: &mut BTreeMap<ObjectName, V>,
+    known: &mut BTreeSet<ObjectName>,
+    (wanted, there): (&BTreeMap<ObjectName, V>, &BTreeSet<ObjectName>),
+) {
+    for (name, value) in wanted {
+        if there.contains(name) {
+            known.insert(name.clone());
+            written.insert(name.clone(), value.clone());
+        } else if known.remove(name) {
+            written.remove(name);
+        }
     }
 }
 
@@ -136,6 +175,24 @@ mod tests {
         generated.shown.clear();
         assert_eq!(take_all(&mut backlog, &generated), 1, "lost");
         assert_eq!(take_all(&mut backlog, &generated), 0, "not told of it yet");
+    }
+
+    #[test]
+    fn a_service_is_released_once_and_its_note_is_written_before_its_status() {
+        let name = ObjectName::new("default", "web");
+        let mut generated = Generated::default();
+        generated.notes.insert(name.clone(), "192.0.2.1".to_owned());
+        generated.statuses.insert(name.clone(), json!({"ip": 1}));
+        let mut backlog = Backlog::default();
+        let steps = backlog.steps(&generated);
+        assert!(matches!(steps[..], [Step::Note(..), Step::Status(..)]));
+        assert_eq!(take_all(&mut backlog, &generated), 2);
+        let mut released = Generated::default();
+        released.released.insert(name.clone());
+        assert_eq!(backlog.steps(&released), [Step::Release(name)]);
+        assert_eq!(take_all(&mut backlog, &released), 1);
+        assert_eq!(take_all(&mut backlog, &released), 0, "not told of it yet");
+        assert_eq!(take_all(&mut backlog, &generated), 2, "ours again");
     }
 
     #[test]

@@ -1,21 +1,22 @@
 //! Which addresses each Gateway has and shall have: what is stored stays, then what is asked for by
-//! name, then the lowest that is free. Older Gateways come first.
+//! name, then the lowest that is free. Older Gateways come first. In files an address that no pool has may be
+//! asked for, too: it is the host's, and nobody's alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ringgate_core::ir::ObjectName;
 
-use super::names;
+use super::allocation::{Allocation, Tenant};
 use super::parameters::{self, Parameters};
 use super::pool::AddressRange;
+use super::pools::{Asker, Pool, PoolName};
 use super::stored::{self, Stored};
+use super::{Scene, names};
 use crate::api::ObjectKind;
 use crate::api::gateway::{Gateway, PortPlace};
-use crate::store::Resources;
-use crate::translate::Options;
 use crate::translate::gateway_class::our_gateways;
 use crate::translate::place::Asked;
 use crate::translate::problem::{Concern, Fault, Finding};
@@ -50,10 +51,10 @@ impl Default for Settings {
 /// What one Gateway has, and shall have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
-    /// The Service that is generated.
+    /// The Service that is generated, in a cluster.
     pub service: ObjectName,
     pub parameters: Parameters,
-    /// What shall be stored; of a foreign load balancer nothing.
+    /// What is allocated, and shall be stored; of a foreign load balancer nothing.
     pub wanted: Vec<IpAddr>,
     /// What is stored and still wanted: what clients may be told.
     pub addresses: Vec<String>,
@@ -81,129 +82,133 @@ impl Claim {
 /// load balancer.
 pub type Claims = BTreeMap<ObjectName, Claim>;
 
-/// Decides everything. Pure: the same objects give the same claims, and applying what is wanted
-/// changes no claim but for what is stored.
-#[must_use]
-pub fn claims(resources: &Resources, options: &Options) -> Claims {
-    let mut gateways: Vec<_> = our_gateways(resources, options).collect();
+/// The Gateways that are to be provisioned, in the order in which they are served.
+pub(super) fn candidates(scene: Scene<'_>) -> Vec<Candidate<'_>> {
+    let mut gateways: Vec<_> = our_gateways(scene.resources, scene.options).collect();
     gateways.sort_by_key(|(name, gateway)| {
         let created = gateway.metadata.creation_timestamp;
         (created.map_or(0, |moment| moment.0), *name)
     });
-    let pools = Pools::of(resources, &options.provision);
-    let candidates: Vec<Candidate<'_>> = gateways
-        .into_iter()
-        .filter_map(|(name, gateway)| Candidate::new(name, gateway, resources, &pools))
-        .collect();
-    let mut taken = stored::of_others(resources, candidates.iter().map(|one| &one.service));
-    for candidate in &candidates {
-        for address in candidate.kept() {
-            let owner = candidate.service.clone();
-            taken.entry(address).or_insert(owner);
-        }
-    }
-    let mut allocation = Allocation { taken };
-    let claims = candidates.into_iter();
-    claims
-        .map(|one| (one.name.clone(), one.claim(&mut allocation)))
+    let candidates = gateways.into_iter();
+    candidates
+        .filter_map(|(name, gateway)| Candidate::new(name, gateway, scene))
         .collect()
 }
 
 /// A Gateway that is to be provisioned.
-struct Candidate<'r> {
+pub(super) struct Candidate<'r> {
     name: &'r ObjectName,
     gateway: &'r Arc<Gateway>,
     service: ObjectName,
+    tenant: Tenant,
     stored: Stored,
     parameters: Parameters,
-    pools: &'r Pools,
+    scene: Scene<'r>,
     findings: Vec<Finding>,
 }
 
-/// Where addresses come from.
-#[derive(Debug, Default)]
-pub(super) struct Pools {
-    /// For those who name no address.
-    pub(super) dynamic: Vec<AddressRange>,
-    /// For those who do.
-    pub(super) all: Vec<AddressRange>,
-    pub(super) by_name: BTreeMap<Arc<str>, Vec<AddressRange>>,
-    by_hostname: BTreeMap<Arc<str>, Vec<AddressRange>>,
-}
-
-impl Pools {
-    pub(super) fn of(resources: &Resources, settings: &Settings) -> Self {
-        let mut pools = Self {
-            dynamic: settings.pools.clone(),
-            all: settings.pools.clone(),
-            by_name: BTreeMap::new(),
-            by_hostname: BTreeMap::new(),
-        };
-        for (name, pool) in &resources.address_pools {
-            let ranges = &pool.spec.addresses;
-            pools.all.extend(ranges);
-            pools.by_name.insert(name.name.clone(), ranges.clone());
-            if pool.spec.auto_assign {
-                pools.dynamic.extend(ranges);
-            }
-            if let Some(hostname) = &pool.spec.hostname {
-                let of_name = pools.by_hostname.entry(hostname.shared()).or_default();
-                of_name.extend(ranges);
-            }
-        }
-        pools
-    }
-}
-
 impl<'r> Candidate<'r> {
-    fn new(
-        name: &'r ObjectName,
-        gateway: &'r Arc<Gateway>,
-        resources: &Resources,
-        pools: &'r Pools,
-    ) -> Option<Self> {
-        let (parameters, findings) = parameters::of(name, gateway, resources);
-        if pools.all.is_empty() && parameters.class.is_ours() {
-            return None;
-        }
+    fn new(name: &'r ObjectName, gateway: &'r Arc<Gateway>, scene: Scene<'r>) -> Option<Self> {
+        let (parameters, findings) = parameters::of(name, gateway, scene.resources);
         let class = &gateway.spec.gateway_class_name;
-        let service = ObjectName {
-            namespace: name.namespace.clone(),
-            name: names::service(&name.name, class),
-        };
-        let stored = stored::of(resources, &service, name);
-        Some(Self {
+        let mut candidate = Self {
             name,
             gateway,
-            service,
-            stored,
+            service: ObjectName {
+                namespace: name.namespace.clone(),
+                name: names::service(&name.name, class),
+            },
+            tenant: Tenant::gateway(name),
+            stored: Stored::default(),
             parameters,
-            pools,
+            scene,
             findings,
-        })
+        };
+        candidate.stored = candidate.read_stored();
+        let is_provisioned = match scene.options.cluster {
+            true => candidate.is_wanted_in_cluster(),
+            false => candidate.is_wanted_in_files(),
+        };
+        is_provisioned.then_some(candidate)
     }
 
-    /// Those of the stored addresses that it doesn't give back.
-    fn kept(&self) -> Vec<IpAddr> {
-        if !self.parameters.class.is_ours() {
-            return Vec::new();
+    /// Anybody may write annotations: what stands only there counts as far as pools are for this Gateway.
+    fn read_stored(&self) -> Stored {
+        let Scene {
+            resources,
+            options,
+            memory,
+            pools,
+        } = self.scene;
+        if !options.cluster {
+            return Stored::remembered(memory.of(&self.tenant.owner));
+        }
+        let mut stored = stored::of(resources, &self.service, self.name);
+        let Stored {
+            addresses, status, ..
+        } = &mut stored;
+        addresses.retain(|one| {
+            status.contains(&one.to_string()) || pools.permit(*one, self.asker()).is_ok()
+        });
+        stored
+    }
+
+    fn is_wanted_in_cluster(&self) -> bool {
+        let has_source = !self.scene.pools.is_empty() || !self.stored.addresses.is_empty();
+        has_source || !self.parameters.class.is_ours()
+    }
+
+    /// Without anything for it in a pool it is at the host's addresses, as nobody's load balancer is here but us.
+    fn is_wanted_in_files(&self) -> bool {
+        let pools = self.scene.pools;
+        if pools.is_empty() || !self.parameters.class.is_ours() {
+            return false;
+        }
+        let requests = self.requests();
+        let by_name = requests.addresses.keys().any(|one| pools.have(*one));
+        let is_asked = by_name || !requests.hostnames.is_empty();
+        let chooses = requests.any || self.gateway.spec.addresses.is_empty();
+        let is_named = self.parameters.pool.is_some();
+        let may_choose = is_named || !pools.open_to(self.asker()).is_empty();
+        is_asked || (chooses && (may_choose || !self.stored.addresses.is_empty()))
+    }
+
+    /// The Service that is generated.
+    pub(super) fn service(&self) -> &ObjectName {
+        &self.service
+    }
+
+    fn asker(&self) -> Asker<'r> {
+        Asker {
+            name: self.name,
+            labels: &self.gateway.metadata.labels,
+            resources: self.scene.resources,
+        }
+    }
+
+    /// Takes those of the stored addresses that it doesn't give back.
+    pub(super) fn keep(&self, allocation: &mut Allocation) {
+        if !self.parameters.class.is_ours() || self.stored.is_strangers {
+            return;
         }
         let asked = self.requests().addresses;
-        let stored = self.stored.addresses.iter().copied();
-        match asked.is_empty() {
-            true => stored.collect(),
-            false => stored.filter(|one| asked.contains_key(one)).collect(),
+        for address in &self.stored.addresses {
+            if asked.is_empty() || asked.contains_key(address) {
+                let _ = allocation.take(*address, &self.tenant);
+            }
         }
     }
 
-    fn claim(self, allocation: &mut Allocation) -> Claim {
-        if self.stored.is_strangers {
+    pub(super) fn claim(self, allocation: &mut Allocation) -> (ObjectName, Claim) {
+        let name = self.name.clone();
+        let claim = if self.stored.is_strangers {
             self.refused()
         } else if self.parameters.class.is_ours() {
             self.with_pools(allocation)
         } else {
             self.with_anothers_balancer()
-        }
+        };
+        (name, claim)
     }
 
     fn refused(mut self) -> Claim {
@@ -238,37 +243,55 @@ impl<'r> Candidate<'r> {
         for (place, fault) in faults {
             self.report_address(place, fault);
         }
-        let mut wanted = Vec::new();
+        let mut wanted = BTreeSet::new();
+        let mut of_host = Vec::new();
         for (address, place) in addresses {
-            match allocation.take(address, &self.service) {
-                Ok(()) => wanted.push(address),
-                Err(by) => self.report_address(place, Fault::AddressTaken { address, by }),
+            if self.is_of_host(address) {
+                of_host.push(address);
+                continue;
+            }
+            match allocation.take(address, &self.tenant) {
+                Ok(()) => drop(wanted.insert(address)),
+                Err(refusal) => self.report_address(place, refusal.fault(address)),
             }
         }
         for (hostname, place) in &hostnames {
-            let ranges = self.pools.by_hostname.get(hostname);
-            let ranges = ranges.map(Vec::as_slice).unwrap_or_default();
-            if !self.add_dynamic(ranges, allocation, &mut wanted, Some(*place)) {
-                self.report_address(*place, Fault::NoFreeAddress);
+            let pools = self.scene.pools.of_hostname(hostname);
+            let pools: Vec<&Pool> = pools.filter(|pool| pool.is_for(self.asker())).collect();
+            if !self.add_dynamic(&pools, allocation, &mut wanted, Some(*place)) {
+                let fault = Fault::NoFreeAddress(names_of(&pools));
+                self.report_address(*place, fault);
             }
         }
-        let choose = any || self.gateway.spec.addresses.is_empty();
-        if choose && !self.add_dynamic(self.dynamic(), allocation, &mut wanted, None) {
-            self.report("", Fault::NoFreeAddress);
+        if any || self.gateway.spec.addresses.is_empty() {
+            self.choose(allocation, &mut wanted);
         }
-        wanted.sort_unstable();
-        wanted.dedup();
-        let stored = &self.stored.addresses;
-        let binds = wanted.iter().copied().filter(|one| stored.contains(one));
-        let binds: Vec<IpAddr> = binds.collect();
+        self.tell_strays(&wanted);
+        let hostnames = hostnames.into_keys().collect();
+        self.placed(wanted, of_host, hostnames)
+    }
+
+    /// The claim with these addresses: of pools, and of the host.
+    fn placed(
+        mut self,
+        wanted: BTreeSet<IpAddr>,
+        of_host: Vec<IpAddr>,
+        hostnames: Vec<Arc<str>>,
+    ) -> Claim {
+        let is_stored =
+            |one: &IpAddr| !self.scene.options.cluster || self.stored.addresses.contains(one);
+        let binds = wanted.iter().copied().filter(is_stored);
+        let mut binds: Vec<IpAddr> = binds.collect();
         if binds.len() < wanted.len() {
             self.report("", Fault::AddressPending);
         }
+        binds.extend(of_host);
+        binds.sort_unstable();
         let is_ready = !binds.is_empty();
         let shown = binds.iter().map(ToString::to_string);
-        let hostnames = hostnames.keys().filter(|_| is_ready);
+        let hostnames = hostnames.iter().filter(|_| is_ready);
         let shown = shown.chain(hostnames.map(|one| one.to_string())).collect();
-        let mut claim = self.into_claim(wanted, shown, is_ready);
+        let mut claim = self.into_claim(wanted.into_iter().collect(), shown, is_ready);
         claim.binds = binds;
         claim
     }
@@ -286,44 +309,62 @@ impl<'r> Candidate<'r> {
         }
     }
 
-    /// Where its addresses come from, when it names none.
-    fn dynamic(&self) -> &[AddressRange] {
-        let own = self.parameters.pool.as_ref();
-        own.unwrap_or(&self.pools.dynamic)
+    /// Takes one of each family where it names none. What it has it keeps, even of a pool that is gone.
+    fn choose(&mut self, allocation: &mut Allocation, wanted: &mut BTreeSet<IpAddr>) {
+        let pools = match &self.parameters.pool {
+            Some(name) => self.scene.pools.named(name, self.asker()),
+            None => Ok(self.scene.pools.open_to(self.asker())),
+        };
+        let (pools, fault) = match pools {
+            Ok(pools) if pools.is_empty() => (pools, Fault::NoPoolOpen),
+            Ok(pools) => {
+                let names = names_of(&pools);
+                (pools, Fault::NoFreeAddress(names))
+            }
+            Err(fault) => (Vec::new(), fault),
+        };
+        if !self.add_dynamic(&pools, allocation, wanted, None) {
+            self.report("", fault);
+        }
     }
 
-    /// One of each family that `ranges` have, unless it has one of these already. False: there was none.
+    /// One of each family that the pools have, unless it has one of these already. False: there was none.
     fn add_dynamic(
         &self,
-        ranges: &[AddressRange],
+        pools: &[&Pool],
         allocation: &mut Allocation,
-        wanted: &mut Vec<IpAddr>,
+        wanted: &mut BTreeSet<IpAddr>,
         place: Option<usize>,
     ) -> bool {
         let mut found = false;
         for is_ipv4 in [true, false] {
-            let ranges: Vec<_> = ranges
-                .iter()
-                .filter(|one| one.is_ipv4() == is_ipv4)
-                .collect();
             let of_family = |one: &&IpAddr| one.is_ipv4() == is_ipv4;
-            let in_ranges = |one: &&IpAddr| ranges.iter().any(|range| range.contains(**one));
-            // What a Gateway has is never taken away, though its pool may be another now.
-            let has = wanted.iter().filter(of_family).find(in_ranges);
-            let stored = self.stored.addresses.iter().filter(of_family);
+            let in_pools = |one: &&IpAddr| pools.iter().any(|pool| pool.contains(**one));
+            // What a Gateway has is never taken away, though its pool may be another now, or gone.
+            let has = wanted.iter().filter(of_family).find(in_pools);
+            let mut stored = self.stored.addresses.iter().filter(of_family);
             let kept = match place {
-                None => stored.clone().next(),
-                Some(_) => stored.clone().find(in_ranges),
+                Some(_) if !pools.is_empty() => stored.find(in_pools),
+                _ => stored.next(),
             };
             let address = has
                 .or(kept)
                 .copied()
-                .filter(|one| allocation.take(*one, &self.service).is_ok());
-            let address = address.or_else(|| allocation.take_free(&ranges, &self.service));
+                .filter(|one| allocation.take(*one, &self.tenant).is_ok());
+            let address = address.or_else(|| allocation.take_free(pools, is_ipv4, &self.tenant));
             found |= address.is_some();
             wanted.extend(address);
         }
         found
+    }
+
+    /// What it has goes on, whatever became of its pool; that is said.
+    fn tell_strays(&mut self, wanted: &BTreeSet<IpAddr>) {
+        for address in wanted {
+            if self.scene.pools.permit(*address, self.asker()).is_err() {
+                self.report("", Fault::AddressAstray(*address));
+            }
+        }
     }
 
     fn requests(&self) -> Requests {
@@ -338,18 +379,33 @@ impl<'r> Candidate<'r> {
         requests
     }
 
+    /// What was given once may be asked for as long as it is had.
     fn check(&self, asked: &Asked) -> Result<(), Fault> {
-        let pools = &self.pools;
+        let pools = self.scene.pools;
         match asked {
-            Asked::Address(one) if !pools.all.iter().any(|range| range.contains(*one)) => {
-                Err(Fault::AddressNotInPool(*one))
+            Asked::Address(one) if self.stored.addresses.contains(one) || self.is_of_host(*one) => {
+                Ok(())
             }
-            Asked::Hostname(value) if !pools.by_hostname.contains_key(value) => {
-                let value = value.clone();
-                Err(Fault::Address { value })
+            Asked::Address(one) => pools.permit(*one, self.asker()),
+            Asked::Hostname(value) => {
+                let of_name: Vec<&Pool> = pools.of_hostname(value).collect();
+                let is_for = |pool: &&Pool| pool.is_for(self.asker());
+                match of_name.first() {
+                    _ if !self.stored.addresses.is_empty() || of_name.iter().any(is_for) => Ok(()),
+                    None => {
+                        let value = value.clone();
+                        Err(Fault::Address { value })
+                    }
+                    Some(first) => Err(Fault::PoolOfOthers(first.name.clone())),
+                }
             }
-            _ => Ok(()),
+            Asked::Any => Ok(()),
         }
+    }
+
+    /// In files whoever writes decides about the host, too.
+    fn is_of_host(&self, address: IpAddr) -> bool {
+        !self.scene.options.cluster && !self.scene.pools.have(address)
     }
 
     fn report_address(&mut self, place: usize, fault: Fault) {
@@ -360,6 +416,10 @@ impl<'r> Candidate<'r> {
         let finding = Finding::new(ObjectKind::Gateway, self.name, field, fault);
         self.findings.push(finding);
     }
+}
+
+fn names_of(pools: &[&Pool]) -> Vec<PoolName> {
+    pools.iter().map(|pool| pool.name.clone()).collect()
 }
 
 /// What is asked for by name, and what is wrong with that, with its place in `spec.addresses`.
@@ -383,34 +443,5 @@ impl Requests {
                 self.hostnames.entry(hostname).or_insert(place);
             }
         }
-    }
-}
-
-/// Which Service has an address.
-#[derive(Default)]
-pub(super) struct Allocation {
-    taken: BTreeMap<IpAddr, ObjectName>,
-}
-
-impl Allocation {
-    /// # Errors
-    /// Names the Service that has it.
-    pub(super) fn take(&mut self, address: IpAddr, service: &ObjectName) -> Result<(), ObjectName> {
-        let owner = self.taken.entry(address).or_insert_with(|| service.clone());
-        match owner == service {
-            true => Ok(()),
-            false => Err(owner.clone()),
-        }
-    }
-
-    pub(super) fn take_free(
-        &mut self,
-        ranges: &[&AddressRange],
-        service: &ObjectName,
-    ) -> Option<IpAddr> {
-        let is_taken = |one| self.taken.contains_key(&one);
-        let free = ranges.iter().find_map(|range| range.free(is_taken))?;
-        self.taken.insert(free, service.clone());
-        Some(free)
     }
 }

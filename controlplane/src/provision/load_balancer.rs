@@ -1,5 +1,5 @@
 //! Services of type LoadBalancer that are ours: which addresses each has and shall have, and whom it lets
-//! in. What their status shows stays; then what is asked for by name, then the lowest that is free. Pure.
+//! in. What it has stays; then what is asked for by name, then what it may share, then the lowest that is free. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,31 +7,34 @@ use std::net::IpAddr;
 use ringgate_core::ir::{Network, ObjectName};
 use serde_json::{Value, json};
 
-use super::claim::{Allocation, Claims, Pools};
-use super::pool::AddressRange;
+pub use super::allocation::SHARING_KEY;
+use super::allocation::{Allocation, Tenant};
+use super::pools::{Asker, Pool};
+pub use super::request::REQUESTED_ADDRESSES;
+use super::request::{Families, FamilyCount, Request, sources};
 use super::service::{GATEWAY, LOAD_BALANCER_CLASS};
+use super::{Scene, stored};
 use crate::api::ObjectKind;
 use crate::api::service::{Service, ServiceType};
-use crate::api::text::Cidr;
-use crate::store::Resources;
 use crate::translate::Options;
 use crate::translate::problem::{Fault, Finding};
 
-/// The annotation with the addresses that a Service asks for, several by commas; goes over
-/// `spec.loadBalancerIP`.
-pub const REQUESTED_ADDRESSES: &str = "ringgate.io/requested-addresses";
 /// The annotation that names the AddressPool to take addresses from.
 pub const ADDRESS_POOL: &str = "ringgate.io/address-pool";
 
 /// What one Service has, and shall have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadBalanced {
-    /// What its status shall show.
+    /// What is allocated: its status shall show it, and its annotation store it.
     pub wanted: BTreeSet<IpAddr>,
-    /// Whether it shows just that.
+    /// The same in the order of its families: many look at the first only.
+    pub ordered: Vec<IpAddr>,
+    /// Whether its status shows just that.
     pub is_shown: bool,
-    /// What it shows of that: where the Service is served.
-    pub binds: Vec<IpAddr>,
+    /// Whether its annotation stores just that.
+    pub is_stored: bool,
+    /// Where it is served; none: nowhere, or not yet; empty: on every address of the host.
+    pub binds: Option<Vec<IpAddr>>,
     /// Clients that are served; empty: all.
     pub sources: Vec<Network>,
     pub findings: Vec<Finding>,
@@ -40,48 +43,23 @@ pub struct LoadBalanced {
 /// By Service.
 pub type LoadBalancers = BTreeMap<ObjectName, LoadBalanced>;
 
-/// Decides about all Services whose load balancer we are. Gateways' addresses, decided before, are none of
-/// theirs.
-#[must_use]
-pub fn load_balancers(
-    resources: &Resources,
-    options: &Options,
-    gateways: &Claims,
-) -> LoadBalancers {
-    let services = resources.services.iter();
-    let ours = services.filter(|(_, service)| is_ours(service, options.provision.is_default));
+/// The Services whose load balancer we are, in the order in which they are served.
+pub(super) fn applicants(scene: Scene<'_>) -> Vec<Applicant<'_>> {
+    let services = scene.resources.services.iter();
+    let ours = services.filter(|(_, service)| is_ours(service, scene.options));
     let mut ours: Vec<_> = ours.collect();
     ours.sort_by_key(|(name, service)| {
         let created = service.metadata.creation_timestamp;
         (created.map_or(0, |moment| moment.0), *name)
     });
-    let pools = Pools::of(resources, &options.provision);
-    let mut allocation = Allocation::default();
-    for claim in gateways.values() {
-        for address in &claim.wanted {
-            let _ = allocation.take(*address, &claim.service);
-        }
-    }
-    // What somebody has is nobody else's, whoever comes first.
-    for (name, service) in &ours {
-        let request = Request::of(service);
-        for address in shown(service) {
-            if request.allows(address) {
-                let _ = allocation.take(address, name);
-            }
-        }
-    }
-    ours.into_iter()
-        .map(|(name, service)| {
-            let decided = decide(name, service, &pools, &mut allocation);
-            (name.clone(), decided)
-        })
+    let ours = ours.into_iter();
+    ours.map(|(name, service)| Applicant::new(name, service, scene))
         .collect()
 }
 
 /// The status that a Service shall have.
 pub(super) fn status(served: &LoadBalanced) -> Value {
-    let ingress = served.wanted.iter().map(|address| {
+    let ingress = served.ordered.iter().map(|address| {
         // Else kube-proxy would take the packets before our sockets see them.
         json!({"ip": address, "ipMode": "Proxy"})
     });
@@ -89,183 +67,262 @@ pub(super) fn status(served: &LoadBalanced) -> Value {
     json!({"loadBalancer": {"ingress": ingress}})
 }
 
-/// Whether we are its load balancer, and it isn't one that we generated for a Gateway.
-fn is_ours(service: &Service, is_default: bool) -> bool {
+/// Whether we are its load balancer, and it isn't one that we generated for a Gateway. One that is being deleted has
+/// none any more, as Kubernetes has it.
+pub(super) fn is_ours(service: &Service, options: &Options) -> bool {
     let is_class = match service.spec.load_balancer_class.as_deref() {
         Some(class) => class == LOAD_BALANCER_CLASS,
-        None => is_default,
+        None => options.provision.is_default,
     };
     service.spec.service_type == ServiceType::LoadBalancer
         && is_class
+        && service.metadata.deletion_timestamp.is_none()
         && !service.metadata.annotations.contains_key(GATEWAY)
 }
 
-/// The addresses that the Service's status shows.
-fn shown(service: &Service) -> BTreeSet<IpAddr> {
-    let ingress = service.status.load_balancer.ingress.iter();
-    ingress
-        .filter_map(|one| one.ip.as_ref()?.parse().ok())
-        .collect()
-}
-
-/// What a Service asks for by name.
-#[derive(Default)]
-struct Request {
-    /// With the field where it stands.
-    addresses: BTreeMap<IpAddr, &'static str>,
+/// A Service whose load balancer we are.
+pub(super) struct Applicant<'r> {
+    name: &'r ObjectName,
+    service: &'r Service,
+    tenant: Tenant,
+    request: Request,
+    /// What it has.
+    own: BTreeSet<IpAddr>,
+    scene: Scene<'r>,
     faults: Vec<(&'static str, Fault)>,
 }
 
-impl Request {
-    fn of(service: &Service) -> Self {
-        let annotation = service.metadata.annotations.get(REQUESTED_ADDRESSES);
-        let (field, text) = match (annotation, &service.spec.load_balancer_ip) {
-            (Some(text), _) => ("metadata.annotations", text),
-            (None, Some(text)) => ("spec.loadBalancerIP", text),
-            (None, None) => return Self::default(),
+impl<'r> Applicant<'r> {
+    fn new(name: &'r ObjectName, service: &'r Service, scene: Scene<'r>) -> Self {
+        let mut applicant = Self {
+            name,
+            service,
+            tenant: Tenant::service(name, service),
+            request: Request::of(service),
+            own: BTreeSet::new(),
+            scene,
+            faults: Vec::new(),
         };
-        let mut request = Self::default();
-        let texts = text.split(',').map(str::trim);
-        for text in texts.filter(|text| !text.is_empty()) {
-            match text.parse() {
-                Ok(address) => drop(request.addresses.insert(address, field)),
-                Err(_) => {
-                    let value = text.into();
-                    request.faults.push((field, Fault::Address { value }));
-                }
-            }
-        }
-        request
+        applicant.own = applicant.read_own();
+        applicant
     }
 
-    fn allows(&self, address: IpAddr) -> bool {
-        self.addresses.is_empty() || self.addresses.contains_key(&address)
-    }
-}
-
-fn decide(
-    name: &ObjectName,
-    service: &Service,
-    pools: &Pools,
-    allocation: &mut Allocation,
-) -> LoadBalanced {
-    let mut faults = Vec::new();
-    let sources = sources(service, &mut faults);
-    advise(service, &mut faults);
-    let request = Request::of(service);
-    faults.extend(request.faults);
-    let mut wanted = BTreeSet::new();
-    for (address, field) in request.addresses {
-        if !pools.all.iter().any(|range| range.contains(address)) {
-            faults.push((field, Fault::AddressNotInPool(address)));
-        } else if let Err(by) = allocation.take(address, name) {
-            faults.push((field, Fault::AddressTaken { address, by }));
-        } else {
-            wanted.insert(address);
-        }
-    }
-    // Who asks for something that can't be has nothing else, and knows why.
-    if wanted.is_empty() && faults.iter().all(|(_, fault)| !is_about_addresses(fault)) {
-        match pool(service, pools) {
-            Ok(ranges) => {
-                add_dynamic((name, service), ranges, allocation, &mut wanted);
-                if wanted.is_empty() {
-                    faults.push(("", Fault::NoFreeAddress));
-                }
-            }
-            Err(fault) => faults.push(("metadata.annotations", fault)),
-        }
-    }
-    // Whom to let in isn't known: nobody.
-    let is_closed = sources.is_none();
-    let shown = shown(service);
-    let binds = wanted.iter().copied().filter(|one| shown.contains(one));
-    let binds = match is_closed {
-        true => Vec::new(),
-        false => binds.collect(),
-    };
-    let finding =
-        |(field, fault): (&str, Fault)| Finding::new(ObjectKind::Service, name, field, fault);
-    LoadBalanced {
-        is_shown: shown == wanted,
-        wanted,
-        binds,
-        sources: sources.unwrap_or_default(),
-        findings: faults.into_iter().map(finding).collect(),
-    }
-}
-
-fn is_about_addresses(fault: &Fault) -> bool {
-    matches!(
-        fault,
-        Fault::Address { .. } | Fault::AddressNotInPool(_) | Fault::AddressTaken { .. }
-    )
-}
-
-/// Where its addresses come from, when it asks for none by name.
-fn pool<'p>(service: &Service, pools: &'p Pools) -> Result<&'p [AddressRange], Fault> {
-    match service.metadata.annotations.get(ADDRESS_POOL) {
-        None => Ok(&pools.dynamic),
-        Some(name) => {
-            let ranges = pools.by_name.get(name);
-            ranges
-                .map(Vec::as_slice)
-                .ok_or_else(|| Fault::NoPool(name.clone()))
-        }
-    }
-}
-
-/// One of each family that the Service has and `ranges` have; what it has stays.
-fn add_dynamic(
-    (name, service): (&ObjectName, &Service),
-    ranges: &[AddressRange],
-    allocation: &mut Allocation,
-    wanted: &mut BTreeSet<IpAddr>,
-) {
-    let families = &service.spec.ip_families;
-    let has = |family: &str| families.is_empty() || families.iter().any(|one| **one == *family);
-    let shown = shown(service);
-    for is_ipv4 in [has("IPv4").then_some(true), has("IPv6").then_some(false)] {
-        let Some(is_ipv4) = is_ipv4 else {
-            continue;
+    /// Anybody may write annotations: what stands only there counts as far as pools are for this Service.
+    fn read_own(&self) -> BTreeSet<IpAddr> {
+        let Scene {
+            options,
+            memory,
+            pools,
+            ..
+        } = self.scene;
+        let mut own = match options.cluster {
+            true => stored::shown(self.service),
+            false => memory.of(&self.tenant.owner),
         };
-        let ranges = ranges.iter().filter(|one| one.is_ipv4() == is_ipv4);
-        let ranges: Vec<_> = ranges.collect();
-        let mut kept = shown.iter().copied().filter(|one| one.is_ipv4() == is_ipv4);
-        let kept = kept.find(|one| allocation.take(*one, name).is_ok());
-        wanted.extend(kept.or_else(|| allocation.take_free(&ranges, name)));
+        if options.cluster {
+            let noted = stored::addresses(self.service).into_iter();
+            own.extend(noted.filter(|one| pools.permit(*one, self.asker()).is_ok()));
+        }
+        own.retain(|one| self.request.allows(*one));
+        own
     }
-}
 
-/// None: one of them can't be read.
-fn sources(service: &Service, faults: &mut Vec<(&'static str, Fault)>) -> Option<Vec<Network>> {
-    let texts = service.spec.load_balancer_source_ranges.iter();
-    let mut networks = Vec::new();
-    let mut is_whole = true;
-    for text in texts {
-        match Cidr::try_from(text.trim().to_owned()) {
-            Ok(network) => networks.push(network.get()),
-            Err(_) => {
-                is_whole = false;
-                let value = text.clone();
-                faults.push(("spec.loadBalancerSourceRanges", Fault::SourceRange(value)));
+    fn asker(&self) -> Asker<'r> {
+        Asker {
+            name: self.name,
+            labels: &self.service.metadata.labels,
+            resources: self.scene.resources,
+        }
+    }
+
+    pub(super) fn keep(&self, allocation: &mut Allocation) {
+        for address in &self.own {
+            let _ = allocation.take(*address, &self.tenant);
+        }
+    }
+
+    pub(super) fn decide(mut self, allocation: &mut Allocation) -> (ObjectName, LoadBalanced) {
+        let sources = sources(self.service, &mut self.faults);
+        self.advise();
+        let mut wanted = BTreeSet::new();
+        let of_host = match self.request.is_nothing() {
+            true => self.choose(allocation, &mut wanted),
+            false => self.take_requested(allocation, &mut wanted),
+        };
+        self.tell_strays(&wanted);
+        // Whom to let in isn't known: nobody.
+        let is_open = sources.is_some();
+        let binds = self.binds(&wanted, of_host).filter(|_| is_open);
+        let cluster = self.scene.options.cluster;
+        let is_stored = stored::addresses(self.service).iter().eq(&wanted);
+        let served = LoadBalanced {
+            ordered: self.ordered(&wanted),
+            is_shown: !cluster || stored::shown(self.service) == wanted,
+            is_stored: !cluster || is_stored,
+            wanted,
+            binds,
+            sources: sources.unwrap_or_default(),
+            findings: self.findings(),
+        };
+        (self.name.clone(), served)
+    }
+
+    /// Takes what is asked for by name. Returns what of that is the host's: in files whoever writes decides about that,
+    /// too.
+    fn take_requested(
+        &mut self,
+        allocation: &mut Allocation,
+        wanted: &mut BTreeSet<IpAddr>,
+    ) -> Option<Vec<IpAddr>> {
+        let mut of_host = Vec::new();
+        let Request { addresses, faults } = std::mem::take(&mut self.request);
+        self.faults.extend(faults);
+        for (address, field) in addresses {
+            let pools = self.scene.pools;
+            if !self.scene.options.cluster && !pools.have(address) {
+                of_host.push(address);
+                continue;
+            }
+            let permitted = match self.own.contains(&address) {
+                true => Ok(()),
+                false => pools.permit(address, self.asker()),
+            };
+            let taken = permitted.and_then(|()| {
+                let taken = allocation.take(address, &self.tenant);
+                taken.map_err(|refusal| refusal.fault(address))
+            });
+            match taken {
+                Ok(()) => drop(wanted.insert(address)),
+                Err(fault) => self.faults.push((field, fault)),
+            }
+        }
+        (!of_host.is_empty()).then_some(of_host)
+    }
+
+    /// Takes one of each family that it shall have. Returns all of the host's addresses (none is named) where no pool
+    /// has anything for it, in files.
+    fn choose(
+        &mut self,
+        allocation: &mut Allocation,
+        wanted: &mut BTreeSet<IpAddr>,
+    ) -> Option<Vec<IpAddr>> {
+        let named = self.service.metadata.annotations.get(ADDRESS_POOL);
+        let pools = match named {
+            Some(name) => self.scene.pools.named(name, self.asker()),
+            None => Ok(self.scene.pools.open_to(self.asker())),
+        };
+        let (pools, fault) = match pools {
+            Ok(pools) if pools.is_empty() => (pools, ("", Fault::NoPoolOpen)),
+            Ok(pools) => {
+                let names = pools.iter().map(|pool| pool.name.clone()).collect();
+                (pools, ("", Fault::NoFreeAddress(names)))
+            }
+            Err(fault) => (Vec::new(), ("metadata.annotations", fault)),
+        };
+        self.add_dynamic(&pools, allocation, wanted);
+        if !wanted.is_empty() {
+            return None;
+        }
+        if !self.scene.options.cluster && fault.1 == Fault::NoPoolOpen {
+            return Some(Vec::new());
+        }
+        self.faults.push(fault);
+        None
+    }
+
+    fn add_dynamic(
+        &mut self,
+        pools: &[&Pool],
+        allocation: &mut Allocation,
+        wanted: &mut BTreeSet<IpAddr>,
+    ) {
+        let families = Families::of(self.service);
+        for is_ipv4 in families.ordered {
+            if families.count == FamilyCount::One && !wanted.is_empty() {
+                return;
+            }
+            let mut kept = self.own.iter().filter(|one| one.is_ipv4() == is_ipv4);
+            let kept = kept.find(|one| allocation.take(**one, &self.tenant).is_ok());
+            let address = match kept {
+                Some(kept) => Some(*kept),
+                None => self.take_new(pools, is_ipv4, allocation),
+            };
+            if address.is_none() && families.count == FamilyCount::All {
+                let fault = Fault::FamilyMissing { is_ipv4 };
+                self.faults.push(("spec.ipFamilyPolicy", fault));
+            }
+            wanted.extend(address);
+        }
+    }
+
+    fn take_new(
+        &mut self,
+        pools: &[&Pool],
+        is_ipv4: bool,
+        allocation: &mut Allocation,
+    ) -> Option<IpAddr> {
+        let shared = allocation.take_shared(pools, is_ipv4, &self.tenant);
+        let shared = shared.unwrap_or_else(|fault| {
+            self.faults.push(("metadata.annotations", fault));
+            None
+        });
+        shared.or_else(|| allocation.take_free(pools, is_ipv4, &self.tenant))
+    }
+
+    /// What it has goes on, whatever became of its pool; that is said.
+    fn tell_strays(&mut self, wanted: &BTreeSet<IpAddr>) {
+        for address in wanted {
+            if self.scene.pools.permit(*address, self.asker()).is_err() {
+                self.faults.push(("", Fault::AddressAstray(*address)));
             }
         }
     }
-    is_whole.then_some(networks)
-}
 
-/// Says what is served in another way than the Service asks for.
-fn advise(service: &Service, faults: &mut Vec<(&'static str, Fault)>) {
-    let spec = &service.spec;
-    if spec.external_traffic_policy.as_deref() == Some("Local") {
-        faults.push(("spec.externalTrafficPolicy", Fault::NotCarriedOut));
+    /// In a cluster it has to be stored before it is told to clients.
+    fn binds(
+        &self,
+        wanted: &BTreeSet<IpAddr>,
+        of_host: Option<Vec<IpAddr>>,
+    ) -> Option<Vec<IpAddr>> {
+        let stored = |one: &IpAddr| !self.scene.options.cluster || self.own.contains(one);
+        let ready = wanted.iter().copied().filter(stored);
+        match of_host {
+            Some(of_host) if of_host.is_empty() => Some(of_host),
+            of_host => {
+                let all: Vec<IpAddr> = ready.chain(of_host.into_iter().flatten()).collect();
+                (!all.is_empty()).then_some(all)
+            }
+        }
     }
-    if spec.session_affinity.as_deref() == Some("ClientIP") {
-        faults.push(("spec.sessionAffinity", Fault::NotCarriedOut));
+
+    fn ordered(&self, wanted: &BTreeSet<IpAddr>) -> Vec<IpAddr> {
+        let first = Families::of(self.service).ordered.first().copied();
+        let mut ordered: Vec<IpAddr> = wanted.iter().copied().collect();
+        ordered.sort_by_key(|one| first.is_some_and(|first| first != one.is_ipv4()));
+        ordered
     }
-    let is_other = |port: &crate::api::service::ServicePort| port.protocol.ip_protocol().is_none();
-    if spec.ports.iter().any(is_other) {
-        faults.push(("spec.ports", Fault::NotCarriedOut));
+
+    /// Says what is served in another way than the Service asks for.
+    fn advise(&mut self) {
+        let spec = &self.service.spec;
+        if spec.external_traffic_policy.as_deref() == Some("Local") {
+            self.faults
+                .push(("spec.externalTrafficPolicy", Fault::NotCarriedOut));
+        }
+        if spec.session_affinity.as_deref() == Some("ClientIP") {
+            self.faults
+                .push(("spec.sessionAffinity", Fault::NotCarriedOut));
+        }
+        let mut ports = spec.ports.iter();
+        if ports.any(|port| port.protocol.ip_protocol().is_none()) {
+            self.faults.push(("spec.ports", Fault::NotCarriedOut));
+        }
+    }
+
+    fn findings(&mut self) -> Vec<Finding> {
+        let faults = std::mem::take(&mut self.faults).into_iter();
+        faults
+            .map(|(field, fault)| Finding::new(ObjectKind::Service, self.name, field, fault))
+            .collect()
     }
 }

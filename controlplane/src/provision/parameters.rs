@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ringgate_core::ir::ObjectName;
 
-use super::pool::AddressRange;
 use super::service::LOAD_BALANCER_CLASS;
 use crate::api::ObjectKind;
 use crate::api::gateway::Gateway;
@@ -33,8 +32,8 @@ impl LoadBalancer {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parameters {
     pub class: LoadBalancer,
-    /// The addresses of the pool that is named.
-    pub pool: Option<Vec<AddressRange>>,
+    /// The AddressPool that is named, be it there or not.
+    pub pool: Option<Arc<str>>,
     pub annotations: BTreeMap<Arc<str>, Arc<str>>,
 }
 
@@ -47,12 +46,14 @@ pub(super) fn of(
     let mut parameters = Parameters::default();
     let class = ObjectName::new("", &gateway.spec.gateway_class_name);
     if let Some(object) = of_class(&class, resources).and_then(Result::ok) {
-        // A pool that isn't there is told where the class is judged.
-        let _ = parameters.take(object, resources);
+        parameters.take(object);
     }
     let fault = match of_gateway(name, gateway, resources) {
         None => None,
-        Some(Ok(object)) => parameters.take(object, resources).err(),
+        Some(Ok(object)) => {
+            parameters.take(object);
+            None
+        }
         Some(Err(fault)) => Some(fault),
     };
     let field = "spec.infrastructure.parametersRef";
@@ -62,10 +63,7 @@ pub(super) fn of(
 
 /// Why the reference of a class can't be followed, where it has one.
 pub(crate) fn fault_of_class(class: &ObjectName, resources: &Resources) -> Option<Fault> {
-    match of_class(class, resources)? {
-        Ok(object) => Parameters::default().take(object, resources).err(),
-        Err(fault) => Some(fault),
-    }
+    of_class(class, resources)?.err()
 }
 
 fn of_class<'r>(
@@ -112,9 +110,7 @@ fn find<'r>(
 }
 
 impl Parameters {
-    /// # Errors
-    /// A pool that isn't there; everything else is taken.
-    fn take(&mut self, object: &GatewayParameters, resources: &Resources) -> Result<(), Fault> {
+    fn take(&mut self, object: &GatewayParameters) {
         let spec = &object.spec;
         if let Some(class) = &spec.load_balancer_class {
             self.class = match &**class {
@@ -126,14 +122,8 @@ impl Parameters {
         let annotations = spec.service_annotations.iter();
         let annotations = annotations.map(|(key, value)| (key.clone(), value.shared()));
         self.annotations.extend(annotations);
-        let Some(name) = &spec.address_pool else {
-            return Ok(());
-        };
-        let pool = resources.address_pools.get(&ObjectName::new("", name));
-        let Some(pool) = pool else {
-            return Err(Fault::NoPool(name.shared()));
-        };
-        self.pool = Some(pool.spec.addresses.clone());
-        Ok(())
+        if let Some(name) = &spec.address_pool {
+            self.pool = Some(name.shared());
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -45,6 +46,40 @@ impl AddressRange {
     #[must_use]
     pub fn is_ipv4(&self) -> bool {
         self.first.is_ipv4()
+    }
+
+    /// The addresses that both have.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Option<Self> {
+        let (first, last) = (self.first.max(other.first), self.last.min(other.last));
+        (self.is_ipv4() == other.is_ipv4() && first <= last).then_some(Self { first, last })
+    }
+
+    /// Both as one, where nothing lies between them; `self` doesn't begin after `other`.
+    pub(super) fn joined(&self, other: &Self) -> Option<Self> {
+        let meet = number(self.last).checked_add(1) >= Some(number(other.first))
+            || number(self.last) == u128::MAX;
+        let last = self.last.max(other.last);
+        (self.is_ipv4() == other.is_ipv4() && meet).then_some(Self { last, ..*self })
+    }
+
+    /// How many addresses it has; `u128::MAX` stands for one more, too.
+    pub(super) fn size(&self) -> u128 {
+        (number(self.last) - number(self.first)).saturating_add(1)
+    }
+
+    /// How many of them are edges of a block of 256: see [`is_edge`].
+    pub(super) fn edges(&self) -> u128 {
+        // Those up to and with `end`, counted from 0.0.0.0.
+        let up_to = |end: u128| end / 256 * 2 + u128::from(!end.is_multiple_of(256));
+        match self.is_ipv4() {
+            true => up_to(number(self.last) + 1) - up_to(number(self.first)),
+            false => 0,
+        }
+    }
+
+    pub(super) fn bounds(&self) -> RangeInclusive<IpAddr> {
+        self.first..=self.last
     }
 
     /// The lowest address that isn't taken. Costs a step for each that is.
@@ -108,6 +143,15 @@ impl TryFrom<String> for AddressRange {
 
     fn try_from(text: String) -> Result<Self, RangeError> {
         text.parse()
+    }
+}
+
+/// Whether some hosts and firewalls take an address for a network's or for all of it: IPv4's that end in .0 and .255.
+#[must_use]
+pub fn is_edge(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => matches!(address.octets(), [_, _, _, 0 | 255]),
+        IpAddr::V6(_) => false,
     }
 }
 
@@ -177,6 +221,45 @@ mod tests {
             let told = text.parse::<AddressRange>().unwrap_err().to_string();
             assert!(told.contains(error), "{told}");
         }
+    }
+
+    #[test]
+    fn what_two_ranges_have_in_common_and_what_they_are_together() {
+        let common = |one: &str, two: &str| range(one).common(&range(two)).map(|it| it.to_string());
+        let both = common("192.0.2.0/28", "192.0.2.8-192.0.2.40");
+        assert_eq!(both.as_deref(), Some("192.0.2.8-192.0.2.15"));
+        assert_eq!(common("192.0.2.0/28", "192.0.2.16"), None);
+        assert_eq!(common("0.0.0.0/0", "::/0"), None);
+        let joined = |one: &str, two: &str| range(one).joined(&range(two)).map(|it| it.to_string());
+        let both = joined("192.0.2.0/28", "192.0.2.16");
+        assert_eq!(both.as_deref(), Some("192.0.2.0-192.0.2.16"));
+        assert_eq!(joined("192.0.2.0/28", "192.0.2.17"), None);
+        assert_eq!(
+            joined("::/0", "::1").as_deref(),
+            Some("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
+        );
+    }
+
+    #[test]
+    fn sizes_and_edges_are_counted() {
+        for (text, size, edges) in [
+            ("192.0.2.0/24", 256, 2),
+            ("192.0.2.1-192.0.2.254", 254, 0),
+            ("192.0.2.255-192.0.3.0", 2, 2),
+            ("192.0.2.0", 1, 1),
+            ("192.0.2.255", 1, 1),
+            ("0.0.0.0/0", 1 << 32, 1 << 25),
+            ("::/0", u128::MAX, 0),
+        ] {
+            assert_eq!(
+                (range(text).size(), range(text).edges()),
+                (size, edges),
+                "{text}"
+            );
+        }
+        assert!(is_edge("10.0.0.255".parse().unwrap()));
+        assert!(!is_edge("10.0.0.25".parse().unwrap()));
+        assert!(!is_edge("fd00::".parse().unwrap()));
     }
 
     #[test]

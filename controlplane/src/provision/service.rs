@@ -10,9 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::claim::{Claim, Claims, Settings};
 use super::load_balancer::{self, LoadBalancers};
-use super::names;
 use super::parameters::LoadBalancer;
-use super::stored;
+use super::{Provided, names, stored};
 use crate::api::gateway::{Gateway, PortPlace};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::store::Resources;
@@ -21,9 +20,9 @@ use crate::translate::verdict::{ListenerVerdict, SetVerdict, Verdicts};
 /// Services of this class are served by Ringgate itself.
 pub const LOAD_BALANCER_CLASS: &str = "ringgate.io/lb";
 /// The annotation that names the Gateway in full: labels are too short for that.
-pub(super) const GATEWAY: &str = "ringgate.io/gateway";
-/// The annotation that stores what was allocated.
-pub(super) const ADDRESSES: &str = "ringgate.io/addresses";
+pub(crate) const GATEWAY: &str = "ringgate.io/gateway";
+/// The annotation that stores what was allocated, of generated Services and of others'.
+pub(crate) const ADDRESSES: &str = "ringgate.io/addresses";
 /// GEP-1762.
 const GATEWAY_NAME_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
@@ -37,6 +36,12 @@ pub struct Generated {
     pub objects: BTreeMap<ObjectKey, Value>,
     /// Of Services: `status`, where that is ours to write.
     pub statuses: BTreeMap<ObjectName, Value>,
+    /// Of others' Services whose load balancer we are: what the annotation shall say that stores what was allocated.
+    pub notes: BTreeMap<ObjectName, String>,
+    /// Those of `notes` that stand there already.
+    pub noted: BTreeSet<ObjectName>,
+    /// Services that have such an annotation, and whose load balancer we aren't any more.
+    pub released: BTreeSet<ObjectName>,
     /// What was generated once and is wanted no more.
     pub gone: BTreeSet<ObjectKey>,
     /// Of `statuses`, those of others' Services that show just that already.
@@ -86,11 +91,11 @@ fn valid_ports<'v>(
 #[must_use]
 pub fn generate(
     resources: &Resources,
-    claims: &Claims,
+    provided: &Provided,
     ports: &Ports,
-    load_balancers: &LoadBalancers,
     settings: &Settings,
 ) -> Generated {
+    let claims = &provided.claims;
     let mut generated = Generated::default();
     let mut bound = BoundPorts::of(resources);
     for (name, claim) in claims {
@@ -127,14 +132,39 @@ pub fn generate(
     };
     let unstored = keys.filter(|key| !is_stored(key));
     generated.unstored = unstored.cloned().collect();
-    for (name, served) in load_balancers {
-        let status = load_balancer::status(served);
-        generated.statuses.insert(name.clone(), status);
-        if served.is_shown {
-            generated.shown.insert(name.clone());
-        }
-    }
+    generated.of_load_balancers(resources, &provided.load_balancers);
     generated
+}
+
+impl Generated {
+    fn of_load_balancers(&mut self, resources: &Resources, load_balancers: &LoadBalancers) {
+        for (name, served) in load_balancers {
+            let status = load_balancer::status(served);
+            self.statuses.insert(name.clone(), status);
+            let note = texts(served.wanted.iter());
+            if served.is_shown {
+                self.shown.insert(name.clone());
+            }
+            if served.is_stored {
+                self.noted.insert(name.clone());
+            }
+            self.notes.insert(name.clone(), note);
+        }
+        let services = resources.services.iter();
+        let released = services.filter(|(name, service)| {
+            let annotations = &service.metadata.annotations;
+            annotations.contains_key(ADDRESSES)
+                && !annotations.contains_key(GATEWAY)
+                && !load_balancers.contains_key(name)
+        });
+        self.released = released.map(|(name, _)| name.clone()).collect();
+    }
+}
+
+/// As the annotation has them.
+fn texts<'a>(addresses: impl Iterator<Item = &'a IpAddr>) -> String {
+    let addresses: Vec<String> = addresses.map(IpAddr::to_string).collect();
+    addresses.join(",")
 }
 
 /// Whether the Service stores what was decided; `has_status`: and shows it, for its status is ours.
@@ -287,8 +317,7 @@ impl One<'_> {
         let mut spec = json!({"type": "LoadBalancer", "ports": ports});
         match &parameters.class {
             LoadBalancer::Ringgate => {
-                let addresses: Vec<String> = claim.wanted.iter().map(IpAddr::to_string).collect();
-                metadata["annotations"][ADDRESSES] = json!(addresses.join(","));
+                metadata["annotations"][ADDRESSES] = json!(texts(claim.wanted.iter()));
                 spec["loadBalancerClass"] = json!(LOAD_BALANCER_CLASS);
                 spec["allocateLoadBalancerNodePorts"] = json!(false);
             }

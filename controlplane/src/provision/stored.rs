@@ -24,6 +24,17 @@ pub(super) struct Stored {
     pub(super) ports: BTreeMap<PortPlace, u16>,
 }
 
+impl Stored {
+    /// Of files.
+    pub(super) fn remembered(addresses: BTreeSet<IpAddr>) -> Self {
+        Self {
+            exists: true,
+            addresses: addresses.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+}
+
 pub(super) fn of(resources: &Resources, service: &ObjectName, gateway: &ObjectName) -> Stored {
     let Some(service) = resources.services.get(service) else {
         return Stored::default();
@@ -53,7 +64,8 @@ pub(super) fn is_for(service: &Service, gateway: &ObjectName) -> bool {
     name.is_some_and(|name| *name == gateway.name)
 }
 
-fn addresses(service: &Service) -> Vec<IpAddr> {
+/// Those of the annotation, ascending.
+pub(super) fn addresses(service: &Service) -> Vec<IpAddr> {
     let text = service.metadata.annotations.get(ADDRESSES);
     let texts = text.iter().flat_map(|text| text.split(','));
     let mut addresses: Vec<IpAddr> = texts.filter_map(|one| one.trim().parse().ok()).collect();
@@ -62,25 +74,29 @@ fn addresses(service: &Service) -> Vec<IpAddr> {
     addresses
 }
 
-/// The addresses of every other Service whose load balancer we are.
-pub(super) fn of_others<'s>(
+/// Those that the Service's status shows.
+pub(super) fn shown(service: &Service) -> BTreeSet<IpAddr> {
+    let ingress = service.status.load_balancer.ingress.iter();
+    ingress
+        .filter_map(|one| one.ip.as_ref()?.parse().ok())
+        .collect()
+}
+
+/// The addresses of Services that were generated for Gateways that aren't among the `known` any more.
+pub(super) fn of_others(
     resources: &Resources,
-    known: impl Iterator<Item = &'s ObjectName>,
-) -> BTreeMap<IpAddr, ObjectName> {
-    let known: BTreeSet<&ObjectName> = known.collect();
-    let mut taken = BTreeMap::new();
-    for (name, service) in &resources.services {
+    known: &BTreeSet<&ObjectName>,
+) -> Vec<(IpAddr, ObjectName)> {
+    let generated = resources.services.iter().filter(|(name, service)| {
         let class = service.spec.load_balancer_class.as_deref();
-        if class != Some(LOAD_BALANCER_CLASS) || known.contains(name) {
-            continue;
-        }
-        let ingress = service.status.load_balancer.ingress.iter();
-        let shown = ingress.filter_map(|one| one.ip.as_ref()?.parse().ok());
-        for address in addresses(service).into_iter().chain(shown) {
-            taken.entry(address).or_insert_with(|| name.clone());
-        }
-    }
-    taken
+        let is_generated = service.metadata.annotations.contains_key(GATEWAY);
+        is_generated && class == Some(LOAD_BALANCER_CLASS) && !known.contains(name)
+    });
+    let addresses = generated.flat_map(|(name, service)| {
+        let all = addresses(service).into_iter().chain(shown(service));
+        all.map(|one| (one, name.clone()))
+    });
+    addresses.collect()
 }
 
 /// Every port that listeners are bound to behind foreign load balancers.

@@ -1,5 +1,5 @@
-//! Writes into a cluster what is generated for Gateways: by server-side apply, only while this process
-//! leads, and only what isn't there yet.
+//! Writes into a cluster what is generated for Gateways, by server-side apply, and what Services of type LoadBalancer
+//! have: only while this process leads, and only what isn't there yet.
 //!
 //! What is decided stands in [`super::service`]; `backlog` says what is left to do (pure).
 
@@ -10,11 +10,12 @@ use std::time::Instant;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::discovery::ApiResource;
 use kube::{Client, Error as ClientError};
+use serde_json::json;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::backlog::{Backlog, Step};
-use super::service::Generated;
+use super::service::{ADDRESSES, Generated};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::limits::{GENERATE_AGAIN, GENERATE_AGAIN_MOST};
 use crate::wake::at;
@@ -65,6 +66,22 @@ pub async fn write(client: Client, mut inputs: Inputs) {
     }
 }
 
+fn merging() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+/// An object that is gone meanwhile needs nothing any more.
+fn unless_gone<T>(done: Result<T, ClientError>) -> Result<(), ClientError> {
+    match done {
+        Ok(_) => Ok(()),
+        Err(ClientError::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 struct Writer {
     client: Client,
     backlog: Backlog,
@@ -88,7 +105,7 @@ impl Writer {
             }
         }
         if !failed && self.told.take().is_some() {
-            info!("what is generated for Gateways can be written again");
+            info!("what is generated for Gateways and allocated to Services can be written again");
         }
         !failed
     }
@@ -103,19 +120,30 @@ impl Writer {
                 api.patch(name, &how, &Patch::Apply(object)).await?;
             }
             Step::Status(_, status) => {
-                let object = serde_json::json!({
+                let object = json!({
                     "apiVersion": "v1",
                     "kind": "Service",
                     "metadata": {"name": name},
                     "status": status,
                 });
-                api.patch_status(name, &how, &Patch::Apply(&object)).await?;
+                let written = api.patch_status(name, &how, &Patch::Apply(&object)).await;
+                unless_gone(written)?;
             }
-            Step::Delete(_) => match api.delete(name, &DeleteParams::default()).await {
-                Ok(_) => {}
-                Err(ClientError::Api(status)) if status.code == 404 => {}
-                Err(error) => return Err(error.into()),
-            },
+            Step::Note(_, addresses) => {
+                let note = json!({"metadata": {"annotations": {ADDRESSES: addresses}}});
+                // An apply would make a Service that is gone.
+                let written = api.patch(name, &merging(), &Patch::Merge(&note)).await;
+                unless_gone(written)?;
+            }
+            Step::Release(_) => {
+                let nothing = json!({"status": {"loadBalancer": {"ingress": null}}});
+                let nothing = Patch::Merge(&nothing);
+                unless_gone(api.patch_status(name, &merging(), &nothing).await)?;
+                let nothing = json!({"metadata": {"annotations": {ADDRESSES: null}}});
+                let nothing = Patch::Merge(&nothing);
+                unless_gone(api.patch(name, &merging(), &nothing).await)?;
+            }
+            Step::Delete(_) => unless_gone(api.delete(name, &DeleteParams::default()).await)?,
         }
         Ok(())
     }

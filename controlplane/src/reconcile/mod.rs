@@ -8,18 +8,19 @@ mod known;
 pub(crate) mod problems;
 mod versions;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use ringgate_core::ir::{Id, Kind, Object, Version};
+use ringgate_core::ir::{Id, Kind, Object, ObjectName, Version};
 
 use crate::api::ObjectKey;
 use crate::limits::CERTIFICATE_ENDS_LOOK;
 use crate::metrics::Metrics;
 use crate::problem::Severity;
+use crate::provision::memory::Memory;
 use crate::provision::service::{self, Generated};
-use crate::provision::{Claims, LoadBalancers, claims, load_balancers};
+use crate::provision::{Provided, provide};
 use crate::push::server::PeerEvent;
 use crate::push::wanted::Wanted;
 use crate::status::board::Board;
@@ -46,8 +47,11 @@ pub struct Reconciler {
     names: Arc<ResolvedNames>,
     /// Keys of session tickets that data planes share.
     ticket_keys: Option<Arc<Object>>,
-    claims: Claims,
-    load_balancers: LoadBalancers,
+    provided: Provided,
+    /// What was allocated, where objects can't store it.
+    memory: Memory,
+    /// What Services have got, of those that had something else before.
+    assigned: BTreeMap<ObjectName, Notice>,
     generated: Arc<Generated>,
     translator: Translator,
     translation: Translation,
@@ -87,8 +91,9 @@ impl Reconciler {
             has_translated: false,
             names: Arc::default(),
             ticket_keys: None,
-            claims: Claims::new(),
-            load_balancers: LoadBalancers::new(),
+            provided: Provided::default(),
+            memory: Memory::default(),
+            assigned: BTreeMap::new(),
             generated: Arc::default(),
             translator: Translator::default(),
             translation: Translation::default(),
@@ -105,6 +110,18 @@ impl Reconciler {
             at_fault: AtFault::default(),
             metrics,
         }
+    }
+
+    /// Takes what an earlier run has allocated, before anything else is taken.
+    #[must_use]
+    pub fn remembering(self, memory: Memory) -> Self {
+        Self { memory, ..self }
+    }
+
+    /// What is allocated, where objects can't store it.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Takes a change of what is written.
@@ -193,19 +210,16 @@ impl Reconciler {
             return None;
         }
         let started = Instant::now();
-        self.claims = match self.options.cluster {
-            true => claims(&self.resources, &self.options),
-            false => Claims::new(),
-        };
-        self.load_balancers = match self.options.cluster {
-            true => load_balancers(&self.resources, &self.options, &self.claims),
-            false => LoadBalancers::new(),
-        };
+        let provided = provide(&self.resources, &self.options, &self.memory);
+        match self.options.cluster {
+            true => self.note_assigned(&provided),
+            false => self.memory = self.memory.after(&provided),
+        }
+        self.provided = provided;
         let inputs = Inputs {
-            load_balancers: &self.load_balancers,
             resources: &self.resources,
             names: &self.names,
-            claims: &self.claims,
+            provided: &self.provided,
             options: &self.options,
         };
         self.has_translated = true;
@@ -223,13 +237,7 @@ impl Reconciler {
             let of_sets = self.set_ports.update(&verdicts.listener_sets);
             let ports = service::ports_with(verdicts, of_sets);
             let settings = &self.options.provision;
-            let generated = service::generate(
-                &self.resources,
-                &self.claims,
-                &ports,
-                &self.load_balancers,
-                settings,
-            );
+            let generated = service::generate(&self.resources, &self.provided, &ports, settings);
             self.generated = Arc::new(generated);
         }
         self.metrics.translated(started.elapsed());
@@ -308,7 +316,7 @@ impl Reconciler {
         let certificates = certificates::statuses(&self.translation.certificates, time);
         Report {
             certificates,
-            services: ServiceStatus::all(&self.load_balancers),
+            services: ServiceStatus::all(&self.provided.load_balancers, &self.resources),
             ..Report::new(version, &self.board, &problems, planes)
         }
     }
@@ -319,7 +327,30 @@ impl Reconciler {
         let planes = self.planes.statuses(now);
         let gateways = self.board.gateways.keys();
         let (problems, findings) = (self.problems.of_files(), self.problems.findings());
-        notice::notices(problems, findings, &planes, gateways)
+        let mut notices = notice::notices(problems, findings, &planes, gateways);
+        notices.extend(self.assigned.values().cloned());
+        notice::with_uids(notices, &self.resources)
+    }
+
+    /// What Services got since this process began is told, not what they had before.
+    fn note_assigned(&mut self, now: &Provided) {
+        let before = &self.provided.load_balancers;
+        for (name, served) in &now.load_balancers {
+            let is_as_before = before
+                .get(name)
+                .is_some_and(|one| one.wanted == served.wanted);
+            if is_as_before || served.is_shown || served.wanted.is_empty() {
+                continue;
+            }
+            let notice = Notice::assigned(name, &served.ordered);
+            self.assigned.insert(name.clone(), notice);
+        }
+        let has = |name: &ObjectName| {
+            now.load_balancers
+                .get(name)
+                .is_some_and(|one| !one.wanted.is_empty())
+        };
+        self.assigned.retain(|name, _| has(name));
     }
 
     fn count_objects(&mut self) {

@@ -10,8 +10,8 @@ use ringgate_core::ir::{Id, Kind, Object, ObjectName, Version};
 use super::condition::{Condition, stamp};
 use super::coverage::{Coverage, Reached};
 use super::objects::{
-    self, ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, RouteStatus,
-    Since,
+    self, ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, PoolStatus,
+    RouteStatus, Since,
 };
 use super::write::{ObjectStatus, StatusChange};
 use crate::api::{ObjectKey, ObjectKind};
@@ -24,6 +24,7 @@ pub struct Board {
     pub gateways: BTreeMap<ObjectName, Arc<GatewayStatus>>,
     pub listener_sets: BTreeMap<ObjectName, Arc<ListenerSetStatus>>,
     pub policies: BTreeMap<ObjectKey, Arc<PolicyStatus>>,
+    pub pools: BTreeMap<ObjectName, Arc<PoolStatus>>,
     routes: BTreeMap<ObjectKey, Posted>,
     /// What the statuses of ListenerSets and routes were made from.
     sets_seen: SharedMap<ObjectName, Arc<SetVerdict>>,
@@ -72,6 +73,7 @@ impl Board {
         self.update_sets(verdicts, coverage, now);
         self.update_routes(verdicts, coverage, now);
         self.update_policies(verdicts, now);
+        self.update_pools(verdicts, now);
     }
 
     pub fn routes(&self) -> impl Iterator<Item = &RouteStatus> {
@@ -99,6 +101,7 @@ impl Board {
             ObjectKind::ListenerSet => {
                 ObjectStatus::ListenerSet(self.listener_sets.get(&key.name)?.clone())
             }
+            ObjectKind::AddressPool => ObjectStatus::Pool(self.pools.get(&key.name)?.clone()),
             kind if kind.is_route() => ObjectStatus::Route(self.routes.get(key)?.status.clone()),
             _ => ObjectStatus::Policy(self.policies.get(key)?.clone()),
         })
@@ -267,6 +270,22 @@ impl Board {
             (key.clone(), status)
         });
         self.policies = post(&before, posted, ObjectKey::clone, &mut self.changed);
+    }
+
+    fn update_pools(&mut self, verdicts: &Verdicts, now: SystemTime) {
+        let before = std::mem::take(&mut self.pools);
+        let posted = verdicts.pools.iter().map(|(name, verdict)| {
+            let mut status = objects::pool(name, verdict);
+            let old = before.get(name).map(|old| old.conditions.as_slice());
+            let old = old.unwrap_or_default();
+            stamp(&mut status.conditions, old, verdict.generation, now);
+            (name.clone(), status)
+        });
+        let key = |name: &ObjectName| ObjectKey {
+            kind: ObjectKind::AddressPool,
+            name: name.clone(),
+        };
+        self.pools = post(&before, posted, key, &mut self.changed);
     }
 }
 

@@ -8,12 +8,14 @@ use thiserror::Error;
 
 use super::condition::Condition;
 use super::objects::{
-    ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, ParentStatus, RouteStatus,
+    ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, ParentStatus, PoolStatus,
+    RouteStatus,
 };
-use super::report::Report;
+use super::report::{Report, ServiceStatus};
 use crate::api::{CONTROLLER_NAME, ObjectKind};
 use crate::error::chain;
 use crate::limits::LIST_PAGE;
+use crate::provision::service::{ADDRESSES, GATEWAY, LOAD_BALANCER_CLASS};
 use crate::watch::kube::{Raw, find};
 
 #[derive(Debug, Error)]
@@ -45,9 +47,13 @@ pub async fn report(client: &Client) -> Result<Report, ReadError> {
         let of_kind = if_known(list(client, *kind).await)?;
         routes.extend(of_kind.iter().filter_map(|one| route(*kind, one)));
     }
+    let services = if_allowed(list(client, ObjectKind::Service).await)?;
+    let pools = if_allowed(list(client, ObjectKind::AddressPool).await)?;
     Ok(Report {
         software: format!("ringgate {}", env!("CARGO_PKG_VERSION")),
         from_cluster: true,
+        services: services.iter().filter_map(service).collect(),
+        pools: pools.iter().map(pool).collect(),
         listener_sets: sets.collect(),
         routes,
         gateway_classes: classes,
@@ -61,6 +67,16 @@ fn if_known(found: Result<Vec<Value>, ReadError>) -> Result<Vec<Value>, ReadErro
     match found {
         Err(ReadError::NoKind { .. }) => Ok(Vec::new()),
         found => found,
+    }
+}
+
+/// Nothing, where the cluster doesn't have the kind, or whoever asks may not see it: it is the smaller part.
+fn if_allowed(found: Result<Vec<Value>, ReadError>) -> Result<Vec<Value>, ReadError> {
+    match found {
+        Err(ReadError::Client {
+            error: ClientError::Api(status),
+        }) if status.code == 403 => Ok(Vec::new()),
+        found => if_known(found),
     }
 }
 
@@ -161,6 +177,38 @@ fn listeners(object: &Value) -> Vec<ListenerStatus> {
             }
         })
         .collect()
+}
+
+/// None: we aren't its load balancer, or it was generated for a Gateway.
+fn service(object: &Value) -> Option<ServiceStatus> {
+    let (metadata, spec) = (&object["metadata"], &object["spec"]);
+    let annotations = &metadata["annotations"];
+    let is_class = spec["loadBalancerClass"] == LOAD_BALANCER_CLASS;
+    let is_ours = is_class || !annotations[ADDRESSES].is_null();
+    if spec["type"] != "LoadBalancer" || !is_ours || !annotations[GATEWAY].is_null() {
+        return None;
+    }
+    let ingress = object["status"]["loadBalancer"]["ingress"].as_array();
+    let addresses = ingress.into_iter().flatten().map(|one| text(&one["ip"]));
+    let addresses: Vec<String> = addresses.collect();
+    let ports = spec["ports"].as_array().into_iter().flatten();
+    let ports = ports.map(|one| format!("{}/{}", one["port"], text(&one["protocol"])));
+    Some(ServiceStatus {
+        namespace: text(&metadata["namespace"]),
+        name: text(&metadata["name"]),
+        addresses: (!addresses.is_empty()).then_some(addresses),
+        ports: ports.collect(),
+    })
+}
+
+fn pool(object: &Value) -> PoolStatus {
+    let status = &object["status"];
+    PoolStatus {
+        name: text(&object["metadata"]["name"]),
+        conditions: conditions(status),
+        ipv4: parsed(&status["ipv4"]),
+        ipv6: parsed(&status["ipv6"]),
+    }
 }
 
 /// None: none of its parents is ours.

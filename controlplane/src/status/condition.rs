@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::words;
 use crate::translate::problem::Finding;
 
+/// Says how full an AddressPool is.
+pub(super) const EXHAUSTED: &str = "Exhausted";
+
 /// One condition of a status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,9 +62,12 @@ impl Condition {
         }
     }
 
-    /// Whether it says that all is well. Two types are worded the other way round.
+    /// Whether it says that all is well. Two types are worded the other way round, and a pool may be used up.
     #[must_use]
     pub fn is_fine(&self) -> bool {
+        if self.condition_type == EXHAUSTED {
+            return true;
+        }
         let bad_news = matches!(
             self.condition_type.as_str(),
             "Conflicted" | "PartiallyInvalid"

@@ -9,10 +9,12 @@ use super::certificates::CertificateStatus;
 use super::condition::Condition;
 use super::coverage::DataPlaneStatus;
 use super::objects::{
-    ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, RouteStatus,
+    ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, PoolStatus,
+    RouteStatus,
 };
 use crate::problem::{Problem, Severity};
 use crate::provision::LoadBalancers;
+use crate::store::Resources;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +34,8 @@ pub struct Report {
     pub services: Vec<ServiceStatus>,
     pub routes: Vec<RouteStatus>,
     pub policies: Vec<PolicyStatus>,
+    #[serde(default)]
+    pub pools: Vec<PoolStatus>,
     pub problems: Vec<ProblemStatus>,
     pub data_planes: Vec<DataPlaneStatus>,
     /// In force, the soonest end first.
@@ -44,17 +48,30 @@ pub struct Report {
 pub struct ServiceStatus {
     pub namespace: String,
     pub name: String,
-    /// Where it is served; none: nowhere yet.
-    pub addresses: Vec<String>,
+    /// Where it is served; none: nowhere yet; empty: at every address of the host.
+    pub addresses: Option<Vec<String>>,
+    /// As `53/UDP`.
+    #[serde(default)]
+    pub ports: Vec<String>,
 }
 
 impl ServiceStatus {
     #[must_use]
-    pub fn all(services: &LoadBalancers) -> Vec<Self> {
-        let services = services.iter().map(|(name, served)| Self {
-            namespace: name.namespace.to_string(),
-            name: name.name.to_string(),
-            addresses: served.binds.iter().map(ToString::to_string).collect(),
+    pub fn all(load_balancers: &LoadBalancers, resources: &Resources) -> Vec<Self> {
+        let services = load_balancers.iter().map(|(name, served)| {
+            let binds = served.binds.as_ref();
+            let service = resources.services.get(name);
+            let ports = service.iter().flat_map(|service| &service.spec.ports);
+            let ports = ports.filter_map(|port| {
+                let protocol = port.protocol.ip_protocol()?.as_str();
+                Some(format!("{}/{protocol}", port.port.get()))
+            });
+            Self {
+                namespace: name.namespace.to_string(),
+                name: name.name.to_string(),
+                addresses: binds.map(|all| all.iter().map(ToString::to_string).collect()),
+                ports: ports.collect(),
+            }
         });
         services.collect()
     }
@@ -108,6 +125,7 @@ impl Report {
             services: Vec::new(),
             routes: board.routes().cloned().collect(),
             policies: board.policies.values().map(|one| (**one).clone()).collect(),
+            pools: board.pools.values().map(|one| (**one).clone()).collect(),
             problems: problems.iter().map(ProblemStatus::from).collect(),
             data_planes,
             certificates: Vec::new(),
@@ -118,7 +136,11 @@ impl Report {
     #[must_use]
     pub fn addresses(&self) -> BTreeSet<&str> {
         let gateways = self.gateways.iter().flat_map(|one| &one.addresses);
-        let services = self.services.iter().flat_map(|one| &one.addresses);
+        let services = self
+            .services
+            .iter()
+            .filter_map(|one| one.addresses.as_ref());
+        let services = services.flatten();
         gateways.chain(services).map(String::as_str).collect()
     }
 
@@ -160,7 +182,12 @@ impl Report {
                     .map(move |it| (about.clone(), it))
             })
         });
+        let pools = self.pools.iter().flat_map(|one| {
+            let about = format!("AddressPool {}", one.name);
+            one.conditions.iter().map(move |it| (about.clone(), it))
+        });
         classes
+            .chain(pools)
             .chain(parents)
             .chain(listeners)
             .chain(routes)

@@ -5,8 +5,10 @@ use ringgate_core::ir::Hostname;
 use crate::api::ObjectKind;
 use crate::api::certificate::STAPLE;
 use crate::problem::Severity;
+use crate::provision::PoolName;
+use crate::provision::service::LOAD_BALANCER_CLASS;
 use crate::translate::gateway_class::IMPLIED_CLASS;
-use crate::translate::problem::{Fault, ListenerName, Purpose, Unspoken, Unusable};
+use crate::translate::problem::{Fault, ListenerName, Purpose, Unshared, Unspoken, Unusable};
 
 /// The condition's reason, of those that Gateway API v1.7.0 names for it.
 #[must_use]
@@ -19,12 +21,22 @@ pub fn reason(fault: &Fault) -> &'static str {
             kind if kind.is_route() => "UnsupportedValue",
             _ => "Invalid",
         },
-        Fault::Parameters { .. } | Fault::NoParameters(_) | Fault::NoPool(_) => "InvalidParameters",
-        Fault::AddressNotInPool(_) | Fault::AddressTaken { .. } => "AddressNotUsable",
+        Fault::Parameters { .. } | Fault::NoParameters(_) => "InvalidParameters",
+        Fault::AddressNotInPool(_)
+        | Fault::AddressTaken { .. }
+        | Fault::NotShared { .. }
+        | Fault::PoolOfOthers(_) => "AddressNotUsable",
+        Fault::AddressAstray(_) => "AddressNotInPool",
+        Fault::FamilyMissing { .. } => "AddressFamilyMissing",
+        Fault::PoolOverlap { .. } => "OverlappingPools",
+        Fault::PortTaken { .. } => "PortUnavailable",
+        Fault::NoLoadBalancer => "Pending",
         Fault::SourceRange(_) => "InvalidSourceRange",
-        Fault::NoFreeAddress | Fault::ForeignService(_) | Fault::AddressPending => {
-            "AddressNotAssigned"
-        }
+        Fault::NoFreeAddress(_)
+        | Fault::NoPool(_)
+        | Fault::NoPoolOpen
+        | Fault::ForeignService(_)
+        | Fault::AddressPending => "AddressNotAssigned",
         Fault::Address { .. } | Fault::Routability(_) => "UnsupportedAddress",
         Fault::Protocol(_) | Fault::AppProtocol { .. } => "UnsupportedProtocol",
         Fault::HostnameConflict { .. } => "HostnameConflict",
@@ -91,8 +103,38 @@ pub fn message(fault: &Fault) -> String {
         Fault::NoParameters(name) => format!("there is no GatewayParameters {name}"),
         Fault::NoPool(name) => format!("there is no AddressPool {name}"),
         Fault::AddressNotInPool(address) => format!("{address} is in no pool of addresses"),
-        Fault::AddressTaken { address, by } => format!("{address} belongs to Service {by}"),
-        Fault::NoFreeAddress => "no pool has a free address".to_owned(),
+        Fault::AddressTaken { address, by } => format!("{address} belongs to {by}"),
+        Fault::NotShared { address, by, why } => match why {
+            Unshared::Alone => format!("{address} belongs to {by} alone"),
+            Unshared::Port(protocol, port) => format!(
+                "{address} isn't shared with {by}: both have {} port {port}",
+                protocol.as_str()
+            ),
+            Unshared::Pods => format!(
+                "{address} isn't shared with {by}: externalTrafficPolicy is Local, and not for the same Pods"
+            ),
+        },
+        Fault::NoFreeAddress(pools) => {
+            format!("no address is free in {}", pool_names(pools))
+        }
+        Fault::NoPoolOpen => "no pool gives an address to who names none".to_owned(),
+        Fault::PoolOfOthers(pool) => {
+            format!("the selectors of {pool} leave this out")
+        }
+        Fault::AddressAstray(address) => {
+            format!("{address} is in no pool for this any more, and goes on all the same")
+        }
+        Fault::FamilyMissing { is_ipv4 } => format!(
+            "two families are required, and no pool has a free {} address",
+            family(*is_ipv4)
+        ),
+        Fault::PoolOverlap { with, range } => {
+            format!("{range} is in {with} too; no address is given twice")
+        }
+        Fault::PortTaken { by } => format!("{by} listens on this port already"),
+        Fault::NoLoadBalancer => {
+            "no load balancer of this class is here, so nobody listens on these ports".to_owned()
+        }
         Fault::SourceRange(text) => format!("{text:?} is no CIDR block: nobody is let in"),
         Fault::ForeignService(name) => {
             format!("Service {name} is there already, and wasn't generated for this Gateway")
@@ -230,8 +272,35 @@ pub fn remedy(fault: &Fault) -> Option<String> {
             format!("add it with --address-pool {address} or in an AddressPool, or ask for another")
         }
         Fault::AddressTaken { .. } => "ask for another address".to_owned(),
+        Fault::NotShared { why, .. } => match why {
+            Unshared::Alone => "ask for another address".to_owned(),
+            Unshared::Port(..) => "change one of the ports, or its sharing key".to_owned(),
+            Unshared::Pods => {
+                "give both the same selector and externalTrafficPolicy, or other sharing keys".to_owned()
+            }
+        },
+        Fault::NoPoolOpen => {
+            "write an AddressPool with autoAssign whose selectors take this, or name a pool".to_owned()
+        }
+        Fault::PoolOfOthers(_) => {
+            "let its namespaceSelector and serviceSelector take this, or name another pool".to_owned()
+        }
+        Fault::AddressAstray(_) => {
+            "put it back into a pool, or ask for another address by name".to_owned()
+        }
+        Fault::FamilyMissing { is_ipv4 } => format!(
+            "add {} addresses to a pool, or say ipFamilyPolicy: PreferDualStack",
+            family(*is_ipv4)
+        ),
+        Fault::PoolOverlap { .. } => "take the addresses out of one of the two".to_owned(),
+        Fault::PortTaken { .. } => {
+            "give one of the two another port, or an address of its own".to_owned()
+        }
+        Fault::NoLoadBalancer => format!(
+            "say loadBalancerClass: {LOAD_BALANCER_CLASS}, or for all without a class start with --default-load-balancer"
+        ),
         Fault::SourceRange(_) => "write a block such as 192.0.2.0/24".to_owned(),
-        Fault::NoFreeAddress => {
+        Fault::NoFreeAddress(_) => {
             "widen a pool: --address-pool, or an AddressPool with autoAssign".to_owned()
         }
         Fault::ForeignService(_) => "rename or remove that Service".to_owned(),
@@ -318,14 +387,36 @@ pub fn remedy(fault: &Fault) -> Option<String> {
 #[must_use]
 pub fn severity(fault: &Fault) -> Severity {
     match fault {
-        Fault::ForeignClass(_) | Fault::AddressPending => Severity::Note,
+        Fault::ForeignClass(_) | Fault::AddressPending | Fault::NoLoadBalancer => Severity::Note,
         Fault::NotCarriedOut
+        | Fault::AddressAstray(_)
+        | Fault::FamilyMissing { .. }
+        | Fault::PoolOverlap { .. }
         | Fault::ForeignTlsOption(_)
         | Fault::Unstapled { .. }
         | Fault::NotChecked { .. }
         | Fault::NoSlicePort { .. } => Severity::Warning,
         _ => Severity::Error,
     }
+}
+
+fn family(is_ipv4: bool) -> &'static str {
+    match is_ipv4 {
+        true => "IPv4",
+        false => "IPv6",
+    }
+}
+
+/// More names don't help whoever looks for room.
+const POOL_NAMES: usize = 8;
+
+fn pool_names(pools: &[PoolName]) -> String {
+    let names = pools.iter().take(POOL_NAMES).map(PoolName::to_string);
+    let mut names: Vec<String> = names.collect();
+    if pools.len() > POOL_NAMES {
+        names.push("others".to_owned());
+    }
+    names.join(", ")
 }
 
 fn unusable(why: &Unusable) -> String {

@@ -322,7 +322,7 @@ pub(super) fn draft(
     inputs: &Inputs<'_>,
 ) -> GatewayDraft {
     let spec = &gateway.spec;
-    let place = match inputs.claims.get(name) {
+    let place = match inputs.provided.claims.get(name) {
         Some(claim) => Place::of_claim(claim),
         None => Place::of_host(name, gateway),
     };

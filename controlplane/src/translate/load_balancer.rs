@@ -1,5 +1,7 @@
 //! Services of type LoadBalancer: a listener for each of their ports, which leads to the Service itself.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringgate_core::ir::{
@@ -9,8 +11,12 @@ use ringgate_core::ir::{
 use ringgate_core::table::IpProtocol;
 
 use super::backend::ServicePortName;
+use super::gateway::Gateways;
+use super::problem::{Fault, Finding};
 use super::{Inputs, created};
-use crate::api::service::{Service, ServicePort};
+use crate::api::gateway::PortPlace;
+use crate::api::service::{Service, ServicePort, ServiceType};
+use crate::api::{ObjectKey, ObjectKind};
 use crate::provision::LoadBalanced;
 
 /// What serves one port of a Service.
@@ -19,30 +25,121 @@ pub(super) struct ServedPort {
     pub(super) backend: ServicePortName,
 }
 
-/// Those of all Services that have an address.
-pub(super) fn ports(inputs: &Inputs<'_>) -> Vec<ServedPort> {
+/// Those of all Services that have a place, and what is wrong with others of files.
+pub(super) fn ports(inputs: &Inputs<'_>, gateways: &Gateways) -> (Vec<ServedPort>, Vec<Finding>) {
+    let mut findings = unserved(inputs);
+    let services = inputs.provided.load_balancers.iter();
+    let mut placed: Vec<Placed<'_>> = services
+        .filter_map(|(name, served)| {
+            Some(Placed {
+                name,
+                service: inputs.resources.services.get(name)?,
+                served,
+                binds: served.binds.as_deref()?,
+            })
+        })
+        .collect();
+    placed.sort_by_key(|one| (created(&one.service.metadata), one.name));
+    // Addresses of pools are nobody else's.
+    let is_shared = !inputs.options.cluster && !placed.is_empty();
+    let mut taken = match is_shared {
+        true => Taken::by_gateways(gateways),
+        false => Taken::default(),
+    };
     let mut ports = Vec::new();
-    for (name, served) in inputs.load_balancers {
-        if served.binds.is_empty() {
-            continue;
-        }
-        let service = inputs.resources.services.get(name);
-        let all = service.iter().flat_map(|service| &service.spec.ports);
-        let all = all.filter_map(|port| Some((port, port.protocol.ip_protocol()?)));
-        for (port, protocol) in all {
-            if let Some(service) = service {
-                ports.push(served_port((name, service), served, (port, protocol)));
+    for one in &placed {
+        for (place, port) in one.service.spec.ports.iter().enumerate() {
+            let Some(protocol) = port.protocol.ip_protocol() else {
+                continue;
+            };
+            let refused = match is_shared {
+                true => taken.take((protocol, port.port.get()), one).err(),
+                false => None,
+            };
+            match refused {
+                None => ports.push(served_port(one, (port, protocol))),
+                Some(by) => {
+                    let field = format!("spec.ports[{place}]");
+                    let fault = Fault::PortTaken { by };
+                    findings.push(Finding::new(ObjectKind::Service, one.name, field, fault));
+                }
             }
         }
     }
-    ports
+    (ports, findings)
 }
 
-fn served_port(
-    (name, service): (&ObjectName, &Service),
-    served: &LoadBalanced,
-    (port, below): (&ServicePort, IpProtocol),
-) -> ServedPort {
+/// A Service that is served somewhere.
+struct Placed<'r> {
+    name: &'r ObjectName,
+    service: &'r Service,
+    served: &'r LoadBalanced,
+    /// Empty: every address of the host.
+    binds: &'r [IpAddr],
+}
+
+/// Services of files that ask for a load balancer that isn't there. In a cluster it may be another's.
+fn unserved(inputs: &Inputs<'_>) -> Vec<Finding> {
+    let Inputs {
+        resources,
+        provided,
+        options,
+        ..
+    } = inputs;
+    let asking = resources.services.iter().filter(|(name, service)| {
+        let is_asking = service.spec.service_type == ServiceType::LoadBalancer;
+        !options.cluster && is_asking && !provided.load_balancers.contains_key(name)
+    });
+    let field = "spec.loadBalancerClass";
+    asking
+        .map(|(name, _)| Finding::new(ObjectKind::Service, name, field, Fault::NoLoadBalancer))
+        .collect()
+}
+
+/// Who listens where on this host: Gateways before Services, and of these the older before the younger.
+#[derive(Default)]
+struct Taken<'r>(BTreeMap<PortPlace, Vec<(&'r [IpAddr], ObjectKey)>>);
+
+impl<'r> Taken<'r> {
+    fn by_gateways(gateways: &'r Gateways) -> Self {
+        let mut taken = Self::default();
+        for parent in gateways.parents() {
+            let in_force = parent.listeners.iter();
+            for listener in in_force.filter(|one| parent.site.is_in_force(one)) {
+                let holders = taken.0.entry(listener.place()).or_default();
+                holders.push((&parent.site.addresses, parent.site.key()));
+            }
+        }
+        taken
+    }
+
+    /// # Errors
+    /// Names who listens there already.
+    fn take(&mut self, port: PortPlace, service: &Placed<'r>) -> Result<(), ObjectKey> {
+        let holders = self.0.entry(port).or_default();
+        let meets = |theirs: &[IpAddr]| {
+            let is_any = theirs.is_empty() || service.binds.is_empty();
+            is_any || theirs.iter().any(|one| service.binds.contains(one))
+        };
+        if let Some((_, by)) = holders.iter().find(|(theirs, _)| meets(theirs)) {
+            return Err(by.clone());
+        }
+        let key = ObjectKey {
+            kind: ObjectKind::Service,
+            name: service.name.clone(),
+        };
+        holders.push((service.binds, key));
+        Ok(())
+    }
+}
+
+fn served_port(placed: &Placed<'_>, (port, below): (&ServicePort, IpProtocol)) -> ServedPort {
+    let Placed {
+        name,
+        service,
+        served,
+        binds,
+    } = *placed;
     let (protocol, spoken, speaks) = match below {
         IpProtocol::Tcp => (StreamProtocol::Tcp, Protocol::Tcp, BackendProtocol::Tcp),
         IpProtocol::Udp => (StreamProtocol::Udp, Protocol::Udp, BackendProtocol::Udp),
@@ -77,7 +174,7 @@ fn served_port(
     let opened = Listener {
         gateway: name.clone(),
         name: section.clone(),
-        addresses: served.binds.clone(),
+        addresses: binds.to_vec(),
         port: number,
         public_port: None,
         protocol: spoken,

@@ -47,7 +47,7 @@ use ringgate_core::ir::{Id, Object, ObjectName};
 
 use crate::api::certificate::Ends;
 use crate::api::meta::ObjectMeta;
-use crate::provision::{Claims, LoadBalancers, Settings};
+use crate::provision::{Provided, Settings};
 use crate::shared_map::SharedMap;
 use crate::store::Resources;
 use gateway_class::Classes;
@@ -66,7 +66,7 @@ pub struct Options {
     /// The objects are those of a cluster, which others' controllers share: what isn't ours is no
     /// mistake, and people who write routes aren't trusted with names of anywhere.
     pub cluster: bool,
-    /// Where Gateways' addresses come from, in a cluster.
+    /// Where addresses come from.
     pub provision: Settings,
 }
 
@@ -78,10 +78,8 @@ pub type ResolvedNames = BTreeMap<Arc<str>, Arc<[IpAddr]>>;
 pub struct Inputs<'a> {
     pub resources: &'a Resources,
     pub names: &'a ResolvedNames,
-    /// Of Gateways that are provisioned.
-    pub claims: &'a Claims,
-    /// Services whose load balancer we are.
-    pub load_balancers: &'a LoadBalancers,
+    /// Addresses of Gateways, and of Services whose load balancer we are.
+    pub provided: &'a Provided,
     pub options: &'a Options,
 }
 
@@ -114,7 +112,7 @@ impl Translator {
         let classes = Classes::new(resources, inputs.options);
         let gateways = self.memory.gateways(inputs, &classes);
         let policies = Policies::decide(resources, &gateways);
-        let ports = load_balancer::ports(inputs);
+        let (ports, of_ports) = load_balancer::ports(inputs, &gateways);
         self.memory
             .hold(ports.iter().map(|one| one.backend.clone()).collect());
         let news = self.memory.update(inputs, &gateways, &policies);
@@ -128,7 +126,7 @@ impl Translator {
         standing.take_authorities(holders, resources);
         let told = !inputs.options.cluster;
         let (tls_policies, of_nobody) = policies.tls.verdicts(&self.memory, &gateways, told);
-        let of_services = inputs.load_balancers.values();
+        let of_services = inputs.provided.load_balancers.values();
         let of_services = of_services.flat_map(|one| one.findings.iter().cloned());
         let others = gateways.others.iter().chain(standing.others());
         let mut verdicts = Verdicts {
@@ -141,7 +139,9 @@ impl Translator {
                 .cloned()
                 .chain(of_nobody)
                 .chain(of_services)
+                .chain(of_ports)
                 .collect(),
+            pools: inputs.provided.pools.clone(),
         };
         misread::tell(resources, (&gateways, &self.memory), &mut verdicts);
         Translation {

@@ -10,6 +10,8 @@ use ringgate_core::table::IpProtocol;
 use crate::api::certificate::Flaw;
 use crate::api::staple::StapleFlaw;
 use crate::api::{ObjectKey, ObjectKind};
+use crate::provision::PoolName;
+use crate::provision::pool::AddressRange;
 
 /// Something wrong with one field of one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,9 +73,37 @@ pub enum Fault {
     AddressNotInPool(IpAddr),
     AddressTaken {
         address: IpAddr,
-        by: ObjectName,
+        by: ObjectKey,
     },
-    NoFreeAddress,
+    /// Of Services that have a sharing key in common.
+    NotShared {
+        address: IpAddr,
+        by: ObjectKey,
+        why: Unshared,
+    },
+    /// The pools that were asked.
+    NoFreeAddress(Vec<PoolName>),
+    /// No pool gives addresses to who names none of them.
+    NoPoolOpen,
+    /// Its selectors leave the object out.
+    PoolOfOthers(PoolName),
+    /// It stays, though no pool has it any more that is for the object.
+    AddressAstray(IpAddr),
+    /// Two families are required.
+    FamilyMissing {
+        is_ipv4: bool,
+    },
+    /// Of an AddressPool: another has these, too.
+    PoolOverlap {
+        with: PoolName,
+        range: AddressRange,
+    },
+    /// Of a Service of files: somebody listens there already.
+    PortTaken {
+        by: ObjectKey,
+    },
+    /// A Service of files that nobody is the load balancer of.
+    NoLoadBalancer,
     /// Of a Service, whom to let in.
     SourceRange(Arc<str>),
     /// The Service of that name is somebody else's.
@@ -213,6 +243,17 @@ pub enum Unspoken {
     WebSocket,
 }
 
+/// Why an address isn't shared by two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unshared {
+    /// One of them doesn't share it, or with others.
+    Alone,
+    /// Both have this port.
+    Port(IpProtocol, u16),
+    /// They differ in `externalTrafficPolicy`, or both are Local and lead to other Pods.
+    Pods,
+}
+
 /// What a certificate is for: the API has other reasons for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
@@ -262,7 +303,9 @@ impl Fault {
     #[must_use]
     pub fn concern(&self) -> Concern {
         match self {
-            Self::HostnameConflict { .. } | Self::ProtocolConflict { .. } => Concern::Conflicted,
+            Self::HostnameConflict { .. }
+            | Self::ProtocolConflict { .. }
+            | Self::PoolOverlap { .. } => Concern::Conflicted,
             Self::RouteKind { .. }
             | Self::Certificate { .. }
             | Self::NoCertificates
@@ -275,11 +318,19 @@ impl Fault {
             | Self::AppProtocol { .. } => Concern::ResolvedRefs,
             Self::AddressNotInPool(_)
             | Self::AddressTaken { .. }
-            | Self::NoFreeAddress
+            | Self::NotShared { .. }
+            | Self::NoFreeAddress(_)
+            | Self::NoPool(_)
+            | Self::NoPoolOpen
+            | Self::PoolOfOthers(_)
+            | Self::PortTaken { .. }
             | Self::SourceRange(_)
             | Self::ForeignService(_)
             | Self::AddressPending => Concern::Programmed,
             Self::NotCarriedOut
+            | Self::AddressAstray(_)
+            | Self::FamilyMissing { .. }
+            | Self::NoLoadBalancer
             | Self::ForeignClass(_)
             | Self::ForeignTlsOption(_)
             | Self::Unstapled { .. }
@@ -292,7 +343,6 @@ impl Fault {
             | Self::Address { .. }
             | Self::Routability(_)
             | Self::NoParameters(_)
-            | Self::NoPool(_)
             | Self::Protocol(_)
             | Self::NoAuthorities
             | Self::WellKnownAuthorities(_)

@@ -10,6 +10,7 @@ use super::problem::{Concern, Fault, Finding};
 use crate::api::ObjectKey;
 use crate::api::gateway::RouteGroupKind;
 use crate::api::reference::ParentReference;
+use crate::provision::PoolVerdicts;
 use crate::shared_map::SharedMap;
 
 /// Verdicts on everything that is ours, by name.
@@ -21,6 +22,7 @@ pub struct Verdicts {
     /// Of every kind.
     pub routes: SharedMap<ObjectKey, Arc<RouteVerdict>>,
     pub policies: BTreeMap<ObjectKey, PolicyVerdict>,
+    pub pools: PoolVerdicts,
     /// On what is not ours to judge, and on what is nobody's.
     pub others: Vec<Finding>,
 }
@@ -204,6 +206,7 @@ impl Verdicts {
             .chain(sets.flat_map(SetVerdict::findings))
             .chain(routes.flat_map(RouteVerdict::findings))
             .chain(policies)
+            .chain(self.pools.values().flat_map(|one| &one.findings))
             .chain(&self.others)
             .filter(is_untold)
             .collect();

@@ -8,6 +8,7 @@
 
 mod backend_tls;
 mod bad;
+mod balancing;
 mod fake;
 mod issuing;
 mod leading;

@@ -316,7 +316,7 @@ async fn pain_9_who_waits_for_an_address_says_so_and_gets_the_next_that_is_free(
             condition(&fake.get(&second)?["status"], "Programmed")
         })
         .await;
-    let cause = "no pool has a free address";
+    let cause = "no address is free in AddressPool pool";
     says(
         &waiting,
         "False",

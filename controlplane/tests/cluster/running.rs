@@ -73,6 +73,7 @@ impl Running {
 
 fn config(client: Client, folder: &Path) -> Config {
     Config {
+        state_dir: None,
         origin: Origin::Cluster(Cluster::Client(client)),
         tickets: TicketSource::None,
         lease: None,

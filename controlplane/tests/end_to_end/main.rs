@@ -20,6 +20,7 @@ mod http;
 mod http2;
 mod lasting;
 mod leaving;
+mod load_balancer;
 mod pains;
 #[path = "../support/port.rs"]
 mod port;

@@ -293,6 +293,7 @@ fn in_process(cluster: &Cluster, port: u16, life: Duration) -> Runtime {
         .unwrap();
     let entered = runtime.enter();
     let config = Config {
+        state_dir: None,
         origin: Origin::Cluster(watch::kube::Cluster::Client(cluster.fake.client())),
         lease: None,
         tickets: TicketSource::None,

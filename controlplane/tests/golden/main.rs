@@ -20,9 +20,10 @@ use std::sync::Arc;
 use document::{batch, object};
 use output::Output;
 use ringgate_controlplane::api::Object;
+use ringgate_controlplane::provision::memory::Memory;
 use ringgate_controlplane::provision::pool::AddressRange;
 use ringgate_controlplane::provision::service::{self, Generated};
-use ringgate_controlplane::provision::{Claims, LoadBalancers, claims, load_balancers};
+use ringgate_controlplane::provision::{Provided, provide};
 use ringgate_controlplane::store::Resources;
 use ringgate_controlplane::translate::{Inputs, Options, ResolvedNames, Translation, Translator};
 use ringgate_controlplane::watch::{Batch, Event};
@@ -35,10 +36,11 @@ struct Case {
     documents: Vec<Object>,
     options: Options,
     names: ResolvedNames,
+    memory: Memory,
 }
 
 /// `kind: Options` in an input: the command line, whether the objects are a cluster's, what names
-/// resolve to, and the addresses of Gateways (by `namespace/name`).
+/// resolve to, and what control planes of files remember.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct OptionsDocument {
@@ -47,6 +49,8 @@ struct OptionsDocument {
     cluster: bool,
     pools: Vec<AddressRange>,
     data_planes: Vec<std::net::IpAddr>,
+    default_load_balancer: bool,
+    memory: Option<Value>,
     names: BTreeMap<Arc<str>, Vec<std::net::IpAddr>>,
 }
 
@@ -57,6 +61,7 @@ impl Case {
             documents: Vec::new(),
             options: Options::default(),
             names: ResolvedNames::new(),
+            memory: Memory::default(),
         };
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -68,6 +73,10 @@ impl Case {
                 case.options.cluster = options.cluster;
                 case.options.provision.pools = options.pools;
                 case.options.provision.data_planes = options.data_planes;
+                case.options.provision.is_default = options.default_load_balancer;
+                if let Some(memory) = options.memory {
+                    case.memory = Memory::parse(&memory.to_string()).unwrap();
+                }
                 let names = options.names.into_iter();
                 case.names = names.map(|(name, all)| (name, all.into())).collect();
             } else {
@@ -83,26 +92,15 @@ impl Case {
         resources
     }
 
-    fn claims(&self, resources: &Resources) -> Claims {
-        match self.options.cluster {
-            true => claims(resources, &self.options),
-            false => Claims::new(),
-        }
-    }
-
-    fn load_balancers(&self, resources: &Resources) -> LoadBalancers {
-        match self.options.cluster {
-            true => load_balancers(resources, &self.options, &self.claims(resources)),
-            false => LoadBalancers::new(),
-        }
+    fn provided(&self, resources: &Resources) -> Provided {
+        provide(resources, &self.options, &self.memory)
     }
 
     fn translate(&self, resources: &Resources, translator: &mut Translator) -> Translation {
         translator.translate(&Inputs {
             resources,
             names: &self.names,
-            claims: &self.claims(resources),
-            load_balancers: &self.load_balancers(resources),
+            provided: &self.provided(resources),
             options: &self.options,
         })
     }
@@ -112,11 +110,12 @@ impl Case {
     }
 
     fn generated(&self, resources: &Resources) -> Generated {
-        let claims = self.claims(resources);
+        if !self.options.cluster {
+            return Generated::default();
+        }
         let ports = service::ports(&self.translate_anew(resources).verdicts);
-        let load_balancers = self.load_balancers(resources);
         let settings = &self.options.provision;
-        service::generate(resources, &claims, &ports, &load_balancers, settings)
+        service::generate(resources, &self.provided(resources), &ports, settings)
     }
 
     fn output(&self, resources: &Resources) -> String {
@@ -274,7 +273,7 @@ fn what_is_generated_stores_what_was_decided() {
         let after = case.generated(&resources);
         assert_eq!(before.objects, after.objects, "{}", input.display());
         assert_eq!(before.statuses, after.statuses, "{}", input.display());
-        for (name, claim) in case.claims(&resources) {
+        for (name, claim) in case.provided(&resources).claims {
             if before.statuses.contains_key(&claim.service) {
                 assert_eq!(claim.binds, claim.wanted, "{name}: {}", input.display());
             }

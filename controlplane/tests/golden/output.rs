@@ -77,6 +77,7 @@ impl Output {
             let line = format!("ancestors [{}]", ancestors.join(", "));
             statuses.entry(about).or_default().push(line);
         }
+        usages(&report, &mut statuses);
         for (about, condition) in report.conditions() {
             statuses.entry(about).or_default().push(line(condition));
         }
@@ -100,6 +101,20 @@ impl Output {
     }
 }
 
+/// How full pools are.
+fn usages(report: &Report, statuses: &mut BTreeMap<String, Vec<String>>) {
+    for pool in &report.pools {
+        let about = format!("AddressPool {}", pool.name);
+        let usages = [("IPv4", pool.ipv4), ("IPv6", pool.ipv6)].into_iter();
+        let usages = usages.filter_map(|(family, usage)| {
+            let usage = usage?;
+            let (given, free) = (usage.assigned, usage.available);
+            Some(format!("{family}: given {given}, free {free}"))
+        });
+        statuses.entry(about).or_default().extend(usages);
+    }
+}
+
 fn generated_texts(generated: &Generated) -> BTreeMap<String, Value> {
     let objects = generated.objects.iter().map(|(key, object)| {
         let mut object = object.clone();
@@ -111,7 +126,15 @@ fn generated_texts(generated: &Generated) -> BTreeMap<String, Value> {
     });
     let statuses = generated.statuses.iter();
     let statuses = statuses.map(|(name, status)| (format!("status of {name}"), status.clone()));
-    objects.chain(statuses).collect()
+    let notes = generated.notes.iter();
+    let notes = notes.map(|(name, note)| (format!("note of {name}"), note.as_str().into()));
+    let released = generated.released.iter();
+    let released = released.map(|name| (format!("release of {name}"), true.into()));
+    objects
+        .chain(statuses)
+        .chain(notes)
+        .chain(released)
+        .collect()
 }
 
 /// Statuses as they are once one data plane has put everything in force.

@@ -14,7 +14,8 @@ use ringgate_controlplane::api::http_route::HttpRoute;
 use ringgate_controlplane::api::listener_set::ListenerSet;
 use ringgate_controlplane::api::service::Service;
 use ringgate_controlplane::api::storage::{Namespace, Secret};
-use ringgate_controlplane::provision::{Claims, LoadBalancers, claims, load_balancers};
+use ringgate_controlplane::provision::memory::Memory;
+use ringgate_controlplane::provision::provide;
 use ringgate_controlplane::store::Resources;
 use ringgate_controlplane::translate::{
     Inputs, Options, ResolvedNames, Translation, Translator, translate,
@@ -57,19 +58,11 @@ fn with_options<T>(
     options: &Options,
     see: impl FnOnce(&Inputs<'_>) -> T,
 ) -> T {
-    let claims = match options.cluster {
-        true => claims(resources, options),
-        false => Claims::new(),
-    };
-    let load_balancers = match options.cluster {
-        true => load_balancers(resources, options, &claims),
-        false => LoadBalancers::new(),
-    };
+    let provided = provide(resources, options, &Memory::default());
     see(&Inputs {
-        load_balancers: &load_balancers,
         resources,
         names: &ResolvedNames::new(),
-        claims: &claims,
+        provided: &provided,
         options,
     })
 }

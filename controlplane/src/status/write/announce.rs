@@ -36,7 +36,11 @@ impl Announcer {
         uid: impl Fn(&ObjectKey) -> Option<String>,
     ) -> Vec<(Event, ObjectReference)> {
         let fresh = notices.difference(&self.told);
-        let events = fresh.map(|notice| (event(notice), reference(&notice.object, &uid)));
+        let events = fresh.map(|notice| {
+            let known = notice.uid.as_ref().map(ToString::to_string);
+            let uid = known.or_else(|| uid(&notice.object));
+            (event(notice), reference(&notice.object, uid))
+        });
         let events = events.collect();
         self.told = notices;
         events
@@ -66,7 +70,10 @@ fn event(notice: &Notice) -> Event {
     let mut note = notice.message.clone();
     note.truncate(note.floor_char_boundary(1000));
     Event {
-        type_: EventType::Warning,
+        type_: match notice.is_good {
+            true => EventType::Normal,
+            false => EventType::Warning,
+        },
         reason: notice.reason.to_owned(),
         note: Some(note),
         action: "Serve".to_owned(),
@@ -74,7 +81,7 @@ fn event(notice: &Notice) -> Event {
     }
 }
 
-fn reference(object: &ObjectKey, uid: impl Fn(&ObjectKey) -> Option<String>) -> ObjectReference {
+fn reference(object: &ObjectKey, uid: Option<String>) -> ObjectReference {
     let kind = object.kind;
     let version = kind.versions().first().copied().unwrap_or("v1");
     let api_version = match kind.group() {
@@ -87,7 +94,7 @@ fn reference(object: &ObjectKey, uid: impl Fn(&ObjectKey) -> Option<String>) -> 
         kind: Some(kind.as_str().to_owned()),
         namespace: (!namespace.is_empty()).then_some(namespace),
         name: Some(object.name.name.to_string()),
-        uid: uid(object),
+        uid,
         ..ObjectReference::default()
     }
 }

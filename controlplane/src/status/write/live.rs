@@ -67,10 +67,10 @@ pub fn has_status(kind: ObjectKind) -> bool {
         | ObjectKind::UdpRoute
         | ObjectKind::ListenerPolicy
         | ObjectKind::BackendPolicy
-        | ObjectKind::BackendTlsPolicy => true,
+        | ObjectKind::BackendTlsPolicy
+        | ObjectKind::AddressPool => true,
         ObjectKind::ReferenceGrant
         | ObjectKind::GatewayParameters
-        | ObjectKind::AddressPool
         | ObjectKind::Namespace
         | ObjectKind::Service
         | ObjectKind::EndpointSlice

@@ -11,6 +11,7 @@ use crate::status::condition::Condition;
 use crate::status::features;
 use crate::status::objects::{
     AncestorStatus, ClassStatus, GatewayStatus, ListenerStatus, ParentStatus, PolicyStatus,
+    PoolStatus,
 };
 
 /// Every condition type that is ours to set or to remove, on whatever object.
@@ -23,6 +24,7 @@ const OURS: &[&str] = &[
     "SupportedVersion",
     "InsecureFrontendValidationMode",
     "OverlappingTLSConfig",
+    "Exhausted",
 ];
 
 /// What the status becomes; `wanted` None: nothing of ours is meant any more.
@@ -42,6 +44,7 @@ pub(super) fn merge(kind: ObjectKind, live: &Value, wanted: Option<&ObjectStatus
             entries(&mut status, "parents", ours);
         }
         Some(ObjectStatus::Policy(one)) => policy(&mut status, one),
+        Some(ObjectStatus::Pool(one)) => pool(&mut status, one),
         None => match kind {
             kind if kind.is_route() => entries(&mut status, "parents", [].into_iter()),
             ObjectKind::ListenerPolicy
@@ -109,6 +112,16 @@ fn listener(live: &[Value], wanted: &ListenerStatus) -> Value {
 fn policy(status: &mut Map<String, Value>, wanted: &PolicyStatus) {
     let ours = wanted.ancestors.iter();
     entries(status, "ancestors", ours.map(Entry::of_ancestor));
+}
+
+fn pool(status: &mut Map<String, Value>, wanted: &PoolStatus) {
+    set_conditions(status, &wanted.conditions);
+    for (field, usage) in [("ipv4", &wanted.ipv4), ("ipv6", &wanted.ipv6)] {
+        match usage {
+            Some(usage) => status.insert(field.into(), as_json(usage)),
+            None => status.remove(field),
+        };
+    }
 }
 
 /// One entry of a list in which each controller has its own.

@@ -25,7 +25,9 @@ pub use live::{Live, has_status};
 use self::announce::Announcer;
 use self::queue::{Outcome, Queue, Write};
 use super::notice::Notice;
-use super::objects::{ClassStatus, GatewayStatus, ListenerSetStatus, PolicyStatus, RouteStatus};
+use super::objects::{
+    ClassStatus, GatewayStatus, ListenerSetStatus, PolicyStatus, PoolStatus, RouteStatus,
+};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::metrics::Metrics;
 use crate::wake::at;
@@ -39,6 +41,7 @@ pub enum ObjectStatus {
     ListenerSet(Arc<ListenerSetStatus>),
     Route(Arc<RouteStatus>),
     Policy(Arc<PolicyStatus>),
+    Pool(Arc<PoolStatus>),
 }
 
 /// None: nothing of ours shall stand there any more.

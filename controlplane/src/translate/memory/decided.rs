@@ -45,7 +45,7 @@ impl Decided {
             self.kept.begin(touched.unwrap_or_default());
             self.from = Some(From {
                 ground,
-                claims: inputs.claims.clone(),
+                claims: inputs.provided.claims.clone(),
                 options: inputs.options.clone(),
             });
             let anew = Gateways::decide(inputs, classes, &mut self.kept, &self.gateways);
@@ -67,7 +67,7 @@ impl Decided {
 impl From {
     fn is_of(&self, inputs: &Inputs<'_>, ground: &Ground) -> bool {
         self.ground.is_same(ground)
-            && self.claims == *inputs.claims
+            && self.claims == inputs.provided.claims
             && self.options == *inputs.options
     }
 }

@@ -54,7 +54,7 @@ impl Kept {
         class: Option<Finding>,
         inputs: &Inputs<'_>,
     ) -> Arc<GatewayDraft> {
-        let claim = inputs.claims.get(name);
+        let claim = inputs.provided.claims.get(name);
         let is_touched = self.touched.concern(|| Named::by_gateway(name, gateway));
         let before = self.gateways.remove(name);
         let same = before.as_ref().filter(|one| {

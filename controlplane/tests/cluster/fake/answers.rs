@@ -146,9 +146,18 @@ impl State {
         answer(200, &self.objects[&place])
     }
 
-    /// Server-side apply by the only one who applies: what it says is there, and its status stays.
+    /// Server-side apply by the only one who applies: what it says is there, and its status stays. What doesn't
+    /// name its kind is a merge patch.
     fn apply_patch(&mut self, place: Place, body: &[u8]) -> Answer {
         let mut object: Value = serde_json::from_slice(body).unwrap();
+        if object["kind"].is_null() {
+            let Some(mut there) = self.objects.get(&place).cloned() else {
+                return failure(404, "not found");
+            };
+            merge(&mut there, &object);
+            self.put(place.clone(), there);
+            return answer(200, &self.objects[&place]);
+        }
         if let Some(there) = self.objects.get(&place) {
             object["status"] = there["status"].clone();
         }
