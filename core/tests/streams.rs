@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use ringgate_core::balance::Whereabouts;
 use ringgate_core::ir::{
-    AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoints,
-    Hostname, Id, Listener, ListenerSettings, Object, ObjectName, Protocol, Reach, Snapshot,
-    StreamBackend, StreamProtocol, StreamRoute, Version,
+    AttachedHost, Attachment, Backend, BackendProtocol, BackendSettings, BackendTarget, Endpoint,
+    Endpoints, Hostname, Id, Listener, ListenerSettings, Object, ObjectName, Protocol, Reach,
+    Snapshot, StreamBackend, StreamProtocol, StreamRoute, Version,
 };
 use ringgate_core::table::{
     Bind, Carries, CompileError, Compiler, IpProtocol, Slot, Table, Target,
@@ -42,6 +43,7 @@ fn backend(service: &str) -> (Id, Object) {
         endpoints: Endpoints::Addresses(Vec::new()),
         protocol: BackendProtocol::Tcp,
         reach: Reach::Anywhere,
+        health_check_port: None,
         tls: None,
         settings: BackendSettings::default(),
     };
@@ -213,4 +215,87 @@ fn a_backend_that_is_missing_is_told_and_its_target_is_invalid_until_it_comes() 
     let compiled = compiler.update(version(), vec![backend("one")], Vec::new());
     assert_eq!(compiled.problems, []);
     assert!(matches!(targets(&compiled.table), Target::Backend(_)));
+}
+
+/// What serves a Service of type LoadBalancer with an address and an endpoint on each of the nodes.
+fn balanced(service: &str, address: u8, reach: Reach, nodes: &[&str]) -> [(Id, Object); 3] {
+    let opened = Listener {
+        gateway: name(service),
+        name: "service/80".into(),
+        addresses: vec![[192, 0, 2, address].into()],
+        port: 80,
+        public_port: None,
+        protocol: Protocol::Tcp,
+        client_certificate: None,
+        hostname: Hostname::Any,
+        settings: ListenerSettings::default(),
+    };
+    let listener = Id::listener(&name(service), "service/80");
+    let endpoints = (1..).zip(nodes).map(|(last, node)| Endpoint {
+        address: ([10, 0, address, last], 8080).into(),
+        node: Some((*node).into()),
+        zone: None,
+    });
+    let backend = Backend {
+        service: name(service),
+        port: 80,
+        endpoints: Endpoints::Addresses(endpoints.collect()),
+        protocol: BackendProtocol::Tcp,
+        reach,
+        health_check_port: (reach == Reach::SameNode).then_some(30_000 + u16::from(address)),
+        tls: None,
+        settings: BackendSettings::default(),
+    };
+    let own = Id::service_backend(&name(service), 80, BackendProtocol::Tcp);
+    let route = StreamRoute {
+        protocol: StreamProtocol::Tcp,
+        is_service: true,
+        name: name(service),
+        created: 0,
+        attachments: vec![Attachment {
+            listener: listener.clone(),
+            hostnames: vec![AttachedHost::as_written(Hostname::Any)],
+        }],
+        rule: None,
+        backends: vec![StreamBackend {
+            target: BackendTarget::Backend(own.clone()),
+            weight: 1,
+        }],
+    };
+    let id = Id::stream_route(StreamProtocol::Tcp, &name(service));
+    [
+        (listener, Object::Listener(opened)),
+        (own, Object::Backend(backend)),
+        (id, Object::StreamRoute(route)),
+    ]
+}
+
+#[test]
+fn a_node_serves_local_traffic_only_where_it_has_endpoints_and_tells_how_many() {
+    let objects = [
+        balanced("everywhere", 1, Reach::Anywhere, &["a"]),
+        balanced("local", 2, Reach::SameNode, &["a", "b", "a"]),
+        balanced("empty", 3, Reach::SameNode, &[]),
+    ];
+    let (_, table) = compiler(objects.into_iter().flatten());
+    for (node, last, counts) in [
+        (Some("a"), vec![1, 2], [2, 0]),
+        (Some("b"), vec![1, 2], [1, 0]),
+        (Some("c"), vec![1], [0, 0]),
+        (None, vec![1], [0, 0]),
+    ] {
+        let here = Whereabouts {
+            node: node.map(Into::into),
+            zone: None,
+        };
+        let addresses = last.into_iter().map(|last| [192, 0, 2, last].into());
+        assert_eq!(table.addresses(&here), addresses.collect(), "{node:?}");
+        let presences = table.presences(&here);
+        let told = presences
+            .values()
+            .map(|one| (one.service.clone(), one.endpoints));
+        let expected = [name("local"), name("empty")].into_iter().zip(counts);
+        assert!(told.eq(expected), "{node:?}: {presences:?}");
+        assert!(presences.keys().eq(&[30_002, 30_003]));
+    }
 }

@@ -354,6 +354,7 @@ fn snapshot() -> Snapshot {
             endpoints,
             protocol,
             reach: Reach::PreferZone,
+            health_check_port: Some(30_100),
             tls: Some(BackendTls {
                 hostname: "backend.example.com".into(),
                 trust: Trust::Authorities(vec![authorities.clone()]),
@@ -489,6 +490,7 @@ fn endpoints_come_in_order_and_once_however_they_were_sent() {
             endpoints: Endpoints::Addresses(endpoints.iter().map(|one| endpoint(one)).collect()),
             protocol: BackendProtocol::Tcp,
             reach: Reach::Anywhere,
+            health_check_port: None,
             tls: None,
             settings: BackendSettings::default(),
         })

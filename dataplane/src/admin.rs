@@ -1,7 +1,5 @@
 //! The admin endpoint: `/livez`, `/readyz`, `/metrics`, `/config`, `/addresses`, `/endpoints`. Read-only.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use ringgate_core::balance::Whereabouts;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{InForce, Question};
@@ -28,6 +27,7 @@ pub(crate) struct Inside {
     pub(crate) questions: mpsc::Sender<Question>,
     pub(crate) ask_health: mpsc::Sender<health::Question>,
     pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) whereabouts: Arc<Whereabouts>,
 }
 
 pub(crate) fn router(inside: Inside) -> Router {
@@ -123,11 +123,10 @@ async fn json(answer: oneshot::Receiver<String>) -> Response {
     }
 }
 
-/// The addresses that listeners ask for by name, for `ringgate announce`.
+/// The addresses that listeners ask for by name and that clients are served at from here, for `ringgate announce`.
 async fn addresses(State(inside): State<Inside>) -> Response {
     let table = inside.in_force.borrow().table.clone();
-    let ports = table.ports.iter();
-    let addresses: BTreeSet<IpAddr> = ports.filter_map(|port| port.bind.address).collect();
+    let addresses = table.addresses(&inside.whereabouts);
     match serde_json::to_vec(&addresses) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

@@ -21,7 +21,7 @@
 //!
 //! # Beside both
 //!
-//! - [`mod@serve`]: wiring; [`telemetry`], [`admin`]: what can be seen; [`drain`]: the end; [`limits`]: bounds and their reasons
+//! - [`mod@serve`]: wiring; [`telemetry`], [`admin`]: what can be seen; [`node_checks`]: which load balancers ask for; [`drain`]: the end; [`limits`]: bounds and their reasons
 
 mod accept;
 mod admin;
@@ -38,6 +38,7 @@ mod http2;
 mod join;
 mod limits;
 mod mirror;
+mod node_checks;
 mod proxy;
 mod serve;
 mod shard;

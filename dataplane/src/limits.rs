@@ -133,3 +133,6 @@ pub(crate) const HUSH: Duration = Duration::from_millis(150);
 /// So long sockets stay for an address that is to be handed on: by then the agent has done it, or died, and the
 /// address with it.
 pub(crate) const HAND_OVER: Duration = Duration::from_secs(3);
+
+/// Health check ports of Services that are served at once, a socket each: Kubernetes has 2,768 node ports.
+pub(crate) const NODE_CHECKS: usize = 2768;

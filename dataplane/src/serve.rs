@@ -21,6 +21,7 @@ use crate::config::{self, Applier, Credentials, Ends, InForce, LastGood, Own, Re
 use crate::health;
 use crate::drain::{self, Ending};
 use crate::limits;
+use crate::node_checks;
 use crate::shard::{self, Buried, Handle, Options};
 use crate::shared::affinity::Affinities;
 use crate::sys::affinity::Cores;
@@ -129,12 +130,20 @@ async fn run(settings: Settings) -> Result<(), ServeError> {
     });
     watching.map_err(ServeError::Runtime)?;
     let announced = see_in_force.clone();
+    let whereabouts = Arc::new(settings.whereabouts.clone());
+    let checks = node_checks::serve(
+        see_in_force.clone(),
+        see_draining.clone(),
+        whereabouts.clone(),
+    );
+    tokio::spawn(checks);
     let inside = Inside {
         shards: shards.clone(),
         in_force: see_in_force,
         questions: ask,
         ask_health,
         draining: see_draining,
+        whereabouts,
     };
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, admin::router(inside)).await {

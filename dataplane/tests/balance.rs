@@ -151,6 +151,7 @@ fn traffic_stays_on_a_node_or_in_a_zone_as_its_backend_asks() {
             endpoints: Endpoints::Addresses(endpoints.iter().cloned().collect()),
             protocol: BackendProtocol::Tcp,
             reach,
+            health_check_port: None,
             tls: None,
             settings: settings(Balance::RoundRobin),
         };

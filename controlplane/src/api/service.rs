@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringgate_core::table::IpProtocol;
 use serde::Deserialize;
@@ -61,7 +62,47 @@ choice!(IpFamilyPolicy {
     RequireDualStack = "RequireDualStack",
 });
 
+/// Of SessionAffinityConfig what clients' addresses say.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct SessionAffinityConfig {
+    #[serde(rename = "clientIP")]
+    pub client_ip: ClientIpConfig,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClientIpConfig {
+    /// 1 to 86,400; default: 10,800.
+    pub timeout_seconds: Option<u32>,
+}
+
+/// As Kubernetes has it: three hours.
+const AFFINITY_SECONDS: u32 = 10_800;
+/// And the most: a day.
+const AFFINITY_SECONDS_MOST: u32 = 86_400;
+
 impl ServiceSpec {
+    /// How long a client stays with its endpoint, if it does.
+    #[must_use]
+    pub fn affinity(&self) -> Option<Duration> {
+        let config = self.session_affinity_config.as_ref();
+        let seconds = config.and_then(|config| config.client_ip.timeout_seconds);
+        let seconds = seconds
+            .unwrap_or(AFFINITY_SECONDS)
+            .clamp(1, AFFINITY_SECONDS_MOST);
+        let is_asked = self.session_affinity.as_deref() == Some("ClientIP");
+        is_asked.then(|| Duration::from_secs(seconds.into()))
+    }
+
+    /// Where it is asked how many endpoints a node has.
+    #[must_use]
+    pub fn health_check_port(&self) -> Option<u16> {
+        let port = self.health_check_node_port.filter(|_| self.is_local());
+        port.and_then(|port| u16::try_from(port).ok())
+            .filter(|port| *port > 0)
+    }
+
     /// Whether clients from outside are led to Pods of their node alone.
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -96,7 +137,7 @@ pub struct ServiceSpec {
     pub ip_family_policy: Option<IpFamilyPolicy>,
     pub publish_not_ready_addresses: bool,
     pub session_affinity: Option<Arc<str>>,
-    pub session_affinity_config: Option<Opaque>,
+    pub session_affinity_config: Option<SessionAffinityConfig>,
     pub traffic_distribution: Option<Arc<str>>,
 }
 

@@ -304,16 +304,7 @@ impl<'r> Applicant<'r> {
 
     /// Says what is served in another way than the Service asks for.
     fn advise(&mut self) {
-        let spec = &self.service.spec;
-        if spec.external_traffic_policy.as_deref() == Some("Local") {
-            self.faults
-                .push(("spec.externalTrafficPolicy", Fault::NotCarriedOut));
-        }
-        if spec.session_affinity.as_deref() == Some("ClientIP") {
-            self.faults
-                .push(("spec.sessionAffinity", Fault::NotCarriedOut));
-        }
-        let mut ports = spec.ports.iter();
+        let mut ports = self.service.spec.ports.iter();
         if ports.any(|port| port.protocol.ip_protocol().is_none()) {
             self.faults.push(("spec.ports", Fault::NotCarriedOut));
         }

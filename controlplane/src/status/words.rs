@@ -1,6 +1,7 @@
 //! The words of statuses and problems: for every fault its reason, message, remedy and severity.
 
 use ringgate_core::ir::Hostname;
+use ringgate_core::table::IpProtocol;
 
 use crate::api::ObjectKind;
 use crate::api::certificate::STAPLE;
@@ -14,7 +15,7 @@ use crate::translate::problem::{Fault, ListenerName, Purpose, Unshared, Unspoken
 #[must_use]
 pub fn reason(fault: &Fault) -> &'static str {
     match fault {
-        Fault::UnknownClass(_) | Fault::ForeignClass(_) => "Pending",
+        Fault::UnknownClass(_) | Fault::ForeignClass(_) | Fault::NoLoadBalancer => "Pending",
         Fault::RefusedClass(_) => "Invalid",
         Fault::Misread { kind, .. } => match kind {
             ObjectKind::GatewayClass => "Unsupported",
@@ -30,7 +31,8 @@ pub fn reason(fault: &Fault) -> &'static str {
         Fault::FamilyMissing { .. } => "AddressFamilyMissing",
         Fault::PoolOverlap { .. } => "OverlappingPools",
         Fault::PortTaken { .. } => "PortUnavailable",
-        Fault::NoLoadBalancer => "Pending",
+        Fault::ClientHidden(_) => "ClientAddressHidden",
+        Fault::NodesUnknown => "NodesUnknown",
         Fault::SourceRange(_) => "InvalidSourceRange",
         Fault::NoFreeAddress(_)
         | Fault::NoPool(_)
@@ -132,6 +134,13 @@ pub fn message(fault: &Fault) -> String {
             format!("{range} is in {with} too; no address is given twice")
         }
         Fault::PortTaken { by } => format!("{by} listens on this port already"),
+        Fault::ClientHidden(protocol) => format!(
+            "endpoints of its {} ports see the data plane's address, not the client's",
+            protocol.as_str()
+        ),
+        Fault::NodesUnknown => {
+            "traffic is to stay on the nodes of its endpoints, and none says which that is: nobody serves it".to_owned()
+        }
         Fault::NoLoadBalancer => {
             "no load balancer of this class is here, so nobody listens on these ports".to_owned()
         }
@@ -296,6 +305,15 @@ pub fn remedy(fault: &Fault) -> Option<String> {
         Fault::PortTaken { .. } => {
             "give one of the two another port, or an address of its own".to_owned()
         }
+        Fault::ClientHidden(IpProtocol::Tcp) => {
+            "let a BackendPolicy with proxyProtocol tell them, which they have to read".to_owned()
+        }
+        Fault::ClientHidden(IpProtocol::Udp) => {
+            "don't rely on the address there: no header of datagrams tells it".to_owned()
+        }
+        Fault::NodesUnknown => {
+            "give nodeName in its EndpointSlices and start data planes with --node, or say externalTrafficPolicy: Cluster".to_owned()
+        }
         Fault::NoLoadBalancer => format!(
             "say loadBalancerClass: {LOAD_BALANCER_CLASS}, or for all without a class start with --default-load-balancer"
         ),
@@ -392,6 +410,8 @@ pub fn severity(fault: &Fault) -> Severity {
         | Fault::AddressAstray(_)
         | Fault::FamilyMissing { .. }
         | Fault::PoolOverlap { .. }
+        | Fault::ClientHidden(_)
+        | Fault::NodesUnknown
         | Fault::ForeignTlsOption(_)
         | Fault::Unstapled { .. }
         | Fault::NotChecked { .. }

@@ -27,11 +27,17 @@ pub(super) struct ServicePortName {
     pub(super) service: ObjectName,
     pub(super) port: u16,
     pub(super) protocol: BackendProtocol,
+    /// For clients of the Service's own address: what it says of these (`externalTrafficPolicy`, `sessionAffinity`) counts
+    /// for no route.
+    pub(super) is_own: bool,
 }
 
 impl ServicePortName {
     pub(super) fn id(&self) -> Id {
-        Id::backend(&self.service, self.port, self.protocol)
+        match self.is_own {
+            true => Id::service_backend(&self.service, self.port, self.protocol),
+            false => Id::backend(&self.service, self.port, self.protocol),
+        }
     }
 }
 
@@ -82,6 +88,7 @@ pub(super) fn resolve(
         service,
         port,
         protocol,
+        is_own: false,
     })
 }
 
@@ -165,7 +172,9 @@ pub(super) fn translate(
         }
         Some(service) => slice_endpoints(inputs.resources, service, name),
     };
-    let reach = service.map_or(Reach::Anywhere, |service| reach(service));
+    let own = service.filter(|_| name.is_own);
+    settings.affinity = own.and_then(|service| service.spec.affinity());
+    let reach = service.map_or(Reach::Anywhere, |service| reach(service, name));
     // It answers requests, whatever bytes are.
     let requests = matches!(
         name.protocol,
@@ -184,6 +193,7 @@ pub(super) fn translate(
         endpoints,
         protocol: name.protocol,
         reach,
+        health_check_port: own.and_then(|service| service.spec.health_check_port()),
         tls: tls.map(|one| one.tls.clone()),
         settings,
     };
@@ -210,7 +220,10 @@ fn external_endpoints(
 
 /// Which of its endpoints a data plane uses: what Kubernetes' own proxies prefer. Hints of slices say the same, and
 /// need not be there.
-fn reach(service: &Service) -> Reach {
+fn reach(service: &Service, name: &ServicePortName) -> Reach {
+    if name.is_own && service.spec.is_local() {
+        return Reach::SameNode;
+    }
     match service.spec.traffic_distribution.as_deref() {
         Some("PreferSameNode") => Reach::PreferNode,
         Some("PreferSameZone" | "PreferClose") => Reach::PreferZone,
@@ -239,7 +252,7 @@ fn slice_endpoints(
     let mut ready = Vec::new();
     let mut terminating = Vec::new();
     let mut other_ports = false;
-    let is_placed = reach(service) != Reach::Anywhere;
+    let is_placed = reach(service, name) != Reach::Anywhere;
     for slice in resources.endpoint_slices_of(&name.service) {
         let Some(number) = slice_port(slice, port) else {
             other_ports |= !slice.endpoints.is_empty();

@@ -12,6 +12,7 @@ use ringgate_core::table::IpProtocol;
 
 use super::backend::ServicePortName;
 use super::gateway::Gateways;
+use super::policy::Policies;
 use super::problem::{Fault, Finding};
 use super::{Inputs, created};
 use crate::api::gateway::PortPlace;
@@ -26,7 +27,11 @@ pub(super) struct ServedPort {
 }
 
 /// Those of all Services that have a place, and what is wrong with others of files.
-pub(super) fn ports(inputs: &Inputs<'_>, gateways: &Gateways) -> (Vec<ServedPort>, Vec<Finding>) {
+pub(super) fn ports(
+    inputs: &Inputs<'_>,
+    gateways: &Gateways,
+    policies: &Policies<'_>,
+) -> (Vec<ServedPort>, Vec<Finding>) {
     let mut findings = unserved(inputs);
     let services = inputs.provided.load_balancers.iter();
     let mut placed: Vec<Placed<'_>> = services
@@ -48,6 +53,7 @@ pub(super) fn ports(inputs: &Inputs<'_>, gateways: &Gateways) -> (Vec<ServedPort
     };
     let mut ports = Vec::new();
     for one in &placed {
+        findings.extend(one.odd(inputs, policies));
         for (place, port) in one.service.spec.ports.iter().enumerate() {
             let Some(protocol) = port.protocol.ip_protocol() else {
                 continue;
@@ -76,6 +82,32 @@ struct Placed<'r> {
     served: &'r LoadBalanced,
     /// Empty: every address of the host.
     binds: &'r [IpAddr],
+}
+
+impl Placed<'_> {
+    /// Whoever says Local wants clients' addresses to be seen, and nodes without endpoints to be left out.
+    fn odd(&self, inputs: &Inputs<'_>, policies: &Policies<'_>) -> Option<Finding> {
+        if !self.service.spec.is_local() {
+            return None;
+        }
+        let mut ports = self.service.spec.ports.iter();
+        let hidden = ports.find_map(|port| {
+            let protocol = port.protocol.ip_protocol()?;
+            let settings = || policies.backend_settings(self.name, port.name.as_ref());
+            let is_told = protocol == IpProtocol::Tcp && settings().proxy_header.is_some();
+            (!is_told).then_some(protocol)
+        });
+        let slices = inputs.resources.endpoint_slices_of(self.name);
+        let mut endpoints = slices.flat_map(|slice| &slice.endpoints).peekable();
+        let is_placed = endpoints.peek().is_none() || endpoints.any(|one| one.node_name.is_some());
+        let fault = match (is_placed, hidden) {
+            (false, _) => Fault::NodesUnknown,
+            (true, Some(protocol)) => Fault::ClientHidden(protocol),
+            (true, None) => return None,
+        };
+        let field = "spec.externalTrafficPolicy";
+        Some(Finding::new(ObjectKind::Service, self.name, field, fault))
+    }
 }
 
 /// Services of files that ask for a load balancer that isn't there. In a cluster it may be another's.
@@ -155,6 +187,7 @@ fn served_port(placed: &Placed<'_>, (port, below): (&ServicePort, IpProtocol)) -
         service: name.clone(),
         port: number,
         protocol: speaks,
+        is_own: service.spec.is_local() || service.spec.affinity().is_some(),
     };
     let taken = StreamRoute {
         protocol,

@@ -112,7 +112,7 @@ impl Translator {
         let classes = Classes::new(resources, inputs.options);
         let gateways = self.memory.gateways(inputs, &classes);
         let policies = Policies::decide(resources, &gateways);
-        let (ports, of_ports) = load_balancer::ports(inputs, &gateways);
+        let (ports, of_ports) = load_balancer::ports(inputs, &gateways, &policies);
         self.memory
             .hold(ports.iter().map(|one| one.backend.clone()).collect());
         let news = self.memory.update(inputs, &gateways, &policies);

@@ -102,6 +102,10 @@ pub enum Fault {
     PortTaken {
         by: ObjectKey,
     },
+    /// Of a Service whose traffic is to stay on its nodes: endpoints of this protocol don't learn clients' addresses.
+    ClientHidden(IpProtocol),
+    /// Of such a Service: no endpoint says on which node it is.
+    NodesUnknown,
     /// A Service of files that nobody is the load balancer of.
     NoLoadBalancer,
     /// Of a Service, whom to let in.
@@ -331,6 +335,8 @@ impl Fault {
             | Self::AddressAstray(_)
             | Self::FamilyMissing { .. }
             | Self::NoLoadBalancer
+            | Self::ClientHidden(_)
+            | Self::NodesUnknown
             | Self::ForeignClass(_)
             | Self::ForeignTlsOption(_)
             | Self::Unstapled { .. }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
+use crate::http::get;
 use crate::stage::{PATIENCE, Stage, free_port, until};
 use crate::streams::peer;
 
@@ -154,6 +155,125 @@ spec:
         (answer == "HELLO\n").then_some(())
     });
     run.end();
+}
+
+/// The example with a Service that says this too, its endpoints on `edge-1`.
+fn on_a_node(says: &str) -> Stage {
+    let stage = example();
+    let path = stage.site().join("service.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let text = text.replace(
+        "  ports:\n  - {name: dns, port",
+        &format!("  {says}\n  ports:\n  - {{name: dns, port"),
+    );
+    let text = text.replace(
+        "addresses: [127.0.0.1]",
+        "addresses: [127.0.0.1], nodeName: edge-1",
+    );
+    stage.write("service.yaml", &text);
+    stage
+}
+
+/// What is told at a health check port: code, weight and body.
+fn told(port: u16) -> (String, String, String) {
+    let response = get(port, "/healthz").unwrap();
+    let weight = response.fields.iter().find_map(|field| {
+        let (name, value) = field.split_once(": ")?;
+        (name == "x-load-balancing-endpoint-weight").then(|| value.to_owned())
+    });
+    (response.status_line, weight.unwrap(), response.body)
+}
+
+#[test]
+fn local_traffic_stays_on_the_node_and_nodes_without_endpoints_say_so() {
+    let check = free_port();
+    let stage = on_a_node(&format!(
+        "externalTrafficPolicy: Local\n  healthCheckNodePort: {check}"
+    ));
+    let run = stage.run(&["--node", "edge-1"]);
+    assert_eq!(by_tcp("127.0.53.1", stage.port).unwrap(), "HELLO\n");
+    let (status_line, weight, body) = until("it is told", || {
+        get(check, "/healthz").ok().map(|_| told(check))
+    });
+    assert_eq!(status_line, "HTTP/1.1 200 OK");
+    assert_eq!(weight, "1");
+    let expected = r#"{"localEndpoints":1,"service":{"name":"dns","namespace":"default"},"serviceProxyHealthy":true}"#;
+    assert_eq!(body, expected);
+    let addresses = || get(stage.admin, "/addresses").unwrap().body;
+    assert_eq!(addresses(), r#"["127.0.53.1","::1"]"#);
+    let shown = status(&stage);
+    let hidden = "endpoints of its UDP ports see the data plane's address";
+    assert!(shown.contains(hidden), "{shown}");
+
+    // Its endpoints go to another node: nobody shall come here.
+    let path = stage.site().join("service.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    stage.write("service.yaml", &text.replace("edge-1", "edge-2"));
+    until("it isn't announced here", || {
+        (addresses() == "[]").then_some(())
+    });
+    let (status_line, weight, _) = until("no endpoint is told", || {
+        let told = told(check);
+        (told.1 == "0").then_some(told)
+    });
+    assert_eq!(status_line, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(weight, "0");
+    assert!(by_tcp("127.0.53.1", stage.port).is_err());
+    run.end();
+}
+
+#[test]
+fn a_client_stays_with_its_endpoint() {
+    let others: Vec<String> = (0..4).map(|_| named_backend()).collect();
+    let stage = example();
+    let path = stage.site().join("service.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (service, _) = text.split_once("---").unwrap();
+    let mut text = service.replace("spec:\n", "spec:\n  sessionAffinity: ClientIP\n");
+    for (place, port) in others.iter().enumerate() {
+        text += &format!(
+            "\
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: dns-{place}, labels: {{kubernetes.io/service-name: dns}}}}
+addressType: IPv4
+ports: [{{name: dns-tcp, port: {port}}}]
+endpoints: [{{addresses: [127.0.0.1]}}]
+"
+        );
+    }
+    stage.write("service.yaml", &text);
+    let run = stage.run(&[]);
+    let ask = || {
+        let stream = TcpStream::connect(("127.0.53.1", stage.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut name = String::new();
+        BufReader::new(stream).read_line(&mut name).unwrap();
+        name
+    };
+    let first = ask();
+    assert!(!first.is_empty());
+    // By chance once in a thousand millions.
+    for _ in 0..15 {
+        assert_eq!(ask(), first);
+    }
+    run.end();
+}
+
+/// Says its port to everybody who comes.
+fn named_backend() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            stream
+                .unwrap()
+                .write_all(format!("{port}\n").as_bytes())
+                .unwrap();
+        }
+    });
+    port.to_string()
 }
 
 /// The backend behind a load balancer sees the balancer's address instead of the client's, or a header that

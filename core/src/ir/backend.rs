@@ -17,6 +17,9 @@ pub struct Backend {
     pub protocol: BackendProtocol,
     #[serde(skip_serializing_if = "Reach::is_default")]
     pub reach: Reach,
+    /// Where load balancers before the nodes ask a data plane how many of the Service's endpoints are within its reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check_port: Option<u16>,
     /// None: plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<BackendTls>,

@@ -8,6 +8,7 @@ mod compile;
 mod hosts;
 mod objects;
 mod paths;
+mod presence;
 mod problem;
 mod routes;
 mod rule;
@@ -21,6 +22,7 @@ pub use compile::{Compiled, Compiler};
 use hosts::{HasHost, HostMap};
 pub use objects::Objects;
 pub use paths::HostRoutes;
+pub use presence::Presence;
 pub use problem::{CompileError, Problem};
 pub use rule::{
     Action, MatchedRule, MirrorTarget, Plan, Rule, RuleName, Target, Targets, WeightedTarget,

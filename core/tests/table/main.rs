@@ -64,6 +64,7 @@ fn backend() -> (Id, Object) {
         endpoints: Endpoints::Addresses(Vec::new()),
         protocol: BackendProtocol::Http1,
         reach: Reach::Anywhere,
+        health_check_port: None,
         tls: None,
         settings: BackendSettings::default(),
     };

@@ -182,6 +182,7 @@ impl Wanted {
             endpoints,
             protocol: BackendProtocol::Http1,
             reach: Reach::Anywhere,
+            health_check_port: None,
             tls: None,
             settings,
         };

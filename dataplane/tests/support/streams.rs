@@ -104,6 +104,7 @@ impl Streams {
             endpoints: Endpoints::Addresses(endpoints.collect()),
             protocol: carried(self.protocol),
             reach: Reach::Anywhere,
+            health_check_port: None,
             tls,
             settings,
         };

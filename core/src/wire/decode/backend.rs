@@ -36,6 +36,10 @@ pub(super) fn decode(backend: &proto::Backend) -> Result<ir::Backend> {
             proto::backend::Reach::PreferNode => ir::Reach::PreferNode,
             proto::backend::Reach::PreferZone => ir::Reach::PreferZone,
         },
+        health_check_port: backend
+            .health_check_port
+            .map(|port| range("health_check_port", port))
+            .transpose()?,
         tls: backend.tls.as_ref().map(tls::backend).transpose()?,
         settings: backend_settings(
             backend

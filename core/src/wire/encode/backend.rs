@@ -33,6 +33,7 @@ pub(super) fn encode(backend: &ir::Backend) -> proto::Backend {
             ir::Reach::PreferNode => proto::backend::Reach::PreferNode.into(),
             ir::Reach::PreferZone => proto::backend::Reach::PreferZone.into(),
         },
+        health_check_port: backend.health_check_port.map(Into::into),
         tls: backend.tls.as_ref().map(tls::backend),
         settings: Some(backend_settings(&backend.settings)),
     }
