@@ -181,9 +181,7 @@ async fn control_plane(verb: ControlPlaneVerb) -> Result<ExitCode> {
         admin: args.controller.admin,
     };
     let stop = stop(verb.lifeline.exit_with_stdin)?;
-    let plane = ControlPlane::bind(config).await?;
-    // Large, for it holds all that is known.
-    Box::pin(plane.run(stop)).await?;
+    ControlPlane::bind(config).await?.run(stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 

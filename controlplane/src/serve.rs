@@ -210,8 +210,10 @@ impl ControlPlane {
         let memory = channels.addresses.as_ref().map(AddressFile::memory);
         let memory = memory.cloned().unwrap_or_default();
         let reconciler = Reconciler::new(self.options, term, metrics.clone()).remembering(memory);
+        // Large, for it holds all that is known.
+        let work = Box::pin(Loop::new(reconciler, channels, metrics).run());
         let outcome = tokio::select! {
-            outcome = Loop::new(reconciler, channels, metrics).run() => outcome,
+            outcome = work => outcome,
             ended = &mut push => return ended.map_or(Ok(()), |served| Ok(served?)),
             () = stop => Ok(()),
         };

@@ -117,6 +117,8 @@ impl<'r> Applicant<'r> {
         } = self.scene;
         let mut own = match options.cluster {
             true => stored::shown(self.service),
+            // Who takes all pools out of files means the host's addresses.
+            false if pools.is_empty() => BTreeSet::new(),
             false => memory.of(&self.tenant.owner),
         };
         if options.cluster {

@@ -44,15 +44,16 @@ impl Memory {
         let services = provided.load_balancers.iter();
         let services =
             services.map(|(name, one)| (key(ObjectKind::Service, name), one.wanted.clone()));
-        let known: BTreeMap<ObjectKey, BTreeSet<IpAddr>> = gateways.chain(services).collect();
+        // One that has nothing now may have had what it waits for.
+        let known = gateways.chain(services).filter(|(_, one)| !one.is_empty());
+        let known: BTreeMap<ObjectKey, BTreeSet<IpAddr>> = known.collect();
         let given: BTreeSet<IpAddr> = known.values().flatten().copied().collect();
         let gone = self.0.iter().filter(|(key, _)| !known.contains_key(key));
         let gone = gone.map(|(key, addresses)| (key.clone(), addresses - &given));
         let gone = gone.filter(|(_, addresses)| !addresses.is_empty());
         let room = REMEMBERED.saturating_sub(known.len());
         let gone: Vec<_> = gone.take(room).collect();
-        let known = known.into_iter().filter(|(_, one)| !one.is_empty());
-        Self(known.chain(gone).collect())
+        Self(known.into_iter().chain(gone).collect())
     }
 
     #[must_use]
@@ -90,5 +91,64 @@ fn key(kind: ObjectKind, name: &ObjectName) -> ObjectKey {
     ObjectKey {
         kind,
         name: name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provision::{Claim, LoadBalanced, Parameters};
+
+    fn addresses(texts: &[&str]) -> BTreeSet<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn served(wanted: &[&str]) -> LoadBalanced {
+        LoadBalanced {
+            wanted: addresses(wanted),
+            ordered: Vec::new(),
+            is_shown: true,
+            is_stored: true,
+            binds: None,
+            sources: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_the_gone_had_is_remembered_until_another_has_it() {
+        let before = r#"{
+            "gateways": {"default/web": ["192.0.2.1"], "default/gone": ["192.0.2.2", "192.0.2.3"]},
+            "services": {"default/dns": ["192.0.2.4"], "default/waits": ["192.0.2.5"]}
+        }"#;
+        let web = Claim {
+            service: ObjectName::new("default", "web-ringgate"),
+            parameters: Parameters::default(),
+            wanted: addresses(&["192.0.2.1", "192.0.2.3"]).into_iter().collect(),
+            addresses: Vec::new(),
+            binds: Vec::new(),
+            bound_ports: None,
+            is_ready: true,
+            findings: Vec::new(),
+        };
+        let provided = Provided {
+            claims: [(ObjectName::new("default", "web"), web)].into(),
+            load_balancers: [
+                (ObjectName::new("default", "dns"), served(&["192.0.2.6"])),
+                (ObjectName::new("default", "waits"), served(&[])),
+            ]
+            .into(),
+            ..Provided::default()
+        };
+        let after = r#"{
+            "gateways": {"default/web": ["192.0.2.1", "192.0.2.3"], "default/gone": ["192.0.2.2"]},
+            "services": {"default/dns": ["192.0.2.6"], "default/waits": ["192.0.2.5"]}
+        }"#;
+        let (before, after) = (
+            Memory::parse(before).unwrap(),
+            Memory::parse(after).unwrap(),
+        );
+        assert_eq!(before.after(&provided), after);
+        assert_eq!(Memory::parse(&after.to_text()).unwrap(), after);
     }
 }

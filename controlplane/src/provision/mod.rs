@@ -29,7 +29,11 @@ pub mod write;
 use std::collections::BTreeSet;
 
 use crate::api::ObjectKind;
-use crate::store::Resources;
+use crate::api::gateway::{Gateway, GatewayClass};
+use crate::api::pool::{AddressPool, GatewayParameters};
+use crate::api::service::Service;
+use crate::api::storage::Namespace;
+use crate::store::{ByName, Resources};
 use crate::translate::Options;
 use allocation::{Allocation, Tenant};
 pub use claim::{Claim, Claims, Settings};
@@ -83,6 +87,39 @@ pub fn provide(resources: &Resources, options: &Options, memory: &Memory) -> Pro
         claims,
         load_balancers,
         pools: pools.verdicts(&allocation),
+    }
+}
+
+/// The objects that [`provide`] looks at: a copy, to tell later whether it may come out otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct Grounds {
+    classes: ByName<GatewayClass>,
+    gateways: ByName<Gateway>,
+    parameters: ByName<GatewayParameters>,
+    pools: ByName<AddressPool>,
+    namespaces: ByName<Namespace>,
+    services: ByName<Service>,
+}
+
+impl Grounds {
+    pub(crate) fn of(resources: &Resources) -> Self {
+        Self {
+            classes: resources.gateway_classes.clone(),
+            gateways: resources.gateways.clone(),
+            parameters: resources.gateway_parameters.clone(),
+            pools: resources.address_pools.clone(),
+            namespaces: resources.namespaces.clone(),
+            services: resources.services.clone(),
+        }
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.classes.is_same(&other.classes)
+            && self.gateways.is_same(&other.gateways)
+            && self.parameters.is_same(&other.parameters)
+            && self.pools.is_same(&other.pools)
+            && self.namespaces.is_same(&other.namespaces)
+            && self.services.is_same(&other.services)
     }
 }
 

@@ -15,6 +15,7 @@ fn backend(name: &str, port: u16) -> (Id, Arc<Object>) {
         endpoints: Endpoints::Addresses(Vec::new()),
         protocol: BackendProtocol::Http1,
         reach: Reach::Anywhere,
+        health_check_port: None,
         tls: None,
         settings: BackendSettings::default(),
     });

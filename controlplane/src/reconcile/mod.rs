@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::problem::Severity;
 use crate::provision::memory::Memory;
 use crate::provision::service::{self, Generated};
-use crate::provision::{Provided, provide};
+use crate::provision::{Grounds, Provided, provide};
 use crate::push::server::PeerEvent;
 use crate::push::wanted::Wanted;
 use crate::status::board::Board;
@@ -48,6 +48,7 @@ pub struct Reconciler {
     /// Keys of session tickets that data planes share.
     ticket_keys: Option<Arc<Object>>,
     provided: Provided,
+    provided_from: Option<Grounds>,
     /// What was allocated, where objects can't store it.
     memory: Memory,
     /// What Services have got, of those that had something else before.
@@ -92,6 +93,7 @@ impl Reconciler {
             names: Arc::default(),
             ticket_keys: None,
             provided: Provided::default(),
+            provided_from: None,
             memory: Memory::default(),
             assigned: BTreeMap::new(),
             generated: Arc::default(),
@@ -210,12 +212,7 @@ impl Reconciler {
             return None;
         }
         let started = Instant::now();
-        let provided = provide(&self.resources, &self.options, &self.memory);
-        match self.options.cluster {
-            true => self.note_assigned(&provided),
-            false => self.memory = self.memory.after(&provided),
-        }
-        self.provided = provided;
+        self.provide();
         let inputs = Inputs {
             resources: &self.resources,
             names: &self.names,
@@ -330,6 +327,25 @@ impl Reconciler {
         let mut notices = notice::notices(problems, findings, &planes, gateways);
         notices.extend(self.assigned.values().cloned());
         notice::with_uids(notices, &self.resources)
+    }
+
+    /// Endpoints that come and go change nobody's address.
+    fn provide(&mut self) {
+        let grounds = Grounds::of(&self.resources);
+        if self
+            .provided_from
+            .as_ref()
+            .is_some_and(|from| from.is_same(&grounds))
+        {
+            return;
+        }
+        self.provided_from = Some(grounds);
+        let provided = provide(&self.resources, &self.options, &self.memory);
+        match self.options.cluster {
+            true => self.note_assigned(&provided),
+            false => self.memory = self.memory.after(&provided),
+        }
+        self.provided = provided;
     }
 
     /// What Services got since this process began is told, not what they had before.
