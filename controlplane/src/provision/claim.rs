@@ -164,10 +164,15 @@ impl<'r> Candidate<'r> {
         if pools.is_empty() || !self.parameters.class.is_ours() {
             return false;
         }
-        let requests = self.requests();
-        let by_name = requests.addresses.keys().any(|one| pools.have(*one));
-        let is_asked = by_name || !requests.hostnames.is_empty();
-        let chooses = requests.any || self.gateway.spec.addresses.is_empty();
+        let asked = self.gateway.spec.addresses.iter();
+        let asked: Vec<Asked> = asked.filter_map(|one| Asked::of(one).ok()).collect();
+        let is_asked = asked.iter().any(|one| match one {
+            Asked::Address(address) => pools.have(*address),
+            Asked::Hostname(hostname) => pools.of_hostname(hostname).next().is_some(),
+            Asked::Any => false,
+        });
+        let is_any = |one: &Asked| matches!(one, Asked::Any);
+        let chooses = self.gateway.spec.addresses.is_empty() || asked.iter().any(is_any);
         let is_named = self.parameters.pool.is_some();
         let may_choose = is_named || !pools.open_to(self.asker()).is_empty();
         is_asked || (chooses && (may_choose || !self.stored.addresses.is_empty()))
@@ -340,12 +345,16 @@ impl<'r> Candidate<'r> {
         for is_ipv4 in [true, false] {
             let of_family = |one: &&IpAddr| one.is_ipv4() == is_ipv4;
             let in_pools = |one: &&IpAddr| pools.iter().any(|pool| pool.contains(**one));
+            let is_astray = |one: &&IpAddr| self.is_astray(**one);
             // What a Gateway has is never taken away, though its pool may be another now, or gone.
             let has = wanted.iter().filter(of_family).find(in_pools);
             let mut stored = self.stored.addresses.iter().filter(of_family);
             let kept = match place {
-                Some(_) if !pools.is_empty() => stored.find(in_pools),
-                _ => stored.next(),
+                Some(_) => stored
+                    .clone()
+                    .find(in_pools)
+                    .or_else(|| stored.find(is_astray)),
+                None => stored.next(),
             };
             let address = has
                 .or(kept)
@@ -361,10 +370,14 @@ impl<'r> Candidate<'r> {
     /// What it has goes on, whatever became of its pool; that is said.
     fn tell_strays(&mut self, wanted: &BTreeSet<IpAddr>) {
         for address in wanted {
-            if self.scene.pools.permit(*address, self.asker()).is_err() {
+            if self.is_astray(*address) {
                 self.report("", Fault::AddressAstray(*address));
             }
         }
+    }
+
+    fn is_astray(&self, address: IpAddr) -> bool {
+        self.scene.pools.permit(address, self.asker()).is_err()
     }
 
     fn requests(&self) -> Requests {
@@ -391,7 +404,7 @@ impl<'r> Candidate<'r> {
                 let of_name: Vec<&Pool> = pools.of_hostname(value).collect();
                 let is_for = |pool: &&Pool| pool.is_for(self.asker());
                 match of_name.first() {
-                    _ if !self.stored.addresses.is_empty() || of_name.iter().any(is_for) => Ok(()),
+                    Some(_) if of_name.iter().any(is_for) => Ok(()),
                     None => {
                         let value = value.clone();
                         Err(Fault::Address { value })
