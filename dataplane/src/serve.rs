@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Inside};
 use crate::config::{self, Applier, Credentials, Ends, InForce, LastGood, Own, Reach};
-use crate::health;
 use crate::drain::{self, Ending};
+use crate::health;
 use crate::limits;
 use crate::node_checks;
 use crate::shard::{self, Buried, Handle, Options};

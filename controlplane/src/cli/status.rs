@@ -6,7 +6,8 @@ use crate::limits::POOL_COUNT_MOST;
 use crate::status::certificates::CertificateStatus;
 use crate::status::condition::Condition;
 use crate::status::coverage::DataPlaneStatus;
-use crate::status::objects::{ListenerStatus, PoolStatus};
+use crate::status::objects::ListenerStatus;
+use crate::status::pools::PoolStatus;
 use crate::status::report::{ProblemStatus, Report, ServiceStatus};
 
 /// The whole report, ending with a line feed.

@@ -10,9 +10,10 @@ use ringgate_core::ir::{Id, Kind, Object, ObjectName, Version};
 use super::condition::{Condition, stamp};
 use super::coverage::{Coverage, Reached};
 use super::objects::{
-    self, ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, PoolStatus,
-    RouteStatus, Since,
+    self, ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, RouteStatus,
+    Since,
 };
+use super::pools::{self, PoolStatus};
 use super::write::{ObjectStatus, StatusChange};
 use crate::api::{ObjectKey, ObjectKind};
 use crate::shared_map::SharedMap;
@@ -275,7 +276,7 @@ impl Board {
     fn update_pools(&mut self, verdicts: &Verdicts, now: SystemTime) {
         let before = std::mem::take(&mut self.pools);
         let posted = verdicts.pools.iter().map(|(name, verdict)| {
-            let mut status = objects::pool(name, verdict);
+            let mut status = pools::pool(name, verdict);
             let old = before.get(name).map(|old| old.conditions.as_slice());
             let old = old.unwrap_or_default();
             stamp(&mut status.conditions, old, verdict.generation, now);

@@ -8,9 +8,9 @@ use thiserror::Error;
 
 use super::condition::Condition;
 use super::objects::{
-    ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, ParentStatus, PoolStatus,
-    RouteStatus,
+    ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, ParentStatus, RouteStatus,
 };
+use super::pools::PoolStatus;
 use super::report::{Report, ServiceStatus};
 use crate::api::{CONTROLLER_NAME, ObjectKind};
 use crate::error::chain;

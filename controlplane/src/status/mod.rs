@@ -1,7 +1,7 @@
 //! Statuses: what became of each object, in the words of Gateway API v1.7.0. All of its texts live
 //! here; who decided what stands in [`crate::translate`].
 //!
-//! [`coverage`] knows what data planes have in force, [`objects`] combines that with verdicts,
+//! [`coverage`] knows what data planes have in force, [`objects`] combines that with verdicts ([`pools`] of AddressPools),
 //! [`board`] keeps the result, [`certificates`] watches their ends, [`report`] shows it, [`mod@write`] puts it into a cluster,
 //! [`cluster`] reads what stands there. What a
 //! GatewayClass says that we can do is one table, [`features`].
@@ -14,6 +14,7 @@ pub mod coverage;
 pub mod features;
 pub mod notice;
 pub mod objects;
+pub mod pools;
 pub mod report;
 pub mod words;
 pub mod write;

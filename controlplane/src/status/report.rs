@@ -9,9 +9,9 @@ use super::certificates::CertificateStatus;
 use super::condition::Condition;
 use super::coverage::DataPlaneStatus;
 use super::objects::{
-    ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, PoolStatus,
-    RouteStatus,
+    ClassStatus, GatewayStatus, ListenerSetStatus, ListenerStatus, PolicyStatus, RouteStatus,
 };
+use super::pools::PoolStatus;
 use crate::problem::{Problem, Severity};
 use crate::provision::LoadBalancers;
 use crate::store::Resources;

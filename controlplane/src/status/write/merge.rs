@@ -11,8 +11,8 @@ use crate::status::condition::Condition;
 use crate::status::features;
 use crate::status::objects::{
     AncestorStatus, ClassStatus, GatewayStatus, ListenerStatus, ParentStatus, PolicyStatus,
-    PoolStatus,
 };
+use crate::status::pools::PoolStatus;
 
 /// Every condition type that is ours to set or to remove, on whatever object.
 const OURS: &[&str] = &[

@@ -25,9 +25,8 @@ pub use live::{Live, has_status};
 use self::announce::Announcer;
 use self::queue::{Outcome, Queue, Write};
 use super::notice::Notice;
-use super::objects::{
-    ClassStatus, GatewayStatus, ListenerSetStatus, PolicyStatus, PoolStatus, RouteStatus,
-};
+use super::objects::{ClassStatus, GatewayStatus, ListenerSetStatus, PolicyStatus, RouteStatus};
+use super::pools::PoolStatus;
 use crate::api::{ObjectKey, ObjectKind};
 use crate::metrics::Metrics;
 use crate::wake::at;
