@@ -197,25 +197,39 @@ impl FieldId {
     }
 }
 
-/// Whether a name that is not known differs from a framing field's in its marks alone, or in what stands for the
-/// one between its words: backends that turn `-` into `_`, leave marks out, or take any character for one,
-/// would take it for that field.
+/// Whether a name that is not known may be taken for a framing field's: it differs from it in its marks alone, in what
+/// stands for the one between its words (backends turn `-` into `_`, leave marks out, or take any character
+/// for one), or has marks in place of its end (filters of requests look no further).
 #[inline]
 pub(super) fn is_framing_lookalike(name: &[u8]) -> bool {
     const LOOKS: [(&[u8], &[u8]); 2] = [(b"content", b"length"), (b"transfer", b"encoding")];
     let long_enough = name.len() >= LOOKS[0].0.len() + LOOKS[0].1.len();
-    long_enough && LOOKS.into_iter().any(|words| has_words(name, words))
+    let is_like = |words| has_words(name, words) || fades(name, words);
+    long_enough && LOOKS.into_iter().any(is_like)
 }
 
 fn has_words(name: &[u8], (first, last): (&[u8], &[u8])) -> bool {
-    let letters = name.iter().filter(|byte| byte.is_ascii_alphanumeric());
-    let letters = letters.map(u8::to_ascii_lowercase);
+    let letters = letters(name);
     if !letters.clone().take(first.len()).eq(first.iter().copied()) {
         return false;
     }
     let rest = || letters.clone().skip(first.len());
     let is_last = |letters: &mut dyn Iterator<Item = u8>| letters.eq(last.iter().copied());
     is_last(&mut rest()) || is_last(&mut rest().skip(1))
+}
+
+/// Whether it is as long, and has some of the first letters, then one other at most, and else marks.
+fn fades(name: &[u8], (first, last): (&[u8], &[u8])) -> bool {
+    let (letters, wanted) = (letters(name), first.iter().chain(last));
+    let pairs = letters.clone().zip(wanted);
+    let alike = pairs.take_while(|(one, other)| one == *other).count();
+    let whole = first.len() + last.len();
+    name.len() > whole && alike < whole && letters.skip(alike).nth(1).is_none()
+}
+
+fn letters(name: &[u8]) -> impl Iterator<Item = u8> + Clone {
+    let letters = name.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    letters.map(u8::to_ascii_lowercase)
 }
 
 #[cfg(test)]
@@ -243,6 +257,10 @@ mod tests {
             "Content0Length",
             "content-xlength",
             "transferzEncoding",
+            "C!!!!!!!!!!!!!",
+            "content-l_____",
+            "tx_______________",
+            "______________",
         ] {
             assert!(is_framing_lookalike(name.as_bytes()), "{name}");
         }
@@ -250,6 +268,9 @@ mod tests {
             "content-lengths",
             "x-content-length",
             "content-12-length",
+            "content-lxy___",
+            "access_______",
+            "x-request-id__",
             "transfer-encoding2",
             "content-leng",
             "x",
