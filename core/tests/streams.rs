@@ -233,8 +233,9 @@ fn balanced(service: &str, address: u8, reach: Reach, nodes: &[&str]) -> [(Id, O
     let listener = Id::listener(&name(service), "service/80");
     let endpoints = (1..).zip(nodes).map(|(last, node)| Endpoint {
         address: ([10, 0, address, last], 8080).into(),
-        node: Some((*node).into()),
+        node: Some(node.trim_end_matches('!').into()),
         zone: None,
+        is_leaving: node.ends_with('!'),
     });
     let backend = Backend {
         service: name(service),
@@ -274,7 +275,7 @@ fn balanced(service: &str, address: u8, reach: Reach, nodes: &[&str]) -> [(Id, O
 fn a_node_serves_local_traffic_only_where_it_has_endpoints_and_tells_how_many() {
     let objects = [
         balanced("everywhere", 1, Reach::Anywhere, &["a"]),
-        balanced("local", 2, Reach::SameNode, &["a", "b", "a"]),
+        balanced("local", 2, Reach::SameNode, &["a", "b", "a", "a!", "c!"]),
         balanced("empty", 3, Reach::SameNode, &[]),
     ];
     let (_, table) = compiler(objects.into_iter().flatten());

@@ -374,6 +374,7 @@ fn snapshot() -> Snapshot {
         address: "[fd00::2]:90".parse().unwrap(),
         node: Some("n".into()),
         zone: Some("z".into()),
+        is_leaving: true,
     };
     let objects = BTreeMap::from([
         (Id::http_route(&name), http),

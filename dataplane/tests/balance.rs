@@ -138,6 +138,7 @@ fn traffic_stays_on_a_node_or_in_a_zone_as_its_backend_asks() {
         address,
         node: Some(node.into()),
         zone: Some(zone.into()),
+        is_leaving: false,
     };
     let endpoints = BTreeSet::from([
         placed(here, "n1", "z1"),

@@ -239,8 +239,8 @@ fn number(port: &ServicePort) -> u16 {
     }
 }
 
-/// Endpoints of the port's name in all slices of the Service: those that are ready; if none is, those
-/// that still serve while they terminate (KEP-1669).
+/// Endpoints of the port's name in all slices of the Service: those that are ready; if none is (with local traffic: on
+/// a node), those that still serve while they terminate (KEP-1669).
 fn slice_endpoints(
     resources: &Resources,
     service: &Service,
@@ -252,7 +252,8 @@ fn slice_endpoints(
     let mut ready = Vec::new();
     let mut terminating = Vec::new();
     let mut other_ports = false;
-    let is_placed = reach(service, name) != Reach::Anywhere;
+    let reach = reach(service, name);
+    let (is_placed, is_bound) = (reach != Reach::Anywhere, reach == Reach::SameNode);
     for slice in resources.endpoint_slices_of(&name.service) {
         let Some(number) = slice_port(slice, port) else {
             other_ports |= !slice.endpoints.is_empty();
@@ -263,8 +264,14 @@ fn slice_endpoints(
                 address: SocketAddr::new(ip, number),
                 node: endpoint.node_name.clone().filter(|_| is_placed),
                 zone: endpoint.zone.clone().filter(|_| is_placed),
+                is_leaving: false,
             });
             match state(endpoint, service.spec.publish_not_ready_addresses) {
+                // Each node decides for itself whether it needs them.
+                State::Terminating if is_bound => ready.extend(placed.map(|one| Endpoint {
+                    is_leaving: true,
+                    ..one
+                })),
                 State::Ready => ready.extend(placed),
                 State::Terminating => terminating.extend(placed),
                 State::Out => {}

@@ -26,7 +26,10 @@ pub fn within_reach(
     let in_zone = |one: &Endpoint| here.zone.is_some() && one.zone == here.zone;
     let (near, is_bound) = match reach {
         Reach::Anywhere => (Vec::new(), false),
-        Reach::SameNode => (places(&on_node), true),
+        Reach::SameNode => match places(&|one| on_node(one) && !one.is_leaving) {
+            none if none.is_empty() => (places(&on_node), true),
+            staying => (staying, true),
+        },
         Reach::PreferZone => (places(&in_zone), false),
         Reach::PreferNode => match places(&on_node) {
             none if none.is_empty() => (places(&in_zone), false),
@@ -59,6 +62,7 @@ mod tests {
             address: ([10, 0, 0, last], 80).into(),
             node: text(node),
             zone: text(zone),
+            is_leaving: false,
         }
     }
 
@@ -67,6 +71,18 @@ mod tests {
             node: node.map(Into::into),
             zone: zone.map(Into::into),
         }
+    }
+
+    #[test]
+    fn on_a_node_those_that_leave_serve_until_another_is_there() {
+        let leaving = |last| Endpoint {
+            is_leaving: true,
+            ..endpoint(last, "a", "x")
+        };
+        let here = here(Some("a"), Some("x"));
+        let used = |all: &[Endpoint]| within_reach(all, Reach::SameNode, &here, |_| true);
+        assert_eq!(used(&[leaving(1), endpoint(2, "b", "x")]), [0]);
+        assert_eq!(used(&[leaving(1), endpoint(2, "a", "x")]), [1]);
     }
 
     #[test]

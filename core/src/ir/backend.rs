@@ -64,6 +64,10 @@ pub struct Endpoint {
     pub node: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<Arc<str>>,
+    /// It terminates and still serves: used with [`Reach::SameNode`] where its node has no other (KEP-1669). With
+    /// any other reach those that are told are for use.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_leaving: bool,
 }
 
 impl Endpoint {
@@ -74,6 +78,7 @@ impl Endpoint {
             address,
             node: None,
             zone: None,
+            is_leaving: false,
         }
     }
 }
@@ -84,7 +89,7 @@ impl Endpoint {
 pub enum Reach {
     #[default]
     Anywhere,
-    /// None but those on its node (`externalTrafficPolicy: Local`).
+    /// None but those on its node, of these the ones that stay before those that leave (`externalTrafficPolicy: Local`).
     SameNode,
     /// Those on its node; if there is none, those of its zone, else all (`trafficDistribution: PreferSameNode`).
     PreferNode,

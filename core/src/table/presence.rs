@@ -77,6 +77,8 @@ impl Backend {
         // As Kubernetes tells of endpoints: what checks find wrong with some may pass, and moves no address.
         let places = within_reach(all, self.backend.reach, here, |_| true).into_iter();
         let found = places.filter_map(|place| all.get(usize::try_from(place).ok()?));
-        found.map(|endpoint| endpoint.address.ip())
+        // Those that leave serve who comes; nobody is to be led to them.
+        let staying = found.filter(|endpoint| !endpoint.is_leaving);
+        staying.map(|endpoint| endpoint.address.ip())
     }
 }

@@ -56,6 +56,7 @@ fn endpoint(endpoint: &proto::Endpoint) -> Result<ir::Endpoint> {
         address: SocketAddr::new(address, range("port", endpoint.port)?),
         node: optional_text(endpoint.node.as_ref()),
         zone: optional_text(endpoint.zone.as_ref()),
+        is_leaving: endpoint.leaving,
     })
 }
 

@@ -11,6 +11,7 @@ pub(super) fn encode(backend: &ir::Backend) -> proto::Backend {
                 port: one.address.port().into(),
                 node: one.node.as_ref().map(text),
                 zone: one.zone.as_ref().map(text),
+                leaving: one.is_leaving,
             });
             (endpoints.collect(), None)
         }
