@@ -34,13 +34,17 @@ def table(scenario, by_peer, floor, failures):
     return "\n".join(out)
 
 
-def idle_table(scenario, by_peer, floor, failures, conns):
-    per_conn = {p: median(r["kib_per_conn"] for r in rows) for p, rows in by_peer.items()}
-    best = min((k for p, k in per_conn.items() if p not in floor), default=0)
-    out = [f"\n## {scenario.name}: memory with {conns} connections: {scenario.what}, after one GET on each (1 worker)",
-           f"{'peer':16}{'RSS 0':>10}{'RSS N':>10}{'of dp':>10}{'KiB/conn':>10}{'x best':>7}{'open':>8}{'fds':>8}{'idle cpu':>9}{'start s':>9}"]
-    for p, rows in sorted(by_peer.items(), key=lambda kv: (kv[0] not in floor, per_conn[kv[0]])):
-        m = lambda k: median(r[k] for r in rows)
-        ratio = f"{per_conn[p] / best:5.2f}" if best > 0 else "    -"
-        out.append(f"{p + ('*' if p in floor else ''):16}{m('rss0_kib') / 1024:9.1f}M{m('rss_kib') / 1024:9.1f}M{m('rss_dataplane_kib') / 1024:9.1f}M{per_conn[p]:10.2f}{ratio:>7}{m('open'):8.0f}{m('fds'):8.0f}{m('idle_cpu'):9.2%}{m('ready_s'):9.2f}")
+def idle_summary(rows):
+    """The same of a memory scenario: medians."""
+    return {k: median(r[k] for r in rows) for k in ("rss0_kib", "rss_kib", "rss_dataplane_kib", "per_unit_kib", "open", "errors", "fds", "idle_cpu", "ready_s")}
+
+
+def memory_table(scenario, by_peer, floor, failures):
+    s = {p: idle_summary(rows) for p, rows in by_peer.items()}
+    best = min((v["per_unit_kib"] for p, v in s.items() if p not in floor), default=0)
+    out = [f"\n## {scenario.name}: {scenario.what} (1 worker)",
+           f"{'peer':16}{'RSS 0':>10}{'RSS N':>10}{'of dp':>10}{'KiB/' + scenario.unit:>10}{'x best':>7}{'N':>8}{'fds':>8}{'idle cpu':>9}{'start s':>9}"]
+    for p, v in sorted(s.items(), key=lambda kv: (kv[0] not in floor, kv[1]["per_unit_kib"])):
+        ratio = f"{v['per_unit_kib'] / best:5.2f}" if best > 0 else "    -"
+        out.append(f"{p + ('*' if p in floor else ''):16}{v['rss0_kib'] / 1024:9.1f}M{v['rss_kib'] / 1024:9.1f}M{v['rss_dataplane_kib'] / 1024:9.1f}M{v['per_unit_kib']:10.2f}{ratio:>7}{v['open']:8.0f}{v['fds']:8.0f}{v['idle_cpu']:9.2%}{v['ready_s']:9.2f}")
     return "\n".join(out + [f"{p:16} {why}" for p, why in failures.items()])

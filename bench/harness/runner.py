@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from . import proc
+from . import proc, settings
 from .config import Config, free_port
 from .loads import Loads
 from .scenarios import routes_for
@@ -61,6 +61,7 @@ class Bench:
             cfg = Config(listen, free_port(), backend, len(cpus), d, self.cert, self.key, self.bin, list(routes))
             cmd = peer.command(cfg)
             argv, env = cmd if isinstance(cmd, tuple) else (cmd, {})
+            self.told = settings.told(cfg, argv, env)
             t = time.monotonic()
             child = self.spawn(argv, cpus, f"peer-{peer.name}", env)
             why = "no answer"
@@ -181,4 +182,4 @@ class Bench:
                 load.wait(10)
             self.end(child)
         return {"rss0_kib": rss0, "rss_kib": rss1, "rss_dataplane_kib": dataplane, "pss_kib": pss1, "open": r["ready"], "errors": r["errors"], "fds": fds,
-                "kib_per_conn": (rss1 - rss0) / max(r["ready"], 1), "idle_cpu": cpu, "ready_s": ready}
+                "per_unit_kib": (rss1 - rss0) / max(r["ready"], 1), "idle_cpu": cpu, "ready_s": ready}
