@@ -37,7 +37,7 @@ events {{ worker_connections 19000; }}
         else:
             listen = {"http": "reuseport", "https": "ssl http2 reuseport", "grpc": "http2 reuseport"}[c.listen]
             tls = f"ssl_certificate {c.cert}; ssl_certificate_key {c.key}; ssl_protocols TLSv1.3; ssl_session_cache shared:s:10m; ssl_ecdh_curve X25519;" if c.tls else ""
-            go = "grpc_pass grpc://b;" if c.listen == "grpc" else 'proxy_pass http://b; proxy_http_version 1.1; proxy_set_header Connection "";'
+            go = "grpc_pass grpc://b; grpc_set_header Host $host;" if c.listen == "grpc" else 'proxy_pass http://b; proxy_http_version 1.1; proxy_set_header Host $host; proxy_set_header Connection "";'
             if c.routes:
                 servers = "\n".join(
                     f"  server {{ listen {c.port}; server_name {h}; " + " ".join(f"location {p} {{ {go} }}" for p in ps) + " }"
@@ -51,7 +51,6 @@ events {{ worker_connections 19000; }}
   http2_max_requests 1000000000; http2_max_concurrent_streams 512;
   client_max_body_size 64m; client_body_buffer_size 64k; proxy_max_temp_file_size 0;
   client_body_temp_path {c.dir}/cb; proxy_temp_path {c.dir}/pt; fastcgi_temp_path {c.dir}/ft; uwsgi_temp_path {c.dir}/ut; scgi_temp_path {c.dir}/st;
-  proxy_set_header Host $host;
   server_names_hash_max_size 65536; server_names_hash_bucket_size 128;
   upstream b {{ server 127.0.0.1:{c.backend}; keepalive 4096; keepalive_requests 1000000000; }}
 {servers}
