@@ -10,7 +10,7 @@ DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
   nginx-light libnginx-mod-stream haproxy h2o wrk nghttp2-client openssl \
   gcc libc6-dev liburing-dev libssl-dev pkg-config python3-venv
 mkdir -p "$build"
-for tool in backend fwd l4load; do gcc -O2 -Wall -o "$build/$tool" "native/$tool.c"; done
+for tool in backend fwd l4load openload; do gcc -O2 -Wall -o "$build/$tool" "native/$tool.c"; done
 gcc -O2 -Wall -o "$build/fwd_uring" native/fwd_uring.c -luring
 CARGO_TARGET_DIR="$PWD/$build/cargo" cargo build --release --locked --manifest-path grpc-backend/Cargo.toml
 if [ "${1:-}" != --lean ] || command -v go >/dev/null; then (cd gload && go build -o "../$build/gload" .); fi

@@ -84,6 +84,28 @@ def cpu_seconds(root):
     return user / TICK, system / TICK
 
 
+def thread_seconds(root, program=""):
+    """{(pid, tid): CPU seconds} of the tree's threads, or of those of it that run `program`."""
+    out = {}
+    for pid in tree(root):
+        if program and not runs(pid, program):
+            continue
+        try:
+            for tid in os.listdir(f"/proc/{pid}/task"):
+                raw = Path(f"/proc/{pid}/task/{tid}/stat").read_text()
+                f = raw[raw.rindex(")") + 2:].split()
+                out[pid, int(tid)] = (int(f[11]) + int(f[12])) / TICK
+        except OSError:
+            continue
+    return out
+
+
+def balance(before, after, workers):
+    """CPU time of the busiest worker over the workers' mean: 1 is even, `workers` is one that does it all. None without work."""
+    used = sorted((t - before.get(who, 0) for who, t in after.items()), reverse=True)[:workers]
+    return used[0] * workers / sum(used) if sum(used) else None
+
+
 def runs(pid, program):
     """Whether a process runs the program of this file name."""
     try:

@@ -69,14 +69,18 @@ class Results:
         self.out.mkdir(parents=True, exist_ok=True)
         self.file("json").write_text(json.dumps(self.kept, indent=1))
         for group in self.groups():
-            self.file(f"{group}.svg").write_text(self.picture(group))
+            if self.drawn(group):
+                self.file(f"{group}.svg").write_text(self.picture(group))
         self.file("md").write_text(self.markdown())
 
     def file(self, end):
         return self.out / f"{self.name}.{end}"
 
     def groups(self):
-        return list(dict.fromkeys(s.group for s in self.scenarios if self.rows_of(s)))
+        return list(dict.fromkeys(s.group for s in self.scenarios))
+
+    def drawn(self, group):
+        return any(self.rows_of(s) for s in self.scenarios if s.group == group)
 
     def peers_apart(self, figures):
         """(ours, other proxies, forwarders) that have figures."""
@@ -102,7 +106,7 @@ class Results:
                f"{c['rounds']} rounds of {c['seconds']:g} s, interleaved.", "", f"    {c.get('command', '')}", ""]
         out += self.standing() + self.peers_table()
         for group in self.groups():
-            out += [f"## {group}", "", f"![{group}]({self.name}.{group}.svg)", ""]
+            out += [f"## {group}", "", *([f"![{group}]({self.name}.{group}.svg)", ""] if self.drawn(group) else [])]
             for s in self.scenarios:
                 if s.group == group:
                     out += self.section(s)
@@ -162,7 +166,7 @@ class Results:
 
     def memory_table(self, s, figures):
         best = least(dict(figures), s.bar[0], [p for p, _ in figures if p not in self.floor])
-        head = ["peer", s.bar[1].format(unit=s.unit), "x best peer", "RSS before, MiB", "RSS after, MiB", "of the data plane", "ready after s", "errors"]
+        head = ["peer", s.bar[1].format(unit=s.unit), "x best peer", "before, MiB", "after, MiB", "of the data plane", "ready after s", "errors"]
         out = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
         for p, f in figures:
             out.append(f"| {p}{'*' if p in self.floor else ''} | {f[s.bar[0]]:.2f} | {ratio(f[s.bar[0]], best and best[1])} | {f['rss0_kib'] / 1024:.1f} | {f['rss_kib'] / 1024:.1f} | {f['rss_dataplane_kib'] / 1024:.1f} | {f['ready_s']:.2f} | {f['errors']:.0f} |")
@@ -181,4 +185,13 @@ dash = lambda x, form: form.format(x) if x is not None else "-"
 EXTRA = [
     ("syscalls/req", "syscalls", lambda f: dash(f.get("syscalls"), "{:.2f}")),
     ("switches/req", "switches", lambda f: dash(f.get("switches"), "{:.3f}")),
+    ("p99.9 µs", "p999_us", lambda f: dash(f.get("p999_us"), "{:.0f}")),
+    ("asked for/s", "rate", lambda f: dash(f.get("rate"), "{:.0f}")),
+    ("client late by, p99 µs", "late_p99_us", lambda f: dash(f.get("late_p99_us"), "{:.0f}")),
+    ("busiest worker / mean", "balance", lambda f: dash(f.get("balance"), "{:.2f}")),
+    ("mirrored", "mirrored", lambda f: dash(f.get("mirrored"), "{:.1%}")),
+    ("logged", "logged", lambda f: dash(f.get("logged"), "{:.1%}")),
+    ("changes/s", "changes_per_s", lambda f: dash(f.get("changes_per_s"), "{:.1f}")),
+    ("versions in force/s", "versions_per_s", lambda f: dash(f.get("versions_per_s"), "{:.1f}")),
+    ("last one in force after ms", "settled_ms", lambda f: dash(f.get("settled_ms"), "{:.0f}")),
 ]

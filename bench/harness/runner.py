@@ -2,18 +2,19 @@
 import http.client
 import json
 import shutil
-import socket
-import ssl
 import subprocess
+import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
-from . import proc, settings
-from .config import Config, free_port
+from . import checks, proc, settings
+from .churn import Churn
+from .config import Config, free_port, make_routes
 from .loads import Loads
-from .scenarios import routes_for
 
-START_LIMIT = 40
+MEMORY = Path("/dev/shm")  # for access logs: a disk's pace is not the peer's
+ALL_OF_IT = 0.99           # of lines logged and requests mirrored: a peer that drops some did less work
 
 
 class Failed(Exception):
@@ -32,6 +33,7 @@ class Bench:
                             "-subj", "/CN=bench.test", "-addext", "subjectAltName=DNS:bench.test,DNS:*.bench.test,IP:127.0.0.1",
                             "-keyout", self.key, "-out", self.cert], check=True, capture_output=True)
         self.children = []
+        self.logs = Path(tempfile.mkdtemp(prefix="ringgate-bench-", dir=MEMORY if MEMORY.is_dir() else self.scratch))
 
     def __enter__(self):
         self.http, self.l4, self.grpc = free_port(), free_port(), free_port()
@@ -44,129 +46,167 @@ class Bench:
     def __exit__(self, *_):
         for c in self.children:
             c.stop()
+        shutil.rmtree(self.logs, ignore_errors=True)
 
     def spawn(self, argv, cpus, name, env=None):
         child = proc.Child(argv, cpus, self.scratch / f"{name}.log", env, cwd=self.scratch)
         self.children.append(child)
         return child
 
-    def start(self, peer, listen, routes=(), two=False):
-        """Starts the peer and waits until it answers rightly. -> (Child, port, seconds to ready)"""
+    def start(self, peer, sc, rules=None):
+        """Starts the peer and waits until it answers rightly. -> (Child, Config, seconds to ready)"""
         for _ in range(3):
-            d = self.scratch / f"run-{peer.name}"
-            shutil.rmtree(d, ignore_errors=True)
-            d.mkdir()
-            cpus = sorted(self.proxy_cpus | self.load_cpus) if two else self.proxy_cpus
-            backend = {"grpc": self.grpc, "tcp": self.l4, "udp": self.l4}.get(listen, self.http)
-            cfg = Config(listen, free_port(), backend, len(cpus), d, self.cert, self.key, self.bin, list(routes))
+            cfg = self.config(peer, sc, sc.routes if rules is None else rules)
             cmd = peer.command(cfg)
             argv, env = cmd if isinstance(cmd, tuple) else (cmd, {})
             self.told = settings.told(cfg, argv, env)
             t = time.monotonic()
-            child = self.spawn(argv, cpus, f"peer-{peer.name}", env)
+            child = self.spawn(argv, self.cpus_of(sc), f"peer-{peer.name}", env)
             why = "no answer"
-            while time.monotonic() - t < START_LIMIT:
+            while time.monotonic() - t < sc.start_limit:
                 if not child.alive():
                     why = "ended at start"
                     break
                 try:
-                    why = self.probe(cfg)
+                    why = checks.probe(cfg, self.bin, self.scratch, self.load_cpus)
                 except (OSError, http.client.HTTPException, ValueError, RuntimeError) as e:
                     why = f"{type(e).__name__}: {e}"
                 if not why:
-                    return child, cfg.port, time.monotonic() - t
+                    return child, cfg, time.monotonic() - t
                 time.sleep(0.05)
+            else:
+                why += f" (after {sc.start_limit:g} s)"
             log = child.tail()
             self.end(child)
             if "in use" not in log.lower():
                 break
-        raise Failed(f"{peer.name} {listen}: {why}: {log}")
+        raise Failed(f"{peer.name} {sc.listen}: {why}: {log}")
+
+    def config(self, peer, sc, rules):
+        d = self.scratch / f"run-{peer.name}"
+        shutil.rmtree(d, ignore_errors=True)
+        d.mkdir()
+        backend = {"grpc": self.grpc, "tcp": self.l4, "udp": self.l4}.get(sc.listen, self.http)
+        log = self.logs / f"{peer.name}.log" if sc.work == "log" else None
+        if log:
+            log.unlink(missing_ok=True)
+        return Config(sc.listen, free_port(), backend, len(self.cpus_of(sc)), d, self.cert, self.key, self.bin, make_routes(rules), sc.work, log)
+
+    def cpus_of(self, sc):
+        return self.proxy_cpus | self.load_cpus if sc.two else self.proxy_cpus
 
     def end(self, child):
         child.stop()
         self.children.remove(child)
 
-    def probe(self, cfg):
-        """'' when the peer does its work, else what is wrong."""
-        if cfg.listen in ("tcp", "udp"):
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM if cfg.listen == "tcp" else socket.SOCK_DGRAM) as s:
-                s.settimeout(1)
-                s.connect(("127.0.0.1", cfg.port))
-                s.send(b"E" * 64)
-                return "" if s.recv(64) == b"E" * 64 else "wrong echo"
-        if cfg.listen == "grpc":
-            with socket.create_connection(("127.0.0.1", cfg.port), 1):
-                pass
-            out = Loads(self.bin, self.scratch, self.load_cpus).grpc_check(cfg.port)
-            return "" if out["ok"] else str(out.get("error"))
-        if cfg.listen == "h3":
-            out = Loads(self.bin, self.scratch, self.load_cpus).h3(cfg.port, 1, 1, 0.1)
-            return "" if out["requests"] else str(out.get("first_error"))
-        want = [("bench.test", "/", 200)]
-        if cfg.routes:
-            (h1, p1), (h2, p2) = cfg.routes[0], cfg.routes[-1]
-            want = [(h1, p1 + "item", 200), (h2, p2 + "item", 200), ("nobody.test", "/item", 404), (h1, "/other", 404)]
-        for host, path, status in want:
-            if cfg.tls:
-                ctx = ssl.create_default_context()
-                ctx.check_hostname, ctx.verify_mode = False, ssl.CERT_NONE
-                c = http.client.HTTPSConnection("127.0.0.1", cfg.port, timeout=20, context=ctx)
-            else:
-                c = http.client.HTTPConnection("127.0.0.1", cfg.port, timeout=20)
-            c.request("GET", path, headers={"Host": host})
-            r = c.getresponse()
-            n = len(r.read())
-            c.close()
-            if r.status != status or (status == 200 and n != 1024):
-                return f"{host}{path}: status {r.status}, {n} bytes"
-        return ""
-
     def measure(self, peer, sc):
-        routes = routes_for(sc)
-        child, port, ready = self.start(peer, sc.listen, routes, sc.two)
+        child, cfg, ready = self.start(peer, sc)
         try:
             loads = Loads(self.bin, self.scratch, self.proxy_cpus | self.load_cpus if sc.two else self.load_cpus)
             rss0, _ = proc.memory_kib(child.pid)
-            counted = {}
-            if self.syscalls:  # during the warm-up, so that counting does not weigh on the measurement
-                with proc.Counting(self.bin["perf"], child.pid, self.scratch / "perf.out") as count:
-                    warm = sc.load(loads, port, self.warmup, routes)
-                counted = dict(zip(("syscalls", "switches"), count.per(warm["requests"])))
-            else:
-                sc.load(loads, port, self.warmup, routes)
+            counted, warm = self.warm_up(sc, loads, cfg, child)
+            seconds, paced = min(self.seconds, sc.max_seconds), {}
+            if sc.share:
+                paced = {"capacity": warm["requests"] / warm["seconds"], "rate": sc.share * warm["requests"] / warm["seconds"]}
+            seen0 = checks.count(self.http) if sc.work == "mirror" else 0
             back = self.backends.get("grpc" if sc.listen == "grpc" else "http")
             cores = self.proxy_cpus | self.load_cpus
-            b0, m0, u0 = sum(proc.cpu_seconds(back.pid)), proc.core_times(cores), proc.cpu_seconds(child.pid)
-            r = sc.load(loads, port, min(self.seconds, sc.max_seconds), routes)
-            u1, m1, b1 = proc.cpu_seconds(child.pid), proc.core_times(cores), sum(proc.cpu_seconds(back.pid))
+            t0, b0, m0, u0 = proc.thread_seconds(child.pid, peer.data_plane), sum(proc.cpu_seconds(back.pid)), proc.core_times(cores), proc.cpu_seconds(child.pid)
+            with Churn(peer, cfg, child, self.load_cpus) if sc.work == "changes" else nullcontext() as churn:
+                r = loads.open(cfg.port, 64, paced["rate"], seconds, cfg.routes) if sc.share else sc.load(loads, cfg.port, seconds, cfg.routes)
+            u1, m1, b1, t1 = proc.cpu_seconds(child.pid), proc.core_times(cores), sum(proc.cpu_seconds(back.pid)), proc.thread_seconds(child.pid, peer.data_plane)
             if not child.alive():
                 raise Failed("ended under load: " + child.tail())
+            if not r["requests"]:
+                raise Failed(f"no request was answered, {r['errors']} errors {r.get('first_error', '')}")
+            if churn:
+                paced |= churn.row()
+            if sc.work == "mirror":
+                paced |= self.mirrored(r, seen0)
+            if sc.two and peer.fixed_workers:
+                paced["balance"] = proc.balance(t0, t1, cfg.threads)
             rss1, pss1 = proc.memory_kib(child.pid)
             dataplane = proc.memory_kib(child.pid, peer.data_plane)[0] if peer.data_plane else rss1
         finally:
             self.end(child)
-        if not r["requests"]:
-            raise Failed(f"no request was answered, {r['errors']} errors {r.get('first_error', '')}")
+        if cfg.log:
+            paced |= self.logged(cfg, r["requests"] + warm["requests"])
         n = r["requests"]
         user, system = u1[0] - u0[0], u1[1] - u0[1]
         total = max(m1[2] - m0[2], 1e-9)
         ours = user + system + (b1 - b0) + r["load_cpu_s"]
-        return {**r, **counted, "rps": r["requests"] / r["seconds"], "cpu_us": (user + system) * 1e6 / n, "user_us": user * 1e6 / n, "sys_us": system * 1e6 / n,
+        return {**r, **counted, **paced, "rps": r["requests"] / r["seconds"], "cpu_us": (user + system) * 1e6 / n, "user_us": user * 1e6 / n, "sys_us": system * 1e6 / n,
                 "backend_us": (b1 - b0) * 1e6 / n, "load_us": r["load_cpu_s"] * 1e6 / n,
                 "busy": (user + system) / r["seconds"] / (len(cores) if sc.two else len(self.proxy_cpus)),
                 "foreign": max(0.0, (m1[0] - m0[0] - ours) / total), "stolen": (m1[1] - m0[1]) / total,
                 "rss0_kib": rss0, "rss_kib": rss1, "rss_dataplane_kib": dataplane, "pss_kib": pss1, "ready_s": ready}
 
+    def warm_up(self, sc, loads, cfg, child):
+        """({"syscalls", "switches"} per request where they are counted, what the load tool said)."""
+        # An open loop goes by what this finds: as long as the measurement itself.
+        seconds = max(self.warmup, min(self.seconds, sc.max_seconds)) if sc.share else self.warmup
+        if not self.syscalls:
+            return {}, sc.load(loads, cfg.port, seconds, cfg.routes)
+        # Here, so that counting does not weigh on the measurement.
+        with proc.Counting(self.bin["perf"], child.pid, self.scratch / "perf.out") as count:
+            warm = sc.load(loads, cfg.port, seconds, cfg.routes)
+        return dict(zip(("syscalls", "switches"), count.per(warm["requests"]))), warm
+
+    def mirrored(self, r, before):
+        time.sleep(0.2)  # mirrored requests that are under way
+        share = (checks.count(self.http) - before - 1 - r["requests"]) / r["requests"]
+        if share < ALL_OF_IT:
+            raise Failed(f"only {share:.1%} of the requests were mirrored")
+        return {"mirrored": min(share, 1.0)}  # those cut at the end of the run were mirrored, too
+
+    def logged(self, cfg, requests):
+        with open(cfg.log, "rb") as f:
+            first = f.readline()
+            lines = 1 + sum(block.count(b"\n") for block in iter(lambda: f.read(1 << 20), b""))
+        cfg.log.unlink()
+        json.loads(first)
+        if lines < requests * ALL_OF_IT:
+            raise Failed(f"only {lines} lines for {requests} requests in the access log")
+        return {"logged": min(lines / requests, 1.0), "log_line_bytes": len(first)}
+
+    def memory(self, peer, sc, connections=None):
+        if sc.unit == "rule":
+            return self.rules(peer, sc)
+        return self.idle(peer, sc, connections or sc.connections)
+
+    def rules(self, peer, sc):
+        """Memory with one rule, and with all of them; both checked to be in force, and asked nothing more. PSS: a master and
+        its workers share most of what they read, and that is there once."""
+        child, _, _ = self.start(peer, sc, 1)
+        try:
+            time.sleep(0.5)
+            _, pss0 = proc.memory_kib(child.pid)
+        finally:
+            self.end(child)
+        child, _, ready = self.start(peer, sc)
+        try:
+            time.sleep(2)  # what was needed to load them only
+            rss, pss = proc.memory_kib(child.pid)
+            c0 = sum(proc.cpu_seconds(child.pid))
+            time.sleep(1)
+            cpu = sum(proc.cpu_seconds(child.pid)) - c0
+            dataplane = proc.memory_kib(child.pid, peer.data_plane)[1] if peer.data_plane else pss
+            fds = proc.fd_count(child.pid)
+        finally:
+            self.end(child)
+        return {"rss0_kib": pss0, "rss_kib": pss, "rss_dataplane_kib": dataplane, "rss_sum_kib": rss, "open": sc.routes, "errors": 0, "fds": fds,
+                "per_unit_kib": (pss - pss0) / sc.routes, "idle_cpu": cpu, "ready_s": ready}
+
     def idle(self, peer, sc, conns):
         """RSS with no connection but those of the first check, and with `conns` idle keep-alive ones after a GET on each."""
-        child, port, ready = self.start(peer, sc.listen)
+        child, cfg, ready = self.start(peer, sc)
         load = None
         try:
             time.sleep(0.5)
             rss0, _ = proc.memory_kib(child.pid)
             log = self.scratch / "idle.err"
             with open(log, "wb") as err:
-                load = subprocess.Popen(proc.pinned(sc.load(self.bin, port, conns), self.load_cpus),
+                load = subprocess.Popen(proc.pinned(sc.load(self.bin, cfg.port, conns), self.load_cpus),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, text=True)
             r = json.loads(load.stdout.readline() or '{"ready": 0, "errors": -1}')
             time.sleep(1)
