@@ -97,7 +97,7 @@ class Results:
             if s.group == group and (figures := self.ordered(s)):
                 key, label, other = s.bar
                 blocks.append((s.name, label.format(unit=s.unit), [(p + ("*" if p in self.floor else ""), kind(p), f[key], f[other] if other else None) for p, f in figures]))
-        return chart.svg(f"{group}: {self.kept['conditions']['when']}", blocks)
+        return chart.svg(f"{group}, {self.kept['conditions']['when'][:10]}. Bars: least of the rounds; marks: median; *: a limit, no proxy", blocks)
 
     def markdown(self):
         c = self.kept["conditions"]

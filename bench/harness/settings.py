@@ -18,6 +18,8 @@ def told(cfg, argv, env):
         text = KEY.sub("(the bench's private key)\n", text.replace(key, "(the bench's private key)"))
         for path in sorted(map(str, cfg.bin.values()), key=len, reverse=True):
             text = text.replace(path, path.rsplit("/", 1)[1])
+        if cfg.log:
+            text = text.replace(str(cfg.log), "LOG")
         return text.replace(str(cfg.dir), "DIR").replace(str(cfg.cert.parent), "SCRATCH")
 
     files = {}
