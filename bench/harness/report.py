@@ -3,7 +3,7 @@ from statistics import median
 
 
 # What only some scenarios or options have.
-OPTIONAL = ("syscalls", "switches", "p999_us", "rate", "late_p99_us", "balance", "mirrored", "logged", "changes_per_s", "versions_per_s", "settled_ms")
+OPTIONAL = ("syscalls", "switches", "p999_us", "rate", "late_p99_us", "reopened", "balance", "mirrored", "logged", "changes_per_s", "versions_per_s", "settled_ms")
 
 
 def summary(rows):

@@ -188,6 +188,7 @@ EXTRA = [
     ("p99.9 µs", "p999_us", lambda f: dash(f.get("p999_us"), "{:.0f}")),
     ("asked for/s", "rate", lambda f: dash(f.get("rate"), "{:.0f}")),
     ("client late by, p99 µs", "late_p99_us", lambda f: dash(f.get("late_p99_us"), "{:.0f}")),
+    ("connections reopened", "reopened", lambda f: dash(f.get("reopened"), "{:.0f}")),
     ("busiest worker / mean", "balance", lambda f: dash(f.get("balance"), "{:.2f}")),
     ("mirrored", "mirrored", lambda f: dash(f.get("mirrored"), "{:.1%}")),
     ("logged", "logged", lambda f: dash(f.get("logged"), "{:.1%}")),

@@ -143,14 +143,15 @@ class Bench:
 
     def warm_up(self, sc, loads, cfg, child):
         """({"syscalls", "switches"} per request where they are counted, what the load tool said)."""
-        # An open loop goes by what this finds: as long as the measurement itself.
-        seconds = max(self.warmup, min(self.seconds, sc.max_seconds)) if sc.share else self.warmup
+        load = lambda seconds: sc.load(loads, cfg.port, seconds, cfg.routes)
+        # An open loop goes by what this finds: as long as the measurement itself, and nothing counted meanwhile, for that slows the peer.
+        warm = load(max(self.warmup, min(self.seconds, sc.max_seconds))) if sc.share else None
         if not self.syscalls:
-            return {}, sc.load(loads, cfg.port, seconds, cfg.routes)
+            return {}, warm or load(self.warmup)
         # Here, so that counting does not weigh on the measurement.
         with proc.Counting(self.bin["perf"], child.pid, self.scratch / "perf.out") as count:
-            warm = sc.load(loads, cfg.port, seconds, cfg.routes)
-        return dict(zip(("syscalls", "switches"), count.per(warm["requests"]))), warm
+            counted = load(self.warmup)
+        return dict(zip(("syscalls", "switches"), count.per(counted["requests"]))), warm or counted
 
     def mirrored(self, r, before):
         time.sleep(0.2)  # mirrored requests that are under way
