@@ -117,21 +117,24 @@ class Results:
         out = ["## Where Ringgate stands", "",
                "Below 1 it costs less than the best of the others, above 1 more. Least of the rounds / median of the rounds.", "",
                "| scenario | of | Ringgate | best peer | x best peer | best forwarder | x best forwarder | |", "|---|---|---|---|---|---|---|---|"]
-        lines = 0
-        for s in self.scenarios:
-            figures = self.figures(s)
-            mine, others, forwarders = self.peers_apart(figures)
-            if "ringgate" not in figures or not others:
-                continue
-            key, label, other = s.bar
-            f, keys = figures["ringgate"], [key, *([other] if other else [])]
-            beside = [least(figures, key, names) for names in (others, forwarders)]
-            ratios = [" / ".join(ratio(f[k], (least(figures, k, names) or (0, 0))[1]) for k in keys) if b else "-" for b, names in zip(beside, (others, forwarders))]
-            best, raw = (f"{b[0]} {chart.figure(b[1])}" if b else "-" for b in beside)
-            x = f[key] / beside[0][1] if beside[0] else 0
-            out.append(f"| {s.name} | {label.format(unit=s.unit)} | {chart.figure(f[key])} | {best} | {ratios[0]} | {raw} | {ratios[1]} | {'ahead' if x < 0.98 else 'level' if x <= 1.02 else '**behind**'} |")
-            lines += 1
-        return [*out, ""] if lines else []
+        lines = [line for s in self.scenarios if (line := self.standing_in(s))]
+        return [*out, *lines, ""] if lines else []
+
+    def standing_in(self, s):
+        """A line of that table; '' where there is nothing to compare."""
+        figures, (key, label, other) = self.figures(s), s.bar
+        _, others, forwarders = self.peers_apart(figures)
+        failed = any(r["scenario"] == s.name and r["peer"] == "ringgate" for r in self.kept["failures"])
+        if not least(figures, key, others) or not (failed or "ringgate" in figures):
+            return ""
+        f, keys = figures.get("ringgate"), [key, *([other] if other else [])]
+        cells = [s.name, label.format(unit=s.unit), chart.figure(f[key]) if f else "failed"]
+        for names in (others, forwarders):
+            best = least(figures, key, names)
+            cells.append(f"{best[0]} {chart.figure(best[1])}" if best else "-")
+            cells.append(" / ".join(ratio(f[k], least(figures, k, names)[1]) for k in keys) if f and best else "-")
+        x = f[key] / least(figures, key, others)[1] if f and not failed else 2
+        return f"| {' | '.join(cells)} | {'ahead' if x < 0.98 else 'level' if x <= 1.02 else '**behind**'} |"
 
     def peers_table(self):
         c = self.kept["conditions"]

@@ -47,6 +47,11 @@ class Reports(unittest.TestCase):
         self.assertIn("| ahead |", self.line(run_of(self.folder.name, ringgate=15, nginx=20)))
         self.assertIn("| level |", self.line(run_of(self.folder.name, ringgate=20.1, nginx=20)))
 
+    def test_to_fail_is_to_lose(self):
+        r = run_of(self.folder.name, nginx=20)
+        r.failed(H1, PEERS[0], "ended at start")
+        self.assertEqual("| h1-64 | µs of CPU per req | failed | nginx 20.0 | - | - | - | **behind** |", self.line(r))
+
     def test_a_forwarder_is_no_peer(self):
         self.assertEqual([], run_of(self.folder.name, ringgate=15, fwd_rw=20).standing())
 
