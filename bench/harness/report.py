@@ -14,6 +14,7 @@ def summary(rows):
             "user_us": median(col("user_us")), "sys_us": median(col("sys_us")),
             "spread": (max(cpu) - min(cpu)) / min(cpu) if min(cpu) else 0.0, "rps_spread": (max(rps) - min(rps)) / max(rps) if max(rps) else 0.0,
             "p50": median(col("p50_us")), "p99": median(col("p99_us")), "p99_min": min(col("p99_us")), "errors": sum(col("errors")),
+            "error_share": sum(col("errors")) / max(1, sum(col("errors")) + sum(col("requests"))),
             "busy": median(col("busy")), "foreign": max(col("foreign")), "stolen": max(col("stolen")),
             "rss": max(col("rss_kib")), "rss0": median(col("rss0_kib")), "rss_dataplane": max(col("rss_dataplane_kib")), "backend_us": median(col("backend_us")), "load_us": median(col("load_us")), "ready": median(col("ready_s")),
             **{k: median(v) if (v := [r[k] for r in rows if r.get(k) is not None]) else None for k in OPTIONAL}}
@@ -22,7 +23,7 @@ def summary(rows):
 def table(scenario, by_peer, floor, failures):
     """by_peer: {name: [row, ...]}; floor: names that are limits, not proxies."""
     s = {p: summary(rows) for p, rows in by_peer.items() if rows}
-    real = {p: v for p, v in s.items() if p not in floor and v["rps"]}
+    real = {p: v for p, v in s.items() if p not in floor and v["rps"] and v["error_share"] <= 0.01}
     best_cpu = min((v["cpu_min"] for v in real.values()), default=0)
     best_rps = max((v["rps_max"] for v in real.values()), default=0)
     best_p99 = min((v["p99_min"] for v in real.values() if v["p99_min"]), default=0)

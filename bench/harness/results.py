@@ -26,9 +26,14 @@ def ratio(a, b):
     return f"{a / b:.2f}" if a and b else "-"
 
 
+def sound(figures):
+    """Whether next to all was answered: what is refused is cheap."""
+    return figures.get("error_share", 0) <= 0.01
+
+
 def least(figures, key, names):
-    """(peer, figure) with the least figure among these, or None."""
-    return min(((p, figures[p][key]) for p in names if p in figures and figures[p][key]), key=lambda x: x[1], default=None)
+    """(peer, figure) with the least figure among these that answered, or None."""
+    return min(((p, figures[p][key]) for p in names if p in figures and figures[p][key] and sound(figures[p])), key=lambda x: x[1], default=None)
 
 
 class Results:
@@ -133,7 +138,7 @@ class Results:
             best = least(figures, key, names)
             cells.append(f"{best[0]} {chart.figure(best[1])}" if best else "-")
             cells.append(" / ".join(ratio(f[k], least(figures, k, names)[1]) for k in keys) if f and best else "-")
-        x = f[key] / least(figures, key, others)[1] if f and not failed else 2
+        x = f[key] / least(figures, key, others)[1] if f and sound(f) and not failed else 2
         return f"| {' | '.join(cells)} | {'ahead' if x < 0.98 else 'level' if x <= 1.02 else '**behind**'} |"
 
     def peers_table(self):

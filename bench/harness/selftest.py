@@ -17,7 +17,7 @@ H1 = next(s for s in scenarios.ALL if s.name == "h1-64")
 
 
 def row(cpu, **more):
-    return {"cpu_us": cpu, "rps": 1e6 / cpu, "user_us": cpu / 2, "sys_us": cpu / 2, "p50_us": 10, "p99_us": 20, "errors": 0, "busy": 1.0, "foreign": 0.0, "stolen": 0.0,
+    return {"cpu_us": cpu, "rps": 1e6 / cpu, "user_us": cpu / 2, "sys_us": cpu / 2, "p50_us": 10, "p99_us": 20, "requests": 1000, "errors": 0, "busy": 1.0, "foreign": 0.0, "stolen": 0.0,
             "rss_kib": 2048, "rss0_kib": 1024, "rss_dataplane_kib": 1024, "backend_us": 1, "load_us": 1, "ready_s": 0.1, **more}
 
 
@@ -51,6 +51,13 @@ class Reports(unittest.TestCase):
         r = run_of(self.folder.name, nginx=20)
         r.failed(H1, PEERS[0], "ended at start")
         self.assertEqual("| h1-64 | µs of CPU per req | failed | nginx 20.0 | - | - | - | **behind** |", self.line(r))
+
+    def test_who_refuses_is_not_the_best(self):
+        r = run_of(self.folder.name, ringgate=15, nginx=20)
+        r.row(H1, PEERS[0], row(10, errors=500))
+        self.assertIn("**behind**", self.line(r))
+        r.row(H1, PEERS[1], row(10, errors=500))
+        self.assertEqual([], r.standing())
 
     def test_a_forwarder_is_no_peer(self):
         self.assertEqual([], run_of(self.folder.name, ringgate=15, fwd_rw=20).standing())
