@@ -9,7 +9,9 @@
 
 mod large;
 mod network;
+mod programs;
 mod run;
+mod services;
 mod shared;
 
 use std::process::Stdio;
