@@ -116,7 +116,8 @@ impl Rounds {
         }
         self.claims
             .retain(|one, _| wanted.contains(one) && !others.contains(one));
-        self.refused.retain(|address, _| wanted.contains(address));
+        self.refused
+            .retain(|one, _| wanted.contains(one) && !others.contains(one));
         self.free.retain(|_, until| *until > now);
         if since >= self.pace.renew {
             self.renewed = now;
@@ -146,11 +147,12 @@ impl Rounds {
             if claim.next > now {
                 return;
             }
+            // One that can't be put is tried again, but not without a pause.
+            claim.next = next;
             if claim.asked >= ANNOUNCE_PROBES {
                 return steps.put.push(address);
             }
             claim.asked += 1;
-            claim.next = next;
             return steps.probe.push(address);
         }
         let refused = self.refused.get(&address);
@@ -268,7 +270,11 @@ impl Rounds {
     pub(super) fn next(&self) -> Option<Instant> {
         let renewal = (!self.held.is_empty()).then(|| self.renewed + self.pace.renew);
         let claims = self.claims.values().map(|claim| claim.next);
-        let refused = self.refused.values().map(|refused| refused.again);
+        // Not of those that are being asked for again, nor where there is no room to: only a claim ends that.
+        let is_room = self.claims.len() < ANNOUNCE_CLAIMS;
+        let refused = self.refused.iter();
+        let waiting = refused.filter(|(one, _)| is_room && !self.claims.contains_key(one));
+        let refused = waiting.map(|(_, refused)| refused.again);
         let tellings = self.held.values().map(|held| held.tell);
         renewal
             .into_iter()

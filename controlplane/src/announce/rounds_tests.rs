@@ -1,3 +1,5 @@
+//! What a node does about its addresses, turn by turn.
+
 use super::*;
 use crate::limits::ANNOUNCE_SHARED_RENEW;
 
@@ -164,6 +166,54 @@ fn a_new_address_is_told_of_a_few_times_and_then_now_and_then() {
     assert_eq!(rounds.tell(now + ANNOUNCE_TELL_AGAIN), [address]);
     rounds.released(&[address], now);
     assert_eq!(rounds.tell(now), [address], "another had it too");
+}
+
+/// When something is due again, after a turn that has done what was due.
+fn next_after(
+    rounds: &mut Rounds,
+    wanted: &BTreeSet<IpAddr>,
+    others: &BTreeSet<IpAddr>,
+    now: Instant,
+) -> Steps {
+    let steps = rounds.turn(wanted, others, now);
+    assert!(rounds.next().is_none_or(|next| next > now), "{rounds:?}");
+    steps
+}
+
+#[test]
+fn a_turn_that_has_done_its_work_has_nothing_due_at_once() {
+    let (now, none) = (Instant::now(), BTreeSet::new());
+    let (address, wanted) = (one("10.0.0.1"), set(&["10.0.0.1"]));
+    let mut rounds = rounds(now);
+    next_after(&mut rounds, &wanted, &none, now);
+    rounds.heard(address, Mac([1; 6]), false, now);
+    next_after(&mut rounds, &wanted, &none, now);
+    let mut now = now + ANNOUNCE_REFUSED;
+    let steps = next_after(&mut rounds, &wanted, &none, now);
+    assert_eq!(steps.probe, [address], "asked for once more");
+    let mut tried = 0;
+    while tried < 3 {
+        // The interface takes it not.
+        now = rounds.next().unwrap();
+        tried += next_after(&mut rounds, &wanted, &none, now).put.len();
+    }
+    let later = now + ANNOUNCE_PROBE_GAP;
+    next_after(&mut rounds, &wanted, &wanted, later);
+    assert_eq!(rounds.next(), None, "it is local without our doing");
+}
+
+#[test]
+fn what_waits_for_room_to_be_asked_for_is_not_due() {
+    let (now, none) = (Instant::now(), BTreeSet::new());
+    let (address, mut wanted) = (one("10.0.0.1"), set(&["10.0.0.1"]));
+    let mut rounds = rounds(now);
+    rounds.turn(&wanted, &none, now);
+    rounds.heard(address, Mac([1; 6]), true, now);
+    let others = 0..u32::try_from(ANNOUNCE_CLAIMS).unwrap();
+    wanted.extend(others.map(|n| IpAddr::from(n.to_be_bytes())));
+    rounds.turn(&wanted, &none, now);
+    let later = now + ANNOUNCE_SHARED_REFUSED;
+    next_after(&mut rounds, &wanted, &none, later);
 }
 
 #[test]
