@@ -358,16 +358,17 @@ impl Gossip {
             }
             self.macs.insert(mac, by);
         }
-        if let Some(member) = self.members.get_mut(&by)
-            && member.record != record
-        {
+        if let Some(member) = self.members.get_mut(&by) {
+            let is_news = member.record != record;
             match self.sets.get(record.set) {
-                // Until it is known what it serves now, it is as before.
+                // Until it is known what it serves now, it is as before. Each time it says so it may be asked: whoever was
+                // asked until now may be gone.
                 None => self.sets.want(record.set, record.count, by, now),
-                Some(set) => member.set = set,
+                Some(set) if is_news => member.set = set,
+                Some(_) => {}
             }
+            self.view += u64::from(is_news);
             member.record = record;
-            self.view += 1;
         }
     }
 
@@ -472,3 +473,6 @@ impl std::fmt::Debug for Gossip {
         shown.field("ours", &self.ours).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
