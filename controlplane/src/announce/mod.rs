@@ -74,7 +74,9 @@ pub enum AnnounceError {
     Interface(#[from] InterfaceError),
     #[error(transparent)]
     Link(#[from] LinkError),
-    #[error("can't read --gossip-key {path}: {error}")]
+    #[error(
+        "can't read --gossip-key {path}: {error}; the file has what `openssl rand -base64 32` printed once, the same on all nodes"
+    )]
     ReadKey { path: PathBuf, error: io::Error },
     #[error("--gossip-key {path}: {error}")]
     Key { path: PathBuf, error: KeyError },

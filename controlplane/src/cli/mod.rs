@@ -104,6 +104,11 @@ pub enum Verb {
 }
 
 #[derive(Clone, Debug, Args)]
+// What is shared is what is put there: without an interface it would be ignored in silence.
+#[command(
+    mut_arg("gossip_key", |key| key.requires("interface")),
+    mut_arg("while_ready", |flag| flag.requires("interface"))
+)]
 pub struct RunArgs {
     #[command(flatten)]
     pub control: ControlPlaneArgs,

@@ -115,6 +115,17 @@ fn the_data_plane_gets_its_flags_as_it_reads_them() {
 }
 
 #[test]
+fn addresses_are_shared_only_where_they_are_put_on_an_interface() {
+    for flag in ["--gossip-key=key", "--while-ready"] {
+        let line = ["ringgate", "run", ".", flag];
+        let error = Cli::try_parse_from(line).unwrap_err().to_string();
+        assert!(error.contains("--interface <IF>"), "{error}");
+        let line = ["ringgate", "run", ".", flag, "--interface=eth0"];
+        Cli::try_parse_from(line).unwrap();
+    }
+}
+
+#[test]
 fn everything_after_dataplane_is_passed_on() {
     let line = ["ringgate", "dataplane", "--help", "--workers", "2"];
     let Verb::Dataplane(verb) = Cli::try_parse_from(line).unwrap().verb else {
