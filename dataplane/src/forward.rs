@@ -261,7 +261,7 @@ async fn attempt(
             if began.elapsed() < left {
                 return Attempt::Failed(Failure::Connect);
             }
-            endpoint.note(late_connection(forward, session, left));
+            endpoint.note(late_connection(forward, session, began, left));
             return Attempt::Failed(Failure::Timeout);
         }
     };
@@ -274,8 +274,8 @@ async fn attempt(
     drop(load);
     let (counters, took) = (&shard.counters, began.elapsed());
     counters.backend(forward.backend.slot, outcome.status, took);
-    let has_time = took < time_left(shard, forward, began, until);
-    endpoint.note(judge(forward, session, outcome, &exchanged, has_time));
+    let times = times(shard, forward, &connection, (began, until));
+    endpoint.note(judge(forward, session, outcome, &exchanged, times));
     match exchanged {
         Exchanged::Whole { reuse } => {
             give_back(shard, connection, reuse);
@@ -331,10 +331,31 @@ fn give_back(shard: &Shard, connection: Box<Connection>, reuse: bool) {
 fn late_connection(
     forward: &Forward<'_>,
     session: &Session,
+    began: Instant,
     left: Duration,
 ) -> Option<Result<(), Failed>> {
     let is_cut = left < forward.backend.backend.settings.connect_timeout;
-    (is_cut && is_by_settings(forward, session)).then_some(Err(Failed::Timeout))
+    (is_cut && is_by_settings(forward, session, began)).then_some(Err(Failed::Timeout))
+}
+
+/// How an attempt's time went.
+struct Times {
+    /// It isn't over.
+    has_time: bool,
+    /// Since when the client was not waited for.
+    alone: Instant,
+}
+
+fn times(
+    shard: &Shard,
+    forward: &Forward<'_>,
+    connection: &Connection,
+    (began, until): (Instant, Millis),
+) -> Times {
+    Times {
+        has_time: began.elapsed() < time_left(shard, forward, began, until),
+        alone: connection.uploaded.get().unwrap_or(began),
+    }
 }
 
 /// What an exchange says of the endpoint; none: nothing, for a client could have brought it about alone.
@@ -343,34 +364,41 @@ fn judge(
     session: &Session,
     outcome: &Outcome,
     exchanged: &Exchanged,
-    has_time: bool,
+    times: Times,
 ) -> Option<Result<(), Failed>> {
     let by_status = |status| Failed::by(status).map_or(Ok(()), Err);
+    // So a server also ends a connection on which it has waited for the rest of a body for long enough.
+    let is_early = forward.started.elapsed() < limits::SLOW_UPLOAD;
+    let broken = (is_early || session.body.is_done()).then_some(Err(Failed::Broken));
     match exchanged {
         Exchanged::Whole { .. } => Some(by_status(outcome.status)),
         Exchanged::Switched { .. } => Some(Ok(())),
         Exchanged::Failed { failure, .. } => match failure {
             Failure::Status(status) => Some(by_status(*status)),
-            Failure::Broken => Some(Err(Failed::Broken)),
-            Failure::Timeout => is_by_settings(forward, session).then_some(Err(Failed::Timeout)),
+            Failure::Broken => broken,
+            Failure::Timeout => {
+                is_by_settings(forward, session, times.alone).then_some(Err(Failed::Timeout))
+            }
             // It has ended the connection in good order, or that was told where it was opened.
             Failure::StaleConnection | Failure::Refused | Failure::Connect => None,
         },
-        Exchanged::Cut("backend_broken") => Some(Err(Failed::Broken)),
+        Exchanged::Cut("backend_broken") => broken,
         Exchanged::Cut("backend_timeout") => {
             // Time for the whole of it may have been over because the client took the response slowly.
-            has_time.then_some(Err(Failed::Timeout))
+            times.has_time.then_some(Err(Failed::Timeout))
         }
         Exchanged::Cut(_) | Exchanged::Refused(_) => None,
     }
 }
 
 /// Whether an attempt that ran out of time did so as the policies have it: not because its client is slow, or
-/// waits for less.
-fn is_by_settings(forward: &Forward<'_>, session: &Session) -> bool {
+/// waits for less. Since `alone` only the endpoint was waited for: for half of the time, or others are to blame.
+fn is_by_settings(forward: &Forward<'_>, session: &Session, alone: Instant) -> bool {
     let waited = forward.started.elapsed();
     let has_patience = forward.patience.is_none_or(|patience| waited < patience);
-    has_patience && session.body.is_done()
+    let own = forward.rule.timeouts.backend_request.into_iter();
+    let all = own.chain([forward.idle()]).fold(waited, Duration::min);
+    has_patience && session.body.is_done() && alone.elapsed() >= all / 2
 }
 
 /// Ends an exchange when its client takes the request back, as those of gRPC do: who else would tell the backend?

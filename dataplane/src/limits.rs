@@ -67,6 +67,8 @@ pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 pub(crate) const HEALTH_CHECKS: usize = 512;
 /// Of a gRPC health check's answer, in bytes: it has 7.
 pub(crate) const HEALTH_ANSWER_BYTES: usize = 1 << 10;
+/// No server gives up on a body that comes slowly before this: a connection that breaks sooner is the server's doing.
+pub(crate) const SLOW_UPLOAD: Duration = Duration::from_secs(1);
 /// Answers to checks that wait to be counted; who has more to tell waits.
 pub(crate) const HEALTH_ANSWERS: usize = 256;
 /// Endpoints that shards have told of, and that wait to be put aside; beyond it they are told of again.

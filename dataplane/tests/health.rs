@@ -23,7 +23,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use support::certificates::Authority;
 use support::http2::{self, Got};
 use support::streams::{Streams, lines, nobody, peer, tcp};
-use support::{DataPlane, PATIENCE, Wanted, name, rule, wait_until};
+use support::{Client, DataPlane, PATIENCE, Wanted, name, prefix, rule, wait_until};
 
 const STATES: [&str; 3] = ["healthy", "unhealthy", "ejected"];
 
@@ -658,4 +658,57 @@ fn a_client_that_leaves_in_the_middle_ejects_nobody() {
         "ringgate_endpoint_ejections_total{backend=\"default/app:80\"}",
         0,
     );
+}
+
+/// Waits for a request no longer than some servers do.
+fn impatient() -> SocketAddr {
+    peer(|mut stream| {
+        let patience = Some(Duration::from_millis(1200));
+        stream.set_read_timeout(patience).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    })
+}
+
+/// A request that lacks the last byte of its body.
+fn post(plane: &DataPlane, path: &str) -> Client {
+    let mut client = plane.connect();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nx");
+    client.send(&head);
+    client
+}
+
+#[test]
+fn a_client_that_sends_slowly_ejects_nobody() {
+    let settings = outliers(1, Duration::from_secs(3600));
+    let timed = |backend: &'static str| {
+        let mut timed = rule(backend);
+        timed.matches = vec![prefix(&format!("/{backend}"))];
+        timed.timeouts.request = Some(Duration::from_secs(1));
+        timed
+    };
+    let mut wanted = Wanted::new().route(vec![timed("late"), timed("prompt"), rule("app")]);
+    wanted.backend_with("app", &[impatient(), impatient()], settings.clone());
+    wanted.backend_with("late", &[silent(), silent()], settings.clone());
+    wanted.backend_with("prompt", &[silent(), silent()], settings);
+    let plane = wanted.start();
+    let (mut never, mut late) = (post(&plane, "/"), post(&plane, "/late"));
+    thread::sleep(Duration::from_millis(800));
+    late.send("x");
+    assert_eq!(late.head().status, 504);
+    assert_eq!(never.head().status, 502);
+    // Those of an endpoint that alone was waited for are told later, and known by then.
+    wait_until(|| {
+        let mut prompt = post(&plane, "/prompt");
+        prompt.send("x");
+        assert_eq!(prompt.head().status, 504);
+        let ejected = "ringgate_endpoint_ejections_total{backend=\"default/prompt:80\"} 1\n";
+        plane.ask_admin("/metrics").contains(ejected).then_some(())
+    });
+    await_states(&plane, "default/prompt:80", [1, 0, 1]);
+    let page = plane.ask_admin("/metrics");
+    for backend in ["app", "late"] {
+        let none =
+            format!("ringgate_endpoint_ejections_total{{backend=\"default/{backend}:80\"}} 0\n");
+        assert!(page.contains(&none), "{page}");
+    }
 }

@@ -52,6 +52,7 @@ pub(crate) async fn run(
         .side
         .borrow_mut()
         .request(session.head.framing, session.head.upgrade.is_some());
+    upstream.uploaded.set(None);
     if !send(downstream, upstream, forward, until).await {
         return Exchanged::Failed {
             failure: upstream.failure(true),

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringgate_core::balance;
 use ringgate_core::http1::{ClientSide, ResponseHead};
@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) head: RefCell<ResponseHead>,
     /// Whether it has carried a request before: then it may have been closed meanwhile.
     pub(crate) is_reused: bool,
+    /// When the client sent something of the request last, if that was after its head.
+    pub(crate) uploaded: Cell<Option<Instant>>,
     pub(crate) endpoint: Rc<Endpoint>,
     /// The certificate that was shown: whom the backend takes us for.
     identity: Option<Id>,
@@ -288,6 +290,7 @@ impl Endpoint {
             side: RefCell::default(),
             head: RefCell::default(),
             is_reused: false,
+            uploaded: Cell::default(),
             endpoint: self.clone(),
             identity: identity.cloned(),
             since: 0,

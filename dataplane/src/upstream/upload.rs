@@ -1,7 +1,7 @@
 //! The rest of a request's body, on its way to the backend while the response may already come.
 
 use std::cell::{Cell, RefCell};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringgate_core::http1::{Relay, ServerSide};
 
@@ -127,6 +127,7 @@ impl Upload<'_> {
         *self.input = input;
         match read {
             Ok(1..) => {
+                self.upstream.uploaded.set(Some(Instant::now()));
                 self.side.borrow_mut().request_body_started();
                 Ok(true)
             }
