@@ -67,6 +67,8 @@ pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 pub(crate) const HEALTH_CHECKS: usize = 512;
 /// Of a gRPC health check's answer, in bytes: it has 7.
 pub(crate) const HEALTH_ANSWER_BYTES: usize = 1 << 10;
+/// Of why an endpoint failed: what a backend sends is told in the log and kept, but no page of it.
+pub(crate) const FAILURE_BYTES: usize = 256;
 /// No server gives up on a body that comes slowly before this: a connection that breaks sooner is the server's doing.
 pub(crate) const SLOW_UPLOAD: Duration = Duration::from_secs(1);
 /// Answers to checks that wait to be counted; who has more to tell waits.

@@ -67,6 +67,13 @@ impl Failing {
     pub(super) fn is_ours(&self) -> bool {
         matches!(self, Self::Ours(_))
     }
+
+    /// For people, and short: what a backend sends is in it.
+    pub(super) fn text(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(text.floor_char_boundary(limits::FAILURE_BYTES));
+        text
+    }
 }
 
 /// Asks once. `tls`: how the backend is spoken to, where its policy asks for that.
@@ -319,4 +326,20 @@ async fn read(body: &mut RecvStream) -> Result<Vec<u8>, Failing> {
         }
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_an_endpoint_fails_is_told_in_short_whatever_it_sends() {
+        let failing = Failing::GrpcStatus("\u{e9}".repeat(limits::FAILURE_BYTES));
+        let text = failing.text();
+        assert!(
+            text.starts_with("the answer has grpc-status \u{e9}"),
+            "{text}"
+        );
+        assert!(text.len() <= limits::FAILURE_BYTES, "{}", text.len());
+    }
 }

@@ -181,7 +181,7 @@ impl Watcher {
             }
             Err(failing) => {
                 Tally::add(&tally.failed);
-                known.reason = Some(failing.to_string());
+                known.reason = Some(failing.text());
             }
             Ok(()) => Tally::add(&tally.passed),
         }
