@@ -63,8 +63,10 @@ pub(crate) const DATAGRAM_TURNS: u32 = 8;
 /// Request bodies that are kept for another attempt, or for a mirror; longer ones are streamed only.
 pub(crate) const REPLAY_BYTES: usize = 64 << 10;
 /// Health checks of a process that are under way at a time, if there are descriptors for so many: ten thousand
-/// endpoints of which none answers within a second are asked within twenty.
+/// endpoints of some backends of which none answers within a second are asked within twenty.
 pub(crate) const HEALTH_CHECKS: usize = 512;
+/// One backend has this part of them at most: one with many endpoints that take a minute each leaves the others enough.
+pub(crate) const HEALTH_SHARE: usize = 4;
 /// Of a gRPC health check's answer, in bytes: it has 7.
 pub(crate) const HEALTH_ANSWER_BYTES: usize = 1 << 10;
 /// Of why an endpoint failed: what a backend sends is told in the log and kept, but no page of it.

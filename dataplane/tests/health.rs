@@ -712,3 +712,33 @@ fn a_client_that_sends_slowly_ejects_nobody() {
         assert!(page.contains(&none), "{page}");
     }
 }
+
+#[test]
+fn endpoints_that_take_their_time_with_checks_leave_turns_to_those_of_others() {
+    let one = Backend::start("a");
+    // It takes no connection from its queue.
+    let hanging = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = hanging.local_addr().unwrap().port();
+    let many: Vec<SocketAddr> = (0..1200_u16)
+        .map(|number| {
+            let [high, low] = number.to_be_bytes();
+            SocketAddr::from(([127, 1, high, low], port))
+        })
+        .collect();
+    let slow = HealthCheck {
+        timeout: Duration::from_secs(3600),
+        ..http_check().health_check.unwrap()
+    };
+    let slow = BackendSettings {
+        health_check: Some(slow),
+        ..BackendSettings::default()
+    };
+    let mut wanted = Wanted::new().route(vec![rule("app"), rule("slow")]);
+    wanted.backend_with("app", &[one.address], http_check());
+    wanted.backend_with("slow", &many, slow);
+    let plane = wanted.start();
+    for (status, state) in [(500, [0, 1, 0]), (200, [1, 0, 0]), (500, [0, 1, 0])] {
+        one.health.store(status, Ordering::SeqCst);
+        await_states(&plane, "default/app:80", state);
+    }
+}

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringgate_core::table::{Backend, Slot};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::probe::{self, Failing};
 use crate::config::InForce;
+use crate::limits;
 
 /// What a check came to.
 pub(super) struct Answer {
@@ -25,9 +26,43 @@ pub(super) struct Answer {
 /// What all rounds share.
 #[derive(Clone)]
 pub(super) struct Asking {
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) turns: Turns,
     pub(super) in_force: watch::Receiver<InForce>,
     pub(super) answers: mpsc::Sender<Answer>,
+}
+
+/// Checks that may be under way at a time. One backend has a part of them at most: its endpoints may take minutes to answer, and those
+/// of others shall not wait for that.
+#[derive(Clone)]
+pub(super) struct Turns {
+    all: Arc<Semaphore>,
+    of_backend: Arc<Semaphore>,
+    share: usize,
+}
+
+impl Turns {
+    pub(super) fn new(checks: usize) -> Self {
+        let share = checks.div_ceil(limits::HEALTH_SHARE);
+        Self {
+            all: Arc::new(Semaphore::new(checks)),
+            of_backend: Arc::new(Semaphore::new(share)),
+            share,
+        }
+    }
+
+    /// Of another backend.
+    pub(super) fn of_another(&self) -> Self {
+        Self {
+            of_backend: Arc::new(Semaphore::new(self.share)),
+            ..self.clone()
+        }
+    }
+
+    /// None: there will be none any more.
+    async fn take(&self) -> Option<[SemaphorePermit<'_>; 2]> {
+        let of_backend = self.of_backend.acquire().await.ok()?;
+        Some([of_backend, self.all.acquire().await.ok()?])
+    }
 }
 
 /// Ends with this.
@@ -67,7 +102,7 @@ async fn run(
     };
     let mut wait = check.interval.mul_f64(phase);
     loop {
-        let Ok(turn) = asking.turns.acquire().await else {
+        let Some(turn) = asking.turns.take().await else {
             return;
         };
         let began = Instant::now();

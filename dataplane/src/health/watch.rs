@@ -10,11 +10,11 @@ use ringgate_core::balance::{Checked, Ejections, Random, Standing};
 use ringgate_core::ir;
 use ringgate_core::table::{Backend, Slot};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::Ends;
-use super::rounds::{Answer, Asking, Rounds};
+use super::rounds::{Answer, Asking, Rounds, Turns};
 use crate::config::InForce;
 use crate::limits;
 use crate::shared::health::{BackendHealth, EndpointHealth, State, Suspect, Tally};
@@ -40,6 +40,7 @@ pub(super) struct Watcher {
 /// A backend, as of the version that was seen last.
 struct Watched {
     seen: Arc<BackendHealth>,
+    turns: Turns,
     endpoints: HashMap<SocketAddr, Known>,
 }
 
@@ -58,7 +59,7 @@ impl Watcher {
     pub(super) fn new(ends: &Ends) -> Self {
         let (sender, answers) = mpsc::channel(limits::HEALTH_ANSWERS);
         let asking = Asking {
-            turns: Arc::new(Semaphore::new(ends.checks)),
+            turns: Turns::new(ends.checks),
             in_force: ends.in_force.clone(),
             answers: sender,
         };
@@ -126,9 +127,9 @@ impl Watcher {
 
     /// Takes endpoints over; of those that stay it is known what it was.
     fn renew(&mut self, wanted: &Arc<BackendHealth>, before: Option<Watched>) -> Watched {
-        let (seen, mut old) = match before {
-            Some(before) => (Some(before.seen), before.endpoints),
-            None => (None, HashMap::new()),
+        let (seen, turns, mut old) = match before {
+            Some(before) => (Some(before.seen), before.turns, before.endpoints),
+            None => (None, self.asking.turns.of_another(), HashMap::new()),
         };
         let is_asked_alike = seen.is_some_and(|seen| asks_alike(&seen.backend, &wanted.backend));
         let endpoints = wanted.endpoints.iter().map(|shared| {
@@ -137,7 +138,7 @@ impl Watcher {
             let known = known.filter(|known| Arc::ptr_eq(&known.shared, shared));
             let mut known = known.unwrap_or_else(|| Known::new(shared.clone()));
             if !is_asked_alike || known.rounds.is_none() {
-                known.rounds = self.start_rounds(&wanted.backend, shared.address);
+                known.rounds = self.start_rounds(&wanted.backend, shared.address, &turns);
             }
             known.forget_what_no_longer_counts(&wanted.backend.backend.settings);
             (shared.address, known)
@@ -145,6 +146,7 @@ impl Watcher {
         let mut watched = Watched {
             seen: wanted.clone(),
             endpoints: endpoints.collect(),
+            turns: turns.clone(),
         };
         for known in watched.endpoints.values_mut() {
             known.publish(wanted, &mut self.told);
@@ -152,11 +154,20 @@ impl Watcher {
         watched
     }
 
-    fn start_rounds(&mut self, backend: &Arc<Backend>, address: SocketAddr) -> Option<Rounds> {
+    fn start_rounds(
+        &mut self,
+        backend: &Arc<Backend>,
+        address: SocketAddr,
+        turns: &Turns,
+    ) -> Option<Rounds> {
         backend.backend.settings.health_check.as_ref()?;
         self.rounds += 1;
         let phase = f64::from(self.random.below(1024)) / 1024.0;
-        let asking = self.asking.clone();
+        let turns = turns.clone();
+        let asking = Asking {
+            turns,
+            ..self.asking.clone()
+        };
         let number = (self.rounds, phase);
         Some(Rounds::start(asking, backend.clone(), address, number))
     }
