@@ -31,6 +31,8 @@ const NOTHING_YET: &str = "nobody has said yet which addresses there are";
 
 pub(super) struct Agent {
     interface: Interface,
+    /// Why there is none at this moment.
+    missing: Option<String>,
     /// None where it isn't Ethernet, as with `lo`.
     link: Option<Link>,
     duty: Duty,
@@ -92,6 +94,7 @@ impl Agent {
         tokio::spawn(data_plane::ask(source, answer, hurry.clone()));
         Ok(Self {
             interface,
+            missing: None,
             rounds: Rounds::new(pace, link.is_some(), now),
             link,
             duty: Duty::default(),
@@ -145,7 +148,8 @@ impl Agent {
         let now = Instant::now();
         let gossip = self.gossip().map(|gossip| gossip.next());
         let stopping = self.stopping.map(|_| now + ANNOUNCE_LAST_LOOK / 4);
-        let some = [gossip, self.rounds.next(), stopping].into_iter().flatten();
+        let rounds = self.rounds.next().filter(|_| self.missing.is_none());
+        let some = [gossip, rounds, stopping].into_iter().flatten();
         some.fold(now + ANNOUNCE_ROUND, Instant::min)
     }
 
@@ -215,7 +219,10 @@ impl Agent {
             gossip.woke(now);
         }
         self.stop_or_go(now);
-        let stage = self.duty.stage(now);
+        let stage = match self.missing {
+            None => self.duty.stage(now),
+            Some(_) => Stage::Away,
+        };
         if let Some(shared) = &mut self.shared {
             let events = shared.turn(stage, self.duty.addresses(), now);
             self.happened(events, now);
@@ -299,12 +306,39 @@ impl Agent {
         }
     }
 
+    /// What there is of others, and whether the interface is still the same.
     async fn look_around(&mut self, now: Instant) -> Result<(), String> {
         if self.look <= now {
             self.look = now + ANNOUNCE_ROUND;
-            let others = self.interface.others().await;
-            self.others = others.map_err(|error| error.to_string())?;
+            if self.missing.is_some() || !self.interface.is_there() {
+                let found = self.find_interface(now).await;
+                self.missing = found.err().map(|error| error.to_string());
+            }
+            if self.missing.is_none() {
+                let others = self.interface.others().await;
+                self.others = others.map_err(|error| error.to_string())?;
+            }
         }
+        self.missing.clone().map_or(Ok(()), Err)
+    }
+
+    /// It was removed, and perhaps made anew. What was on it went with it.
+    async fn find_interface(&mut self, now: Instant) -> Result<(), AnnounceError> {
+        self.rounds.begin_again(self.link.is_some(), now);
+        let name = self.interface.name().to_owned();
+        let interface = Interface::find(&name).await?;
+        let mac = interface.mac();
+        self.link = mac.map(|mac| Link::open(&name, mac)).transpose()?;
+        self.interface = interface;
+        self.rounds.begin_again(self.link.is_some(), now);
+        let shared = self.shared.as_mut();
+        if let Some(gossip) = shared.and_then(|shared| shared.gossip.as_mut()) {
+            gossip.set_mac(mac);
+        }
+        warn!(
+            interface = name,
+            "was made anew: addresses are asked for again"
+        );
         Ok(())
     }
 

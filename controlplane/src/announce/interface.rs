@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use futures_util::TryStreamExt;
+use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo,
 };
@@ -61,6 +62,15 @@ impl Interface {
 
     pub(super) fn mac(&self) -> Option<Mac> {
         self.mac
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// One that was removed and made anew has the same name, but is another one.
+    pub(super) fn is_there(&self) -> bool {
+        if_nametoindex(self.name.as_str()).is_ok_and(|index| index == self.index)
     }
 
     /// Addresses that are local without our doing: of other interfaces, or without an end.

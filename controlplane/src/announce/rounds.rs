@@ -83,6 +83,11 @@ impl Rounds {
         }
     }
 
+    /// The interface is another one: nothing is on it yet.
+    pub(super) fn begin_again(&mut self, asks: bool, now: Instant) {
+        *self = Self::new(self.pace, asks, now);
+    }
+
     pub(super) fn lifetime_s(&self) -> u32 {
         self.pace.lifetime_s
     }

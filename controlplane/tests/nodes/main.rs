@@ -90,3 +90,28 @@ fn an_address_of_a_host_that_knows_nothing_of_us_is_left_to_it() {
     assert!(!node.has(taken));
     assert!(node.has(free));
 }
+
+#[test]
+fn on_an_interface_that_is_made_anew_addresses_are_announced_again() {
+    let Some(network) = Network::make(2) else {
+        return;
+    };
+    let [node, client] = network.nodes.as_slice() else {
+        panic!("two nodes were asked for");
+    };
+    let run = Run::alone(node);
+    let answer = || {
+        for address in ADDRESSES {
+            until(&format!("{address} answers"), || connects(client, address));
+        }
+    };
+    answer();
+    network.remove_interface(node);
+    until("it is missed", || run.said(&["there is no interface eth0"]));
+    network.plug(node);
+    answer();
+    // Between two looks.
+    network.remove_interface(node);
+    network.plug(node);
+    answer();
+}

@@ -55,6 +55,17 @@ impl Network {
         self.switch.ip(&["link", "set", &port, "down"]);
     }
 
+    /// A node's interface goes.
+    pub(crate) fn remove_interface(&self, node: &Node) {
+        let port = format!("port{}", node.number);
+        self.switch.ip(&["link", "del", &port]);
+    }
+
+    /// Another one of the same name comes.
+    pub(crate) fn plug(&self, node: &Node) {
+        node.plug(&self.switch, 1500);
+    }
+
     /// The cable is in again.
     pub(crate) fn mend(&self, node: &Node) {
         let port = format!("port{}", node.number);
@@ -65,37 +76,30 @@ impl Network {
 impl Node {
     fn join(switch: &Namespace, number: usize, mtu: u32) -> Self {
         let namespace = Namespace::spawn(switch.command("unshare").arg("--net")).unwrap();
-        let (port, id) = (format!("port{number}"), namespace.0.id().to_string());
         let mac = format!("02:00:00:00:00:{number:02x}");
-        let peer = ["peer", "name", "eth0", "address", &mac, "netns", &id];
-        switch.ip(&[&["link", "add", &port, "type", "veth"], peer.as_slice()].concat());
-        let mtu = mtu.to_string();
-        switch.ip(&["link", "set", &port, "mtu", &mtu, "master", "switch", "up"]);
         let node = Self {
             namespace,
             number,
             mac,
         };
-        for interface in ["lo", "eth0"] {
-            node.ip(&["link", "set", interface, "up"]);
-        }
-        node.ip(&["link", "set", "eth0", "mtu", &mtu]);
-        node.ip(&[
-            "address",
-            "add",
-            &format!("10.9.0.{number}/24"),
-            "dev",
-            "eth0",
-        ]);
-        node.ip(&[
-            "address",
-            "add",
-            &format!("fd09::{number}/64"),
-            "dev",
-            "eth0",
-            "nodad",
-        ]);
+        node.plug(switch, mtu);
         node
+    }
+
+    fn plug(&self, switch: &Namespace, mtu: u32) {
+        let number = self.number;
+        let (port, id) = (format!("port{number}"), self.namespace.0.id().to_string());
+        let peer = ["peer", "name", "eth0", "address", &self.mac, "netns", &id];
+        switch.ip(&[&["link", "add", &port, "type", "veth"], peer.as_slice()].concat());
+        let mtu = mtu.to_string();
+        switch.ip(&["link", "set", &port, "mtu", &mtu, "master", "switch", "up"]);
+        for interface in ["lo", "eth0"] {
+            self.ip(&["link", "set", interface, "up"]);
+        }
+        self.ip(&["link", "set", "eth0", "mtu", &mtu]);
+        let (v4, v6) = (format!("10.9.0.{number}/24"), format!("fd09::{number}/64"));
+        self.ip(&["address", "add", &v4, "dev", "eth0"]);
+        self.ip(&["address", "add", &v6, "dev", "eth0", "nodad"]);
     }
 
     pub(crate) fn command(&self, program: &str) -> Command {

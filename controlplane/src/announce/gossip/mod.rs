@@ -141,6 +141,12 @@ impl Gossip {
         self.peers = peers;
     }
 
+    /// The interface that it puts addresses on is another one.
+    pub(super) fn set_mac(&mut self, mac: Option<Mac>) {
+        self.own.mac = mac.map(|mac| mac.0);
+        self.own.version += 1;
+    }
+
     /// What this node can serve now.
     pub(super) fn serve(&mut self, stage: Stage, addresses: &BTreeSet<IpAddr>, now: Instant) {
         let is_same_set = *self.own_set == *addresses;
