@@ -23,10 +23,15 @@ const ADDRESSES: [&str; 2] = ["10.9.0.100", "fd09::100"];
 
 /// Connections to port 8080, without a program that not everybody has.
 fn connects(client: &Node, address: &str) -> Option<()> {
+    connects_within(client, address, "1")
+}
+
+/// In so many seconds.
+fn connects_within(client: &Node, address: &str, seconds: &str) -> Option<()> {
     let script = format!("exec 3<>/dev/tcp/{address}/8080");
     let mut command = client.command("timeout");
     let tried = command
-        .args(["1", "bash", "-c", &script])
+        .args([seconds, "bash", "-c", &script])
         .stderr(Stdio::null());
     tried.status().unwrap().success().then_some(())
 }
