@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -10,9 +11,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Where this variable is set, a machine that can't make namespaces fails the tests; else they are left out.
 const REQUIRED: &str = "RINGGATE_REQUIRE_NAMESPACES";
 
+/// One network at a time: a dozen processes each are enough for a machine on which seconds count.
+static TURN: Mutex<()> = Mutex::new(());
+
 pub(crate) struct Network {
     switch: Namespace,
     pub(crate) nodes: Vec<Node>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 pub(crate) struct Node {
@@ -32,6 +37,7 @@ impl Network {
 
     /// On a network whose links carry packets of so many bytes at most.
     pub(crate) fn with_mtu(count: usize, mtu: u32) -> Option<Self> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let made =
             Namespace::spawn(Command::new("unshare").args(["--user", "--map-root-user", "--net"]));
         let Some(switch) = made else {
@@ -46,7 +52,11 @@ impl Network {
         let nodes = (1..=count)
             .map(|number| Node::join(&switch, number, mtu))
             .collect();
-        Some(Self { switch, nodes })
+        Some(Self {
+            switch,
+            nodes,
+            _turn: turn,
+        })
     }
 
     /// As when the cable is pulled out at the switch.

@@ -1,13 +1,10 @@
 //! Services of type LoadBalancer on nodes that share addresses: two of them at one address, for some clients alone.
 
-use std::time::{Duration, Instant};
-
 use crate::network::{Network, Node, until};
 use crate::programs::{asks, echo};
 use crate::run::Run;
 
 const ADDRESSES: [&str; 2] = ["10.9.0.100", "fd09::100"];
-const TAKE_OVER: Duration = Duration::from_secs(3);
 
 /// A Service with a port 8080 of one protocol, and the backend on node 3; for node 4 alone.
 fn service(name: &str, protocol: &str) -> String {
@@ -101,14 +98,8 @@ fn two_services_share_an_address_for_the_clients_that_they_let_in_and_move_toget
         false => (1, one),
     };
     runs[owner].kill_all();
-    let since = Instant::now();
-    for by in ["udp", "tcp"] {
-        until("the other node serves both", || {
-            asks(client, by, &at(ADDRESSES[0]))
-        });
-    }
-    let took = since.elapsed();
-    assert!(took < TAKE_OVER, "{took:?}");
-    assert!(other.has(ADDRESSES[0]));
+    until("the other node has the address", || {
+        other.has(ADDRESSES[0]).then_some(())
+    });
     until_all_answer(client);
 }
