@@ -158,14 +158,17 @@ impl Backing {
     /// Of all that are used.
     fn heaviest(&self, key: u64, tried: Option<usize>) -> Option<usize> {
         let places = (0..self.usable.len()).filter_map(|at| self.place_at(at));
-        let others = places.filter(|place| self.is_usable(*place, tried));
+        let others = places.filter(|place| !self.is_avoided(*place, tried));
         let weighed = others.filter_map(|place| Some((place, self.endpoints.get(place)?.key)));
         balance::highest_weight(key, weighed)
     }
 
     fn is_usable(&self, place: usize, tried: Option<usize>) -> bool {
-        let is_tried = tried == Some(place) && self.usable.len() > 1;
-        !is_tried && self.position(place).is_some()
+        !self.is_avoided(place, tried) && self.position(place).is_some()
+    }
+
+    fn is_avoided(&self, place: usize, tried: Option<usize>) -> bool {
+        tried == Some(place) && self.usable.len() > 1
     }
 
     fn place_of(&self, address: SocketAddr) -> Option<usize> {
@@ -199,23 +202,19 @@ impl Backing {
             return;
         };
         let joined = (!self.endpoints.is_empty()).then(|| shard.deadlines.now());
-        let old: HashMap<_, _> = self
+        let mut old: HashMap<_, _> = self
             .endpoints
             .drain(..)
             .map(|endpoint| (endpoint.address, endpoint))
             .collect();
-        let endpoints = wanted.iter().map(|wanted| match old.get(&wanted.address) {
-            Some(endpoint) => endpoint.clone(),
-            None => Endpoint::new(wanted.address, joined),
-        });
+        let endpoints = wanted
+            .iter()
+            .map(|wanted| match old.remove(&wanted.address) {
+                Some(endpoint) => endpoint,
+                None => Endpoint::new(wanted.address, joined),
+            });
         self.endpoints = endpoints.collect();
-        let gone = old.values().filter(|endpoint| {
-            !self
-                .endpoints
-                .iter()
-                .any(|stays| Rc::ptr_eq(stays, endpoint))
-        });
-        gone.for_each(|endpoint| endpoint.go());
+        old.values().for_each(|endpoint| endpoint.go());
         self.watch(shard);
         self.find_usable(shard);
     }
