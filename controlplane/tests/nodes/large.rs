@@ -65,12 +65,7 @@ fn large_transfers_and_datagrams_pass_where_packets_are_small_and_so_does_gossip
     let [one, two, backend, client] = network.nodes.as_slice() else {
         panic!("four nodes were asked for");
     };
-    let temp = tempfile::tempdir().unwrap();
-    let key = temp.path().join("key");
-    std::fs::write(&key, "0123456789abcdef0123456789abcdef").unwrap();
-    let peers = ["--peer", "[fd09::1]:9904", "--peer", "[fd09::2]:9904"];
-    let arguments = [&["--gossip-key", key.to_str().unwrap()], peers.as_slice()].concat();
-    let runs = [one, two].map(|node| Run::start(node, &objects(), &arguments));
+    let (runs, _key) = Run::pair([one, two], &objects(), ["[fd09::1]:9904", "[fd09::2]:9904"]);
     until("they know each other", || {
         runs[0].said(&["a node shares addresses", "fd09::2"])
     });

@@ -42,6 +42,21 @@ impl Run {
         Self { child, temp }
     }
 
+    /// Two that share addresses by gossip, at these places, and the folder with their key.
+    pub(crate) fn pair(
+        nodes: [&Node; 2],
+        site: &str,
+        [one, two]: [&str; 2],
+    ) -> ([Self; 2], tempfile::TempDir) {
+        let temp = tempfile::tempdir().unwrap();
+        let key = temp.path().join("key");
+        fs::write(&key, "0123456789abcdef0123456789abcdef").unwrap();
+        let key = key.to_str().unwrap();
+        let arguments = ["--gossip-key", key, "--peer", one, "--peer", two];
+        let runs = nodes.map(|node| Self::start(node, site, &arguments));
+        (runs, temp)
+    }
+
     pub(crate) fn said(&self, texts: &[&str]) -> Option<()> {
         let log = self.log();
         let mut lines = log.lines();

@@ -74,12 +74,7 @@ fn two_services_share_an_address_for_the_clients_that_they_let_in_and_move_toget
     let [one, two, backend, client, stranger] = network.nodes.as_slice() else {
         panic!("five nodes were asked for");
     };
-    let temp = tempfile::tempdir().unwrap();
-    let key = temp.path().join("key");
-    std::fs::write(&key, "0123456789abcdef0123456789abcdef").unwrap();
-    let peers = ["--peer", "10.9.0.1:9904", "--peer", "10.9.0.2:9904"];
-    let arguments = [&["--gossip-key", key.to_str().unwrap()], peers.as_slice()].concat();
-    let runs = [one, two].map(|node| Run::start(node, &objects(), &arguments));
+    let (runs, _key) = Run::pair([one, two], &objects(), ["10.9.0.1:9904", "10.9.0.2:9904"]);
     let _backend = echo(backend);
     until("each address is on one node", || {
         let is_one = |address: &&str| one.has(address) != two.has(address);
