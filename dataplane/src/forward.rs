@@ -127,7 +127,18 @@ async fn prepare(
         Some(web) => web.upload(framing),
         None => Relay::new(framing, framing),
     };
+    let mut is_large = session.input.room() == 0;
     take_body(session, forward)?;
+    // What has filled its buffer has more behind it, which goes with the head: another write costs as much as all else.
+    while is_large && !session.body.is_done() && forward.out.len() < limits::TOGETHER_BYTES {
+        match downstream.stream.read_now(&mut session.input) {
+            Ok(1..) => {}
+            // Whoever waits for more is told.
+            Ok(_) | Err(_) => break,
+        }
+        is_large = session.input.room() == 0;
+        take_body(session, forward)?;
+    }
     let is_kept = forward
         .rule
         .retry
@@ -272,12 +283,18 @@ async fn attempt(
         true => unless_left(downstream, &connection, Box::pin(exchange)).await,
     };
     drop(load);
-    let (counters, took) = (&shard.counters, began.elapsed());
+    let ended = Instant::now();
+    let (counters, took) = (&shard.counters, ended - began);
     counters.backend(forward.backend.slot, outcome.status, took);
-    let times = times(shard, forward, &connection, (began, until));
+    let times = Times {
+        has_time: took < time_left(shard, forward, began, until),
+        alone: connection.uploaded.get().unwrap_or(began),
+        ended,
+    };
     endpoint.note(judge(forward, session, outcome, &exchanged, times));
     match exchanged {
         Exchanged::Whole { reuse } => {
+            outcome.ended = Some(ended);
             give_back(shard, connection, reuse);
             Attempt::Over(session.side.borrow_mut().response_done())
         }
@@ -344,18 +361,7 @@ struct Times {
     has_time: bool,
     /// Since when the client was not waited for.
     alone: Instant,
-}
-
-fn times(
-    shard: &Shard,
-    forward: &Forward<'_>,
-    connection: &Connection,
-    (began, until): (Instant, Millis),
-) -> Times {
-    Times {
-        has_time: began.elapsed() < time_left(shard, forward, began, until),
-        alone: connection.uploaded.get().unwrap_or(began),
-    }
+    ended: Instant,
 }
 
 /// What an exchange says of the endpoint; none: nothing, for a client could have brought it about alone.
@@ -368,7 +374,7 @@ fn judge(
 ) -> Option<Result<(), Failed>> {
     let by_status = |status| Failed::by(status).map_or(Ok(()), Err);
     // So a server also ends a connection on which it has waited for the rest of a body for long enough.
-    let is_early = forward.started.elapsed() < limits::SLOW_UPLOAD;
+    let is_early = times.ended - forward.started < limits::SLOW_UPLOAD;
     let broken = (is_early || session.body.is_done()).then_some(Err(Failed::Broken));
     match exchanged {
         Exchanged::Whole { .. } => Some(by_status(outcome.status)),

@@ -5,13 +5,17 @@ use std::time::Duration;
 use ringgate_core::http1::Limits;
 
 /// A buffer's first size: most heads fit in it, and 64 of them are in a shard's second-level cache.
-pub(crate) const BUFFER_BYTES: usize = 16 << 10;
+/// Sixteen would not do for a body, a TLS record or a frame of HTTP/2 of 16 KiB and the head before it.
+pub(crate) const BUFFER_BYTES: usize = 20 << 10;
 /// A buffer's first size where many wait at a time, as streams of HTTP/2 do: most messages with a small body
 /// fit in it.
 pub(crate) const SMALL_BUFFER_BYTES: usize = 4 << 10;
 /// Buffers that a shard keeps for later: 16 MiB, for a burst of a thousand streams would else cost the
 /// allocator more than their bytes do. Half of them go every two seconds.
 pub(crate) const FREE_BUFFERS: usize = 1024;
+/// What of a request goes to its backend in one write, if it is there: an allocator's threads keep blocks of this size
+/// at hand, larger ones are fetched.
+pub(crate) const TOGETHER_BYTES: usize = 32 << 10;
 /// A body's buffer grows to this once it has filled a smaller one: fewer system calls for large bodies.
 pub(crate) const BODY_BUFFER_BYTES: usize = 256 << 10;
 /// What is carried at a time from one connection to another that is busy: with 64 KiB it costs twice as much.
@@ -25,7 +29,7 @@ pub(crate) const CHUNK_TURNS: u32 = 4;
 /// buffer is cheaper.
 pub(crate) const SMALL_CHUNKS: u32 = 8;
 /// Records of a large message that are sent at once: four full ones.
-pub(crate) const RECORDS_BYTES: usize = 4 * BUFFER_BYTES;
+pub(crate) const RECORDS_BYTES: usize = 64 << 10;
 /// A ClientHello, with all its records' headers: rustls takes 64 KiB, browsers with post-quantum key shares
 /// send 2 KiB.
 pub(crate) const CLIENT_HELLO_BYTES: usize = 16 << 10;

@@ -21,6 +21,7 @@ use crate::echo;
 use crate::fields::HeadFields;
 use crate::forward::{self, Forward};
 use crate::grpc_web::GrpcWeb;
+use crate::limits;
 use crate::sys::buffer::Buffer;
 use crate::telemetry::access_log::{Line, Way};
 use crate::upstream::request_head;
@@ -28,12 +29,27 @@ use crate::upstream::request_head;
 /// What we add to most heads: who asks, and how.
 const ADDED: usize = 512;
 
+/// For the head that goes to a backend, and what of the body goes with it.
+fn room(session: &Session) -> usize {
+    let here = session.input.len() + ADDED;
+    match session.head.framing {
+        Framing::Length(length) if here > limits::BUFFER_BYTES => {
+            let body = usize::try_from(length).unwrap_or(usize::MAX);
+            let all = body.saturating_add(session.head.len + ADDED);
+            here.max(all.min(limits::TOGETHER_BYTES))
+        }
+        _ => here,
+    }
+}
+
 /// What is to be told of a request when it is over.
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// 0: ended without a response.
     pub(crate) status: u16,
     pub(crate) attempts: u32,
+    /// When the client had the whole response of a backend.
+    pub(crate) ended: Option<Instant>,
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) response_bytes: u64,
     pub(crate) reason: Option<&'static str>,
@@ -80,7 +96,7 @@ pub(crate) async fn request(downstream: &Downstream, session: &mut Session) -> A
         }
         Decision::Forward(forward) => forward::forward(downstream, session, forward).await,
     };
-    let took = started.elapsed();
+    let took = outcome.ended.unwrap_or_else(Instant::now) - started;
     if let Some(listener) = listener {
         let place = (listener.slot, rule.map(|rule| rule.slot));
         downstream
@@ -295,8 +311,7 @@ impl<'t> Matched<'_, 't> {
         backend: &'t Arc<Backend>,
         started: Instant,
     ) -> Decision<'t> {
-        let asked = session.input.len();
-        let mut head = self.downstream.shard.buffers.take_for(asked + ADDED);
+        let mut head = self.downstream.shard.buffers.take_for(room(session));
         let web = GrpcWeb::of(rule, session.grpc, self.request.fields);
         let asked = request_head::Asked {
             downstream: self.downstream,

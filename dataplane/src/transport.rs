@@ -104,6 +104,15 @@ impl Transport {
         }
     }
 
+    /// Appends what has come already, where that can be told without waiting; the buffer is made room in.
+    pub(crate) fn read_now(&self, buffer: &mut Buffer) -> io::Result<usize> {
+        let Some(stream) = self.bare() else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        buffer.reserve(limits::BUFFER_BYTES);
+        stream.append_now(buffer)
+    }
+
     /// As [`Self::read`], but ends with ECANCELED when it is cancelled, without a byte lost.
     pub(crate) async fn read_unless(
         &self,

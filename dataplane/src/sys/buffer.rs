@@ -145,11 +145,12 @@ impl Pool {
         free.unwrap_or_else(|| Buffer::with_capacity(limits::BUFFER_BYTES))
     }
 
-    /// A buffer for at least so many bytes; small ones aren't kept here, for the allocator has them at hand.
+    /// A buffer for at least so many bytes; only those of the usual size are kept here, for the allocator has others at hand.
     pub(crate) fn take_for(&self, bytes: usize) -> Buffer {
         match bytes {
             ..=limits::SMALL_BUFFER_BYTES => Buffer::small(),
-            _ => self.take(),
+            ..=limits::BUFFER_BYTES => self.take(),
+            _ => Buffer::with_capacity(bytes),
         }
     }
 

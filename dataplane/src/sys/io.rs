@@ -130,6 +130,11 @@ impl Stream {
         socket::read_now(self.fd(), into)
     }
 
+    /// Appends what has come already to the buffer, without waiting.
+    pub(crate) fn append_now(&self, buffer: &mut Buffer) -> io::Result<usize> {
+        socket::append_now(self.fd(), buffer.out())
+    }
+
     /// Whether a connection that was idle is still good: neither closed nor with bytes that nobody asked for.
     pub(crate) fn is_quiet(&self) -> bool {
         socket::is_quiet(self.fd())

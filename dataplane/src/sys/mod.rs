@@ -3,6 +3,7 @@
 //!
 //! - [`io`]: our narrow interface over the runtime's streams and listeners
 //! - [`buffer`]: the buffers that go to the kernel and back, and their pool
+//! - [`clock`]: the time, at less than what it costs elsewhere
 //! - [`datagram`]: datagrams in batches, and waiting for many sockets
 //! - [`pipe`]: bytes that go from socket to socket within the kernel
 //! - [`socket`]: listening sockets, and what is asked of a socket beside reading and writing
@@ -16,6 +17,7 @@
 
 pub(crate) mod affinity;
 pub(crate) mod buffer;
+pub(crate) mod clock;
 pub(crate) mod datagram;
 pub(crate) mod driver;
 pub(crate) mod io;

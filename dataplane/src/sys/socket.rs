@@ -268,6 +268,18 @@ pub(crate) fn read_now(socket: RawFd, into: &mut [u8]) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// Appends what waits to be read, as far as there is room, without waiting for it.
+pub(crate) fn append_now(socket: RawFd, into: &mut Vec<u8>) -> io::Result<usize> {
+    let spare = into.spare_capacity_mut();
+    let (place, length) = (spare.as_mut_ptr().cast(), spare.len());
+    // SAFETY: writes at most `length` bytes to the vector's spare capacity.
+    let count = unsafe { libc::recv(socket, place, length, libc::MSG_DONTWAIT) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has written so many bytes behind those that were there.
+    unsafe { into.set_len(into.len() + count) };
+    Ok(count)
+}
+
 /// The most descriptors that this process may open; the soft limit is raised to the hard one.
 pub(crate) fn raise_descriptor_limit() -> u64 {
     let mut limit = libc::rlimit {
