@@ -251,8 +251,7 @@ async fn attempt(
 ) -> Attempt {
     let shard = downstream.shard;
     let (backend, certificate) = (forward.backend, forward.certificate);
-    let upstreams = &shard.upstreams;
-    let asker = forward.asker(downstream);
+    let (upstreams, asker) = (&shard.upstreams, forward.asker(downstream));
     let chosen = upstreams.choose(shard, backend, asker, outcome.endpoint);
     let Some(endpoint) = chosen else {
         return over(downstream, session, outcome, Reply::no_endpoints()).await;
@@ -286,11 +285,7 @@ async fn attempt(
     let ended = Instant::now();
     let (counters, took) = (&shard.counters, ended - began);
     counters.backend(forward.backend.slot, outcome.status, took);
-    let times = Times {
-        has_time: took < time_left(shard, forward, began, until),
-        alone: connection.uploaded.get().unwrap_or(began),
-        ended,
-    };
+    let times = times(shard, forward, &connection, (began, ended, until));
     endpoint.note(judge(forward, session, outcome, &exchanged, times));
     match exchanged {
         Exchanged::Whole { reuse } => {
@@ -362,6 +357,19 @@ struct Times {
     /// Since when the client was not waited for.
     alone: Instant,
     ended: Instant,
+}
+
+fn times(
+    shard: &Shard,
+    forward: &Forward<'_>,
+    connection: &Connection,
+    (began, ended, until): (Instant, Instant, Millis),
+) -> Times {
+    Times {
+        has_time: ended - began < time_left(shard, forward, began, until),
+        alone: connection.uploaded.get().unwrap_or(began),
+        ended,
+    }
 }
 
 /// What an exchange says of the endpoint; none: nothing, for a client could have brought it about alone.

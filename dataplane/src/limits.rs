@@ -5,14 +5,16 @@ use std::time::Duration;
 use ringgate_core::http1::Limits;
 
 /// A buffer's first size: most heads fit in it, and 64 of them are in a shard's second-level cache.
-/// Sixteen would not do for a body, a TLS record or a frame of HTTP/2 of 16 KiB and the head before it.
+/// 16 KiB would not hold a body, a TLS record or a frame of HTTP/2 of that size with what stands before it.
 pub(crate) const BUFFER_BYTES: usize = 20 << 10;
 /// A buffer's first size where many wait at a time, as streams of HTTP/2 do: most messages with a small body
 /// fit in it.
 pub(crate) const SMALL_BUFFER_BYTES: usize = 4 << 10;
-/// Buffers that a shard keeps for later: 16 MiB, for a burst of a thousand streams would else cost the
-/// allocator more than their bytes do. Half of them go every two seconds.
+/// Buffers of each size that a shard keeps for later: 24 MiB at most, for a burst of a thousand streams would else cost the
+/// allocator more than their bytes do. Half of them go with each [`HOUSEKEEPING`].
 pub(crate) const FREE_BUFFERS: usize = 1024;
+/// How often a shard looks for what it no longer needs.
+pub(crate) const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// What of a request goes to its backend in one write, if it is there: an allocator's threads keep blocks of this size
 /// at hand, larger ones are fetched.
 pub(crate) const TOGETHER_BYTES: usize = 32 << 10;

@@ -137,6 +137,7 @@ unsafe impl IoBufMut for Buffer {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     free: RefCell<Vec<Buffer>>,
+    small: RefCell<Vec<Buffer>>,
 }
 
 impl Pool {
@@ -145,12 +146,19 @@ impl Pool {
         free.unwrap_or_else(|| Buffer::with_capacity(limits::BUFFER_BYTES))
     }
 
-    /// A buffer for at least so many bytes; only those of the usual size are kept here, for the allocator has others at hand.
+    pub(crate) fn take_small(&self) -> Buffer {
+        let free = self.small.borrow_mut().pop();
+        free.unwrap_or_else(Buffer::small)
+    }
+
+    /// A buffer for at least so many bytes; only those of the two usual sizes are kept here.
     pub(crate) fn take_for(&self, bytes: usize) -> Buffer {
-        match bytes {
-            ..=limits::SMALL_BUFFER_BYTES => Buffer::small(),
-            ..=limits::BUFFER_BYTES => self.take(),
-            _ => Buffer::with_capacity(bytes),
+        if bytes <= limits::SMALL_BUFFER_BYTES {
+            self.take_small()
+        } else if bytes <= limits::BUFFER_BYTES {
+            self.take()
+        } else {
+            Buffer::with_capacity(bytes)
         }
     }
 
@@ -165,20 +173,26 @@ impl Pool {
     /// Gives half of the free buffers back to the allocator: called now and then, so that a burst's
     /// memory doesn't stay.
     pub(crate) fn trim(&self) {
-        let mut free = self.free.borrow_mut();
-        let half = free.len() / 2;
-        free.truncate(half);
-        if half == 0 {
-            free.shrink_to_fit();
+        for free in [&self.free, &self.small] {
+            let mut free = free.borrow_mut();
+            let half = free.len() / 2;
+            free.truncate(half);
+            if half == 0 {
+                free.shrink_to_fit();
+            }
         }
     }
 
     /// Takes a buffer back; one that has grown is dropped, so that a large message leaves no trace, and so
     /// is one that was never of the pool.
     pub(crate) fn give(&self, mut buffer: Buffer) {
-        let mut free = self.free.borrow_mut();
-        let fits = buffer.capacity() == limits::BUFFER_BYTES;
-        if fits && free.len() < limits::FREE_BUFFERS {
+        let free = match buffer.capacity() {
+            limits::BUFFER_BYTES => &self.free,
+            limits::SMALL_BUFFER_BYTES => &self.small,
+            _ => return,
+        };
+        let mut free = free.borrow_mut();
+        if free.len() < limits::FREE_BUFFERS {
             buffer.clear();
             free.push(buffer);
         }

@@ -326,7 +326,9 @@ impl Receiving<'_> {
         match input.capacity() {
             // It makes room itself, once something has come.
             _ if is_of_many && self.upstream.stream.is_http2() => {}
-            0 if is_of_many && !self.is_large => input = Buffer::small(),
+            0 if is_of_many && !self.is_large => {
+                input = self.downstream.shard.buffers.take_small();
+            }
             0 => input = self.downstream.shard.buffers.take(),
             _ if input.room() == 0 => input.reserve(limits::BUFFER_BYTES),
             _ => {}

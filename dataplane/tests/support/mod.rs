@@ -225,6 +225,12 @@ impl Wanted {
     }
 
     pub(crate) fn start_with(self, arguments: &[&str]) -> DataPlane {
+        let port = self.port;
+        DataPlane::start(self.save(), port, arguments)
+    }
+
+    /// A state folder for a data plane that shall boot from it.
+    pub(crate) fn save(self) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         let version = Version {
             term: 1,
@@ -235,7 +241,7 @@ impl Wanted {
             objects: self.objects,
         });
         std::fs::write(folder.path().join("snapshot.pb"), saved.encode_to_vec()).unwrap();
-        DataPlane::start(folder, self.port, arguments)
+        folder
     }
 }
 

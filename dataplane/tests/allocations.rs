@@ -1,0 +1,138 @@
+//! What a request costs in allocations: a data plane runs inside this process, whose allocator counts what its shards ask for.
+
+#![expect(
+    unsafe_code,
+    reason = "an allocator is unsafe, and so is to ask for a thread's name without one"
+)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on shall stop"
+)]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use ringgate_dataplane::{Choice, ControlPlane, Settings, Target, Whereabouts, serve};
+use support::{Client, Origin, Wanted, free_port, plain, rule, wait_until};
+
+/// Blocks that shards have asked for.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static IS_SHARD: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: all is the system's doing; counting asks for no memory.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+fn count() {
+    if is_shard() {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// By its name, which a thread gets after it has asked for memory already.
+fn is_shard() -> bool {
+    // A thread that ends may ask when it has no such places any more.
+    let known = IS_SHARD.try_with(Cell::get).unwrap_or(false);
+    if known {
+        return true;
+    }
+    let mut name = [0_u8; 16];
+    // SAFETY: the kernel writes 16 bytes at most.
+    let told = unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    let is_shard = told == 0 && name.starts_with(b"shard-");
+    let _ = IS_SHARD.try_with(|known| known.set(is_shard));
+    is_shard
+}
+
+/// Starts a data plane of one shard in this process, which lives as long as that.
+fn start(wanted: Wanted) -> Client {
+    let port = wanted.port;
+    let folder = wanted.save();
+    let settings = Settings {
+        control_plane: ControlPlane::Socket(folder.path().join("control.sock")),
+        state_dir: folder.path().to_owned(),
+        admin: SocketAddr::from(([127, 0, 0, 1], free_port())),
+        workers: Some(1),
+        driver: Choice::Auto,
+        access_log: Target::Off,
+        drain_grace: Duration::from_secs(1),
+        whereabouts: Whereabouts::default(),
+        announced: false,
+        exit_with_stdin: false,
+    };
+    thread::spawn(move || {
+        let _folder = folder;
+        serve(settings).expect("the data plane runs");
+    });
+    wait_until(|| std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    Client::connect(port)
+}
+
+/// How many blocks a shard asks for while it serves so many of this request.
+fn asked_for(client: &mut Client, times: u32, request: &str) -> u64 {
+    let mut serve = |times| {
+        for _ in 0..times {
+            client.send(request);
+            assert_eq!(client.response().status, 200);
+        }
+    };
+    // Connections are made, buffers and tables grow to what they need.
+    serve(200);
+    let before = ASKED.load(Ordering::Relaxed);
+    assert!(before > 0, "shards are told by their threads' names");
+    serve(times);
+    ASKED.load(Ordering::Relaxed) - before
+}
+
+#[test]
+fn a_request_asks_for_no_memory() {
+    let origin = Origin::start(plain);
+    let wanted = Wanted::new()
+        .backend("one", &[origin.address])
+        .route(vec![rule("one")]);
+    let mut client = start(wanted);
+    let body = "x".repeat(1_000);
+    let requests = [
+        "GET /some/path?and=query HTTP/1.1\r\nHost: gw.example\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n",
+        &format!("POST / HTTP/1.1\r\nHost: gw.example\r\nContent-Length: 1000\r\n\r\n{body}"),
+    ];
+    for request in requests {
+        let asked = asked_for(&mut client, 1_000, request);
+        // What looks after the shard once a second asks for some.
+        assert!(
+            asked < 50,
+            "1,000 requests asked for {asked} blocks: {request}"
+        );
+    }
+}
