@@ -92,17 +92,17 @@ fn while_an_announced_address_is_here_nobody_is_refused_at_the_end_and_who_has_c
     assert_eq!(gateway.get("/").0, 200);
     gateway.signal("-TERM");
     gateway.wait_for_log("draining");
+    let tried = || TcpStream::connect_timeout(&address, Duration::from_millis(200));
+    // The shards hear of it soon.
+    while tried().is_ok() {
+        gateway.ask_admin("/readyz");
+    }
     connected.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let response = connected.response();
     assert_eq!(
         (response.status, response.field("connection")),
         (200, Some("close"))
     );
-    let tried = || TcpStream::connect_timeout(&address, Duration::from_millis(200));
-    // The shards hear of it soon.
-    while tried().is_ok() {
-        gateway.ask_admin("/readyz");
-    }
     for _ in 0..5 {
         assert_eq!(tried().unwrap_err().kind(), ErrorKind::TimedOut);
     }

@@ -46,6 +46,8 @@ enum Head {
 }
 
 enum Next<'d> {
+    /// The connection is new, and nothing came for a while.
+    Silent,
     Idle,
     Close,
     Http2(Pin<Box<dyn Future<Output = ()> + 'd>>),
@@ -53,8 +55,10 @@ enum Next<'d> {
 
 /// Serves requests until either side ends the connection, in HTTP/2 if that is what the client speaks. `begun`
 /// is what has come already.
-pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) {
+pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Box<Buffer>>) {
     let mut is_new = true;
+    // What a client has connected for is most likely there already, or about to come.
+    let mut is_expected = begun.is_none() && !downstream.is_ending();
     loop {
         let wait = match downstream.is_ending() {
             false => settings(downstream, |settings| settings.timeouts.keep_alive),
@@ -65,17 +69,19 @@ pub(crate) async fn serve(downstream: &Downstream, mut begun: Option<Buffer>) {
         let now = downstream.shard.deadlines.now();
         downstream.watch.set(now, wait, Action::EndIdle);
         if begun.is_none()
+            && !is_expected
             && (downstream.stream.readable().await.is_err() || downstream.watch.has_fired())
         {
             return;
         }
         // Boxed, so that an idle connection's task is small.
-        match Box::pin(burst(downstream, begun.take(), is_new)).await {
-            Next::Idle => {}
+        match Box::pin(burst(downstream, begun.take(), (is_new, is_expected))).await {
+            Next::Silent => {}
+            Next::Idle => is_new = false,
             Next::Close => return,
             Next::Http2(serving) => return serving.await,
         }
-        is_new = false;
+        is_expected = false;
     }
 }
 
@@ -122,9 +128,24 @@ pub(crate) async fn answer_one(downstream: &Downstream, begun: Buffer, refused: 
 }
 
 /// Requests that follow one another closely share a buffer and a head.
-async fn burst(downstream: &Downstream, begun: Option<Buffer>, is_new: bool) -> Next<'_> {
-    let begun = begun.unwrap_or_else(|| downstream.shard.buffers.take());
+async fn burst(
+    downstream: &Downstream,
+    begun: Option<Box<Buffer>>,
+    (is_new, is_expected): (bool, bool),
+) -> Next<'_> {
+    let begun = begun.map_or_else(|| downstream.shard.buffers.take(), |begun| *begun);
     let mut session = Session::new(begun);
+    if is_expected {
+        let next = match read_next(downstream, &mut session).await {
+            Ok(1..) => None,
+            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Some(Next::Silent),
+            Ok(_) | Err(_) => Some(Next::Close),
+        };
+        if let Some(next) = next {
+            downstream.shard.buffers.give(session.input);
+            return next;
+        }
+    }
     if is_new && speaks_http2(downstream, &mut session).await {
         return Next::Http2(Box::pin(http2::server::serve(downstream, session.input)));
     }

@@ -84,7 +84,7 @@ impl Downstream {
     /// For what goes to the client, or to a backend for it. Streams of HTTP/2 are many, and have small ones.
     pub(crate) fn buffer(&self) -> Buffer {
         match self.stream.is_http2() {
-            true => Buffer::small(),
+            true => self.shard.buffers.take_small(),
             false => self.shard.buffers.take(),
         }
     }
@@ -173,8 +173,8 @@ enum Refused {
 
 /// What a connection is for.
 enum Begun {
-    /// With what of the first one has come.
-    Requests(Option<Buffer>),
+    /// With what of the first one has come. Boxed for the sake of idle connections: most have nothing.
+    Requests(Option<Box<Buffer>>),
     Stream(Box<Accepted>),
 }
 
@@ -197,7 +197,7 @@ async fn begin(downstream: &mut Downstream) -> Result<Begun, Box<Refused>> {
         let carries = listener.filter(|listener| listener.carries == Carries::Bytes);
         return Ok(match carries {
             Some(listener) => Begun::Stream(Box::new(Accepted::plain(listener.slot, begun))),
-            None => Begun::Requests(begun),
+            None => Begun::Requests(begun.map(Box::new)),
         });
     }
     drop(table);

@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use monoio::io::AsyncReadRent;
@@ -117,7 +116,7 @@ async fn live(options: Options, driver: Driver, commands: Receiver<Command>, wok
 /// Closes upstream connections that were idle for too long, and frees buffers and pipes after a burst.
 async fn keep_house(shard: &'static Shard) {
     loop {
-        monoio::time::sleep(Duration::from_secs(2)).await;
+        monoio::time::sleep(limits::HOUSEKEEPING).await;
         shard.upstreams.prune(shard.deadlines.now());
         shard.buffers.trim();
         shard.pipes.trim();

@@ -9,6 +9,7 @@
 //! - [`socket`]: listening sockets, and what is asked of a socket beside reading and writing
 //! - [`steering`]: which shard a client's datagrams come to
 //! - [`driver`]: which of the runtime's drivers runs
+//! - `allocator`: what the allocator is started with
 //! - [`affinity`]: which cores are ours
 #![expect(
     unsafe_code,
@@ -16,6 +17,7 @@
 )]
 
 pub(crate) mod affinity;
+mod allocator;
 pub(crate) mod buffer;
 pub(crate) mod clock;
 pub(crate) mod datagram;
