@@ -1,8 +1,10 @@
 //! HTTP/2 without sockets (RFC 9113): bytes in, decisions out.
 //!
-//! - `account`: what a peer may cost us beyond the requests that it sends.
+//! - `account`: what a peer may cost us beyond the requests that it sends
+//! - [`hpack`]: fields in few bytes (RFC 7541)
 
 mod account;
+pub mod hpack;
 
 pub use account::{Account, Flood};
 
