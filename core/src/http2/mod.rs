@@ -2,8 +2,10 @@
 //!
 //! - `account`: what a peer may cost us beyond the requests that it sends
 //! - [`hpack`]: fields in few bytes (RFC 7541)
+//! - [`head`]: heads and trailers between those fields and HTTP/1
 
 mod account;
+pub mod head;
 pub mod hpack;
 
 pub use account::{Account, Flood};
