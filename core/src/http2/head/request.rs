@@ -50,7 +50,7 @@ const PSEUDO: [(&[u8], Pseudo); 5] = [
 /// What a head says beside its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// As the client has it: CONNECT where the text asks for another protocol.
+    /// As the client has it: CONNECT where the text asks for another protocol with GET, which is what is answered.
     pub method: Method,
     /// Another protocol on this stream (RFC 8441): all bytes behind the head are its own.
     pub is_tunnel: bool,
