@@ -98,10 +98,17 @@ pub const CRLF: &[u8] = b"\r\n";
 /// The whole interim response that lets a client send its body (RFC 9110, section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-pub fn decimal(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    for place in digits.iter_mut().rev() {
+pub fn decimal(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(digits(value, &mut [0; DIGITS]));
+}
+
+/// What the largest number has.
+pub(crate) const DIGITS: usize = 20;
+
+/// A number's decimal digits, at the end of `room`.
+pub(crate) fn digits(mut value: u64, room: &mut [u8; DIGITS]) -> &[u8] {
+    let mut start = room.len();
+    for place in room.iter_mut().rev() {
         *place = b'0' + (value % 10) as u8;
         start -= 1;
         value /= 10;
@@ -109,7 +116,7 @@ pub fn decimal(out: &mut Vec<u8>, mut value: u64) {
             break;
         }
     }
-    out.extend_from_slice(digits.get(start..).unwrap_or_default());
+    room.get(start..).unwrap_or_default()
 }
 
 pub fn hex(out: &mut Vec<u8>, mut value: u64) {

@@ -3,7 +3,7 @@
 
 use super::framing::{Facts, FramingError};
 use super::list;
-use super::token::{is_token, token_end, trim_ows, value_end};
+use super::token::{is_lower_token, is_token, token_end, trim_ows, value_end};
 
 mod id;
 
@@ -199,6 +199,13 @@ fn is_named(name: &[u8], fields: &[Field], buf: &[u8]) -> bool {
 #[must_use]
 pub fn is_name(text: &[u8]) -> bool {
     is_token(text)
+}
+
+/// Whether a text may stand as a field's name in HTTP/2 (RFC 9113, section 8.2.1).
+#[inline]
+#[must_use]
+pub fn is_lower_name(text: &[u8]) -> bool {
+    is_lower_token(text)
 }
 
 /// Whether a text may be written as a field's value: no control characters, no spaces at its ends.

@@ -76,6 +76,11 @@ impl ConnectionOptions {
     }
 }
 
+/// What a `Content-Length` says (RFC 9110, section 8.6).
+pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
+    decimal(value)
+}
+
 /// What was seen so far in a head's fields.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
@@ -142,7 +147,7 @@ impl Facts {
         if self.is_chunked {
             return Err(FramingError::BothLengthAndCoding);
         }
-        self.content_length = Some(decimal(value).ok_or(FramingError::ContentLength)?);
+        self.content_length = Some(content_length(value).ok_or(FramingError::ContentLength)?);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ const TOKEN: u8 = 1;
 const TARGET: u8 = 2;
 const VALUE: u8 = 4;
 const HOST: u8 = 8;
+const LOWER: u8 = 16;
 
 static CLASS: [u8; 256] = classes();
 
@@ -23,6 +24,9 @@ const fn class(byte: u8) -> u8 {
     let mut class = 0;
     if byte.is_ascii_alphanumeric() || is_token_mark(byte) {
         class |= TOKEN;
+        if !byte.is_ascii_uppercase() {
+            class |= LOWER;
+        }
     }
     // A fragment never goes over the wire (RFC 9110, section 4.2.5): parsers disagree on what `#` ends.
     if byte.is_ascii_graphic() && byte != b'#' {
@@ -86,6 +90,11 @@ pub(super) fn target_end(buf: &[u8], from: usize) -> usize {
 /// A token is never empty.
 pub(super) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is(byte, TOKEN))
+}
+
+/// A token without letters in upper case, as which names stand in HTTP/2 (RFC 9113, section 8.2.1).
+pub(super) fn is_lower_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&byte| is(byte, LOWER))
 }
 
 /// The unreserved characters of RFC 3986, of which names in DNS are made.
@@ -210,6 +219,8 @@ mod tests {
         for byte in 0..=u8::MAX {
             let wanted = byte.is_ascii_alphanumeric() || marks.contains(&byte);
             assert_eq!(is_token(&[byte]), wanted, "{byte:#x}");
+            let is_lower = wanted && !byte.is_ascii_uppercase();
+            assert_eq!(is_lower_token(&[byte]), is_lower, "{byte:#x}");
         }
         assert!(!is_token(b""));
     }

@@ -140,6 +140,19 @@ const fn by_length() -> [u8; LONGEST + 2] {
     starts
 }
 
+/// By discriminant; that of [`FieldId::Other`] is empty.
+static BY_ID: [&[u8]; NAMES.len() + 1] = by_id();
+
+const fn by_id() -> [&'static [u8]; NAMES.len() + 1] {
+    let mut names: [&[u8]; NAMES.len() + 1] = [b""; NAMES.len() + 1];
+    let mut place = 0;
+    while place < NAMES.len() {
+        names[NAMES[place].1 as usize] = NAMES[place].0;
+        place += 1;
+    }
+    names
+}
+
 impl FieldId {
     /// Names are compared without regard to case (RFC 9110, section 5.1).
     #[inline]
@@ -164,10 +177,8 @@ impl FieldId {
     /// The name in lower case; `None` for [`FieldId::Other`].
     #[must_use]
     pub fn name(self) -> Option<&'static [u8]> {
-        NAMES
-            .iter()
-            .find(|(_, id)| *id == self)
-            .map(|(name, _)| *name)
+        let name = BY_ID.get(self as usize).copied();
+        name.filter(|name| !name.is_empty())
     }
 
     /// Whether the field concerns one connection only and is never passed on (RFC 9110, section 7.6.1;

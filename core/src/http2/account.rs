@@ -4,9 +4,6 @@
 //! Each frame that carries nothing (a ping, a setting, a reset, an empty DATA) is paid for from a budget
 //! that useful work fills again: requests, bodies, what we send, and time. Who only floods runs out.
 
-/// What comes before the first frame of a client.
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// The budget of a connection that behaves, in frames.
 const FULL: u32 = 1_000;
 /// What comes back each second, so that a quiet connection may ping for ever.
@@ -162,6 +159,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http2::PREFACE;
 
     fn frame(kind: u8, length: usize) -> Vec<u8> {
         let [_, high, middle, low] = u32::try_from(length).unwrap().to_be_bytes();
