@@ -11,7 +11,7 @@
 //! - [`grpc_web`]: what changes of gRPC on its way from browsers
 //! - [`stream`]: instead of requests, a connection whose bytes go to a backend whatever they mean
 //! - [`datagram`]: datagrams of a client, to an endpoint and back
-//! - [`tunnel`], [`mirror`], [`echo`]: where a request goes instead, or besides
+//! - [`tunnel`], [`mirror`], [`echo`]: where a request goes instead, or besides; [`splice`]: bytes that nobody looks at
 //!
 //! # The life of a change
 //!
@@ -43,6 +43,7 @@ mod proxy;
 mod serve;
 mod shard;
 mod shared;
+mod splice;
 mod stream;
 mod sys;
 mod telemetry;

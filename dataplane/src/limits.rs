@@ -13,6 +13,10 @@ pub(crate) const SMALL_BUFFER_BYTES: usize = 4 << 10;
 /// Buffers of each size that a shard keeps for later: 24 MiB at most, for a burst of a thousand streams would else cost the
 /// allocator more than their bytes do. Half of them go with each [`HOUSEKEEPING`].
 pub(crate) const FREE_BUFFERS: usize = 1024;
+/// What most heads have beside what is told of their sizes: who asks and how, who answers and when.
+pub(crate) const HEAD_BYTES: usize = 512;
+/// Buffers for large bodies that a shard keeps, 4 MiB of them.
+pub(crate) const FREE_LARGE_BUFFERS: usize = 16;
 /// How often a shard looks for what it no longer needs.
 pub(crate) const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// What of a request goes to its backend in one write, if it is there: an allocator's threads keep blocks of this size
@@ -22,6 +26,8 @@ pub(crate) const TOGETHER_BYTES: usize = 32 << 10;
 pub(crate) const BODY_BUFFER_BYTES: usize = 256 << 10;
 /// What is carried at a time from one connection to another that is busy: with 64 KiB it costs twice as much.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
+/// What of a body is worth a pipe: measured, a buffer is cheaper for less.
+pub(crate) const SPLICED_BYTES: usize = 128 << 10;
 /// Pipes of a shard that such bytes are in at a time, 32 MiB of them at most; who gets none is carried by
 /// buffers.
 pub(crate) const PIPES: usize = 32;

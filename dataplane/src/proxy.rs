@@ -26,16 +26,13 @@ use crate::sys::buffer::Buffer;
 use crate::telemetry::access_log::{Line, Way};
 use crate::upstream::request_head;
 
-/// What we add to most heads: who asks, and how.
-const ADDED: usize = 512;
-
 /// For the head that goes to a backend, and what of the body goes with it.
 fn room(session: &Session) -> usize {
-    let here = session.input.len() + ADDED;
+    let here = session.input.len() + limits::HEAD_BYTES;
     match session.head.framing {
         Framing::Length(length) if here > limits::BUFFER_BYTES => {
             let body = usize::try_from(length).unwrap_or(usize::MAX);
-            let all = body.saturating_add(session.head.len + ADDED);
+            let all = body.saturating_add(session.head.len + limits::HEAD_BYTES);
             here.max(all.min(limits::TOGETHER_BYTES))
         }
         _ => here,

@@ -10,9 +10,8 @@ use crate::join::both;
 use crate::limits;
 use crate::shard::Shard;
 use crate::shard::timer::{Action, Millis, Watched};
+use crate::splice::{self, Broken, Flow};
 use crate::sys::buffer::Buffer;
-use crate::sys::io::{Stream, give_way};
-use crate::sys::pipe::Pipe;
 use crate::sys::socket::Shutdown;
 use crate::transport::Transport;
 use crate::upstream::pool::Connection;
@@ -98,17 +97,27 @@ struct Side<'t> {
 /// Whoever the bytes are for takes no more.
 struct Lost;
 
-/// How a chunk left.
-enum Emptied {
-    AtOnce,
-    /// The sink had to be waited for.
-    Slowly,
+/// One of its directions.
+struct Way<'w, 't> {
+    tunnel: &'w Tunnel<'t>,
+    from: &'w Side<'t>,
 }
 
-/// Which side it is that can't go on.
-enum Broken {
-    Source,
-    Sink,
+impl Flow for Way<'_, '_> {
+    fn left(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Its deadline is that of the tunnel.
+    fn waits(&self) {}
+
+    fn came(&mut self, bytes: usize) {
+        self.from.bytes.set(self.from.bytes.get() + bytes as u64);
+    }
+
+    fn leaves(&self) {
+        self.tunnel.live();
+    }
 }
 
 impl Tunnel<'_> {
@@ -158,62 +167,14 @@ impl Tunnel<'_> {
         }
     }
 
-    /// Carries what comes within the kernel, as long as much comes at a time. What ends that is for a read to find
-    /// out.
+    /// Carries what comes within the kernel, where both sides are sockets.
     async fn splice(&self, from: &Side<'_>, to: &Side<'_>) -> Result<(), Broken> {
-        let (Some(source), Some(sink)) = (from.stream.bare(), to.stream.bare()) else {
-            return Ok(());
-        };
-        let mut chunk = limits::CHUNK_BYTES;
-        let (mut small, mut turns) = (0, 0);
-        while small < limits::SMALL_CHUNKS {
-            if source.readable().await.is_err() {
-                return Ok(());
+        match (from.stream.bare(), to.stream.bare()) {
+            (Some(source), Some(sink)) => {
+                splice::run(self.shard, (source, sink), &mut Way { tunnel: self, from }).await
             }
-            let Some(mut pipe) = self.shard.pipes.take() else {
-                return Ok(());
-            };
-            let filled = pipe.fill(source, chunk);
-            let came = filled.as_ref().map_or(0, |came| *came);
-            from.bytes.set(from.bytes.get() + came as u64);
-            let emptied = self.empty(&mut pipe, sink).await;
-            self.shard.pipes.give(pipe);
-            filled.map_err(|_| Broken::Source)?;
-            chunk = match emptied? {
-                Emptied::AtOnce => (2 * chunk).min(limits::CHUNK_BYTES),
-                // Next time as much as it takes, and only when it does, so that the pipe is soon free.
-                Emptied::Slowly => {
-                    sink.writable().await.map_err(|_| Broken::Sink)?;
-                    (chunk / 2).max(limits::RECORDS_BYTES)
-                }
-            };
-            small = match came {
-                0 => return Ok(()),
-                limits::BUFFER_BYTES.. => 0,
-                _ => small + 1,
-            };
-            turns += 1;
-            if turns % limits::CHUNK_TURNS == 0 {
-                give_way().await;
-            }
+            _ => Ok(()),
         }
-        Ok(())
-    }
-
-    async fn empty(&self, pipe: &mut Pipe, sink: &Stream) -> Result<Emptied, Broken> {
-        self.live();
-        let mut emptied = Emptied::AtOnce;
-        while pipe.held() > 0 {
-            match pipe.empty(sink) {
-                Ok(_) => self.live(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    emptied = Emptied::Slowly;
-                    sink.writable().await.map_err(|_| Broken::Sink)?;
-                }
-                Err(_) => return Err(Broken::Sink),
-            }
-        }
-        Ok(emptied)
     }
 
     /// Something has come, or is about to leave.

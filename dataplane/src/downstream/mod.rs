@@ -89,13 +89,33 @@ impl Downstream {
         }
     }
 
-    /// What a body's buffer grows to. Of a connection's streams there are many at a time, and their frames
+    /// For a head that we write, and what of the body goes with it.
+    pub(crate) fn buffer_for(&self, body: usize) -> Buffer {
+        match self.stream.is_http2() {
+            true => self.shard.buffers.take_small(),
+            false => self.shard.buffers.take_for(body + limits::HEAD_BYTES),
+        }
+    }
+
+    /// What of a body is taken at a time. Of a connection's streams there are many at a time, and their frames
     /// are no larger anyway.
     pub(crate) fn body_buffer(&self) -> usize {
         match self.stream.is_http2() {
             true => limits::BUFFER_BYTES,
             false => limits::BODY_BUFFER_BYTES,
         }
+    }
+
+    /// Makes an empty buffer one for a large body.
+    pub(crate) fn enlarge(&self, buffer: &mut Buffer) {
+        if buffer.capacity() >= self.body_buffer() {
+            return;
+        }
+        let larger = match self.stream.is_http2() {
+            true => self.shard.buffers.take(),
+            false => self.shard.buffers.take_large(),
+        };
+        self.shard.buffers.give(std::mem::replace(buffer, larger));
     }
 
     /// Where the client reached us; of a connection that is gone already, nowhere.

@@ -138,6 +138,7 @@ unsafe impl IoBufMut for Buffer {
 pub(crate) struct Pool {
     free: RefCell<Vec<Buffer>>,
     small: RefCell<Vec<Buffer>>,
+    large: RefCell<Vec<Buffer>>,
 }
 
 impl Pool {
@@ -149,6 +150,12 @@ impl Pool {
     pub(crate) fn take_small(&self) -> Buffer {
         let free = self.small.borrow_mut().pop();
         free.unwrap_or_else(Buffer::small)
+    }
+
+    /// For a large body.
+    pub(crate) fn take_large(&self) -> Buffer {
+        let free = self.large.borrow_mut().pop();
+        free.unwrap_or_else(|| Buffer::with_capacity(limits::BODY_BUFFER_BYTES))
     }
 
     /// A buffer for at least so many bytes; only those of the two usual sizes are kept here.
@@ -173,7 +180,7 @@ impl Pool {
     /// Gives half of the free buffers back to the allocator: called now and then, so that a burst's
     /// memory doesn't stay.
     pub(crate) fn trim(&self) {
-        for free in [&self.free, &self.small] {
+        for free in [&self.free, &self.small, &self.large] {
             let mut free = free.borrow_mut();
             let half = free.len() / 2;
             free.truncate(half);
@@ -186,13 +193,14 @@ impl Pool {
     /// Takes a buffer back; one that has grown is dropped, so that a large message leaves no trace, and so
     /// is one that was never of the pool.
     pub(crate) fn give(&self, mut buffer: Buffer) {
-        let free = match buffer.capacity() {
-            limits::BUFFER_BYTES => &self.free,
-            limits::SMALL_BUFFER_BYTES => &self.small,
+        let (free, most) = match buffer.capacity() {
+            limits::BUFFER_BYTES => (&self.free, limits::FREE_BUFFERS),
+            limits::SMALL_BUFFER_BYTES => (&self.small, limits::FREE_BUFFERS),
+            limits::BODY_BUFFER_BYTES => (&self.large, limits::FREE_LARGE_BUFFERS),
             _ => return,
         };
         let mut free = free.borrow_mut();
-        if free.len() < limits::FREE_BUFFERS {
+        if free.len() < most {
             buffer.clear();
             free.push(buffer);
         }

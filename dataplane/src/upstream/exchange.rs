@@ -1,5 +1,7 @@
 //! One exchange on an upstream connection: the request out, the response in and on to the client.
 
+mod body;
+
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::time::Duration;
@@ -48,10 +50,8 @@ pub(crate) async fn run(
     until: Millis,
     outcome: &mut Outcome,
 ) -> Exchanged {
-    upstream
-        .side
-        .borrow_mut()
-        .request(session.head.framing, session.head.upgrade.is_some());
+    let (framing, upgrades) = (session.head.framing, session.head.upgrade.is_some());
+    upstream.side.borrow_mut().request(framing, upgrades);
     upstream.uploaded.set(None);
     if !send(downstream, upstream, forward, until).await {
         return Exchanged::Failed {
@@ -63,8 +63,8 @@ pub(crate) async fn run(
     if is_sent {
         upstream.side.borrow_mut().request_body_done();
     }
-    let is_uploading = Cell::new(!is_sent);
     let (is_answered, is_writing) = (Cell::new(false), Cell::new(false));
+    let is_uploading = Cell::new(!is_sent);
     let receiving = Receiving {
         downstream,
         side: &session.side,
@@ -98,6 +98,7 @@ pub(crate) async fn run(
         forward,
         until,
         is_answered: &is_answered,
+        is_large: false,
     };
     // Boxed, as the tunnel is: requests that need neither shall not carry room for them.
     let exchange = Box::pin(async {
@@ -293,6 +294,23 @@ impl Receiving<'_> {
 
     /// Appends what comes from the backend.
     async fn read(&mut self) -> Came {
+        self.expect();
+        let input = self.with_room();
+        let (read, input) = self.upstream.stream.read(input).await;
+        self.input = input;
+        if !self.is_uploading.get() {
+            self.upstream.watch.clear();
+        }
+        self.is_large = self.input.room() == 0;
+        match read {
+            Ok(1..) => Came::Bytes,
+            Ok(_) if !self.upstream.watch.has_fired() => Came::End,
+            Ok(_) | Err(_) => Came::Failure,
+        }
+    }
+
+    /// Something is to come from the backend.
+    fn expect(&self) {
         let now = self.downstream.shard.deadlines.now();
         // While the client sends, the backend may be silent: the client's own deadline counts.
         let idle = match self.is_uploading.get() {
@@ -300,23 +318,6 @@ impl Receiving<'_> {
             false => self.forward.idle(),
         };
         self.upstream.set_deadline(now, idle, self.until);
-        let input = self.with_room();
-        let (read, input) = self.upstream.stream.read(input).await;
-        self.input = input;
-        if !self.is_uploading.get() {
-            self.upstream.watch.clear();
-        }
-        // Only a large message fills a buffer: then fewer, larger reads pay.
-        self.is_large = self.input.room() == 0;
-        if self.is_large {
-            let more = self.downstream.body_buffer() - limits::BUFFER_BYTES;
-            self.input.reserve(more);
-        }
-        match read {
-            Ok(1..) => Came::Bytes,
-            Ok(_) if !self.upstream.watch.has_fired() => Came::End,
-            Ok(_) | Err(_) => Came::Failure,
-        }
     }
 
     /// What is pending, with room for more.
@@ -326,6 +327,8 @@ impl Receiving<'_> {
         match input.capacity() {
             // It makes room itself, once something has come.
             _ if is_of_many && self.upstream.stream.is_http2() => {}
+            // Only a large message fills a buffer: then fewer, larger reads pay.
+            _ if self.is_large && input.is_empty() => self.downstream.enlarge(&mut input),
             0 if is_of_many && !self.is_large => {
                 input = self.downstream.shard.buffers.take_small();
             }
@@ -407,7 +410,7 @@ impl Receiving<'_> {
             Some(web) => web.download(head.framing, reply.framing),
             None => Relay::new(head.framing, reply.framing),
         };
-        let mut out = self.downstream.buffer();
+        let mut out = self.downstream.buffer_for(self.input.len());
         self.answered(head).write(reply, out.out());
         let is_grpc = self.is_grpc && GrpcWeb::translates(head, self.input.pending());
         self.input.consume(head.len);
@@ -489,6 +492,18 @@ impl Receiving<'_> {
             }
             if !self.input.is_empty() {
                 continue;
+            }
+            if self.is_large {
+                // Boxed for the sake of those that aren't large.
+                if let Err(stop) = Box::pin(self.splice(relay)).await {
+                    return (Err(stop), out);
+                }
+                if relay.is_done() {
+                    return (Ok(()), out);
+                }
+            }
+            if out.capacity() > self.input.capacity() {
+                std::mem::swap(&mut out, &mut self.input);
             }
             self.downstream.shard.buffers.rest(&mut out);
             self.downstream.shard.buffers.rest(&mut self.input);

@@ -9,7 +9,6 @@ use super::pool::Connection;
 use crate::downstream::Downstream;
 use crate::downstream::reply::Reply;
 use crate::forward::Forward;
-use crate::limits;
 use crate::shard::timer::{Action, Millis};
 use crate::sys::buffer::Buffer;
 use crate::sys::socket::Shutdown;
@@ -25,6 +24,8 @@ pub(crate) struct Upload<'x> {
     pub(crate) until: Millis,
     /// The response is over: nobody needs the rest.
     pub(crate) is_answered: &'x Cell<bool>,
+    /// The last read filled its buffer.
+    pub(crate) is_large: bool,
 }
 
 pub(crate) enum Uploaded {
@@ -83,6 +84,9 @@ impl Upload<'_> {
             return Ok(false);
         }
         if self.input.is_empty() {
+            if out.capacity() > self.input.capacity() {
+                std::mem::swap(out, self.input);
+            }
             self.downstream.shard.buffers.rest(out);
             self.read().await
         } else {
@@ -114,16 +118,18 @@ impl Upload<'_> {
         let idle = self.forward.settings.timeouts.idle;
         watch.set(now, idle, Action::Shutdown(Shutdown::Read));
         let mut input = std::mem::take(self.input);
+        if self.is_large {
+            self.downstream.enlarge(&mut input);
+        }
         let buffers = &self.downstream.shard.buffers;
         self.downstream.stream.make_room(&mut input, buffers);
-        let (read, mut input) = self
+        let (read, input) = self
             .downstream
             .stream
             .read_unless(input, watch.cancel_handle())
             .await;
-        if input.room() == 0 {
-            input.reserve(self.downstream.body_buffer() - limits::BUFFER_BYTES);
-        }
+        // Only a large body fills a buffer: then fewer, larger reads pay.
+        self.is_large = input.room() == 0;
         *self.input = input;
         match read {
             Ok(1..) => {
