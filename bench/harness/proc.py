@@ -33,7 +33,7 @@ class Child:
 
     def stop(self):
         pids = tree(self.pid)
-        for sig, wait in ((signal.SIGTERM, 0.3), (signal.SIGKILL, 3)):
+        for sig, wait in ((signal.SIGTERM, 3), (signal.SIGKILL, 3)):
             for pid in pids:
                 try:
                     os.kill(pid, sig)
