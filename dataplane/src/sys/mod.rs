@@ -8,7 +8,7 @@
 //! - [`socket`]: listening sockets, and what is asked of a socket beside reading and writing
 //! - [`steering`]: which shard a client's datagrams come to
 //! - [`driver`]: which of the runtime's drivers runs
-//! - [`affinity`]: which cores are ours
+//! - [`affinity`]: which cores are ours; [`cpu_time`]: how long a thread was on one
 #![expect(
     unsafe_code,
     reason = "system calls, and buffers that the kernel writes to"
@@ -16,6 +16,7 @@
 
 pub(crate) mod affinity;
 pub(crate) mod buffer;
+pub(crate) mod cpu_time;
 pub(crate) mod datagram;
 pub(crate) mod driver;
 pub(crate) mod io;
