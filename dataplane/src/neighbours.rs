@@ -182,6 +182,25 @@ mod tests {
     }
 
     #[test]
+    fn two_that_place_at_once_do_not_crowd_a_third() {
+        let loads = Arc::new(Loads::new(8));
+        std::thread::scope(|scope| {
+            for here in 0..2 {
+                let loads = loads.clone();
+                scope.spawn(move || {
+                    let neighbours = Neighbours::new(here, loads, Arc::default());
+                    for _ in 0..80 {
+                        neighbours.place();
+                    }
+                });
+            }
+        });
+        let clients: Vec<_> = (0..8).map(|shard| loads.clients(shard)).collect();
+        assert_eq!(clients.iter().sum::<u32>(), 160);
+        assert!(clients.iter().all(|one| *one <= 24), "{clients:?}");
+    }
+
+    #[test]
     fn alone_there_is_nobody_to_look_at() {
         let neighbours = neighbours(1);
         assert_eq!([neighbours.place(), neighbours.place()], [0, 0]);

@@ -33,11 +33,19 @@ impl ShardLoad {
         self.open.min(self.measured).into()
     }
 
-    /// What those do; of a shard that had none, what it does anyway.
+    /// What those do.
     fn known_work(self) -> u64 {
         match self.measured {
-            0 => self.work.into(),
+            0 => 0,
             measured => u64::from(self.work) * self.known() / u64::from(measured),
+        }
+    }
+
+    /// What a shard without connections does: for datagrams, most likely.
+    fn other_work(self) -> u64 {
+        match self.measured {
+            0 => self.work.into(),
+            _ => 0,
         }
     }
 }
@@ -164,12 +172,88 @@ impl Whole {
     /// What a shard does, and what is expected of its connections that were not yet measured: as much as of others.
     fn work_of(&self, shard: ShardLoad) -> u64 {
         let unknown = u64::from(shard.open) - shard.known();
-        shard.known_work() + unknown * self.known_work / self.known.max(1)
+        let expected = unknown * self.known_work / self.known.max(1);
+        shard.known_work() + shard.other_work() + expected
     }
 
     /// Its share of connections or of work, whichever is more.
     fn load(&self, shard: ShardLoad) -> u64 {
-        let by_work = self.work_of(shard).saturating_mul(self.open * ONE) / self.work.max(1);
+        let all = self.open.max(1) * ONE;
+        let by_work = self.work_of(shard).saturating_mul(all) / self.work.max(1);
         by_work.max(u64::from(shard.open) * OF_NUMBER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(here: usize, shards: &[ShardLoad]) -> usize {
+        let mut placement = Placement::default();
+        placement.begin_turn(shards);
+        placement.place(here, shards)
+    }
+
+    fn shard(open: u32, work: u32) -> ShardLoad {
+        ShardLoad {
+            open,
+            measured: open,
+            work,
+            ..ShardLoad::default()
+        }
+    }
+
+    #[test]
+    fn one_less_is_enough_for_few_and_a_sixteenth_for_many() {
+        assert_eq!(place(0, &[shard(1, 0), shard(1, 0)]), 0);
+        assert_eq!(place(0, &[shard(2, 0), shard(1, 0)]), 1);
+        assert_eq!(place(1, &[shard(2, 0), shard(1, 0)]), 1);
+        assert_eq!(place(0, &[shard(1000, 0), shard(950, 0)]), 0);
+        assert_eq!(place(0, &[shard(1000, 0), shard(900, 0)]), 1);
+    }
+
+    #[test]
+    fn work_counts_too_but_not_where_there_is_hardly_any() {
+        assert_eq!(place(0, &[shard(4, 600), shard(4, 200)]), 1);
+        assert_eq!(place(0, &[shard(4, 6), shard(4, 2)]), 0);
+        // That of connections that are gone doesn't.
+        let left = ShardLoad {
+            open: 1,
+            ..shard(8, 800)
+        };
+        assert_eq!(place(0, &[left, shard(2, 200)]), 0);
+    }
+
+    #[test]
+    fn who_is_busy_with_datagrams_is_spared() {
+        assert_eq!(place(0, &[shard(0, 800), shard(0, 0)]), 1);
+        assert_eq!(place(1, &[shard(0, 800), shard(1, 100)]), 1);
+    }
+
+    #[test]
+    fn who_could_not_take_one_is_passed_over_for_a_turn() {
+        let shards = [shard(3, 0), shard(0, 0), shard(1, 0)];
+        let mut placement = Placement::default();
+        placement.begin_turn(&shards);
+        assert_eq!(placement.place(0, &shards), 1);
+        placement.pass_over(1);
+        assert_eq!(placement.place(0, &shards), 2);
+        placement.begin_turn(&shards);
+        assert_eq!(placement.place(0, &shards), 1);
+    }
+
+    #[test]
+    fn looks_are_bounded_in_each_turn() {
+        let shards = [shard(1, 0), shard(1, 0)];
+        let mut placement = Placement::default();
+        assert!(!placement.may_look());
+        placement.begin_turn(&shards);
+        for _ in 0..limits::SHARD_LOOKS {
+            assert!(placement.may_look());
+            placement.place(0, &shards);
+        }
+        assert!(!placement.may_look());
+        placement.begin_turn(&shards);
+        assert!(placement.may_look());
     }
 }
