@@ -58,8 +58,8 @@ impl Gateway {
             load.work = load.work.midpoint(work * noise / 100);
             load.measured = load.open;
         }
-        for shard in &mut self.shards {
-            shard.placement.begin_turn(&self.loads);
+        for (place, shard) in self.shards.iter_mut().enumerate() {
+            shard.placement.begin_turn(place, &self.loads);
         }
     }
 

@@ -132,7 +132,7 @@ impl Neighbours {
     fn begin_turn(&self) {
         let mut seen = self.seen.borrow_mut();
         self.loads.read(&mut seen);
-        self.placement.borrow_mut().begin_turn(&seen);
+        self.placement.borrow_mut().begin_turn(self.here, &seen);
     }
 
     /// Measures, turn by turn, how busy this thread is: the mean of now and before, for the one alone swings.

@@ -62,15 +62,20 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// What comes from here on are newcomers.
-    pub fn begin_turn(&mut self, shards: &[ShardLoad]) {
+    /// What comes to the shard `here` and to others from here on are newcomers.
+    pub fn begin_turn(&mut self, here: usize, shards: &[ShardLoad]) {
+        let newcomers = shards.get(here);
+        let newcomers = newcomers.map_or(0, |mine| self.newcomers(here, *mine));
         self.before.clear();
         self.before.extend(shards.iter().map(|shard| shard.arrived));
         // Each gets another chance, but if many are gone for good, not all of them at once.
         if !self.passed_over.is_empty() {
             self.passed_over.remove(0);
         }
-        self.looks = limits::SHARD_LOOKS;
+        self.looks = match newcomers {
+            0..=limits::SHARD_STORM => limits::SHARD_LOOKS,
+            _ => limits::SHARD_LOOKS / 4,
+        };
         self.in_turn = limits::SHARD_TURNS;
     }
 
@@ -112,18 +117,23 @@ impl Placement {
         let mine = *shards.get(here)?;
         let most = whole.load(mine) + slack(whole.load(mine));
         let is_open = self.in_turn > 0;
-        let newcomers = |place: usize, shard: ShardLoad| {
-            let before = self.before.get(place).copied();
-            before.map_or(0, |before| shard.arrived.wrapping_sub(before))
-        };
         let others = self.others(here, shards);
         let fits = others.filter(|(_, shard)| is_open && whole.load(*shard) <= most);
-        let fewest =
-            fits.min_by_key(|(place, shard)| (newcomers(*place, *shard), whole.load(*shard)));
-        let (there, _) =
-            fewest.filter(|(place, shard)| newcomers(*place, *shard) < newcomers(here, mine))?;
+        let newcomers = fits.map(|(place, shard)| {
+            let newcomers = self.newcomers(place, shard);
+            (newcomers, whole.load(shard), place)
+        });
+        let fewest = newcomers.min_by_key(|(newcomers, load, _)| (*newcomers, *load));
+        let (_, _, there) =
+            fewest.filter(|(newcomers, ..)| *newcomers < self.newcomers(here, mine))?;
         self.in_turn -= 1;
         Some(there)
+    }
+
+    /// Those who came to a shard since the turn began.
+    fn newcomers(&self, place: usize, shard: ShardLoad) -> u32 {
+        let before = self.before.get(place).copied();
+        before.map_or(0, |before| shard.arrived.wrapping_sub(before))
     }
 
     /// Those behind `here` first, so that shards that are equal are chosen alike.
@@ -190,7 +200,7 @@ mod tests {
 
     fn place(here: usize, shards: &[ShardLoad]) -> usize {
         let mut placement = Placement::default();
-        placement.begin_turn(shards);
+        placement.begin_turn(here, shards);
         placement.place(here, shards)
     }
 
@@ -234,11 +244,11 @@ mod tests {
     fn who_could_not_take_one_is_passed_over_for_a_turn() {
         let shards = [shard(3, 0), shard(0, 0), shard(1, 0)];
         let mut placement = Placement::default();
-        placement.begin_turn(&shards);
+        placement.begin_turn(0, &shards);
         assert_eq!(placement.place(0, &shards), 1);
         placement.pass_over(1);
         assert_eq!(placement.place(0, &shards), 2);
-        placement.begin_turn(&shards);
+        placement.begin_turn(0, &shards);
         assert_eq!(placement.place(0, &shards), 1);
     }
 
@@ -247,13 +257,32 @@ mod tests {
         let shards = [shard(1, 0), shard(1, 0)];
         let mut placement = Placement::default();
         assert!(!placement.may_look());
-        placement.begin_turn(&shards);
+        placement.begin_turn(0, &shards);
         for _ in 0..limits::SHARD_LOOKS {
             assert!(placement.may_look());
             placement.place(0, &shards);
         }
         assert!(!placement.may_look());
-        placement.begin_turn(&shards);
+        placement.begin_turn(0, &shards);
         assert!(placement.may_look());
+    }
+
+    #[test]
+    fn after_a_storm_there_are_fewer_until_it_is_over() {
+        let looks = |placement: &mut Placement, arrived: u32| {
+            let mine = ShardLoad {
+                arrived,
+                ..shard(1, 0)
+            };
+            placement.begin_turn(0, &[mine, shard(1, 0)]);
+            placement.looks
+        };
+        let mut placement = Placement::default();
+        let (all, storm) = (limits::SHARD_LOOKS, limits::SHARD_STORM);
+        // What came before the first turn isn't known.
+        assert_eq!(looks(&mut placement, u32::MAX - 1), all);
+        assert_eq!(looks(&mut placement, storm - 2), all);
+        assert_eq!(looks(&mut placement, 2 * storm), all / 4);
+        assert_eq!(looks(&mut placement, 2 * storm + 9), all);
     }
 }
