@@ -74,3 +74,12 @@ pub const CHUNK_EXTENSIONS_BYTES: u64 = 16 << 10;
 pub const TRAILER_BYTES: u32 = 8 << 10;
 /// Fields of a trailer section; gRPC, its main user, sends three and the application's own.
 pub const TRAILER_FIELDS: u32 = 64;
+/// How often in a second a shard looks whether another has fewer connections: with 64 shards, each of whose counts is another core's
+/// memory, that takes it a thousandth of its time at most, and moving as many takes two.
+pub const SHARD_LOOKS: u32 = 256;
+/// Where more connections come to a shard in a second, they are short, or enough for the kernel's hash: it looks a quarter as often.
+pub const SHARD_STORM: u32 = 1024;
+/// Connections that it moves in a second for the sake of turn alone.
+pub const SHARD_TURNS: u32 = 64;
+/// Shards that work less than this on average, in thousandths of a core, are not in need of an even spread of work.
+pub const SHARD_WORK: u64 = 50;

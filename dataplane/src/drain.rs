@@ -62,7 +62,11 @@ impl Ending {
         self.tell(|| Command::Drain);
         let clients = loop {
             sleep(STEP).await;
-            let clients = admin::clients(self.shards.clone()).await;
+            let mut clients = admin::clients(self.shards.clone()).await;
+            if clients == 0 {
+                // One may have been on its way to a shard that had answered. From here on none is sent.
+                clients = admin::clients(self.shards.clone()).await;
+            }
             if clients == 0 || Instant::now() >= end {
                 break clients;
             }

@@ -2,7 +2,7 @@
 //!
 //! # The life of a request
 //!
-//! - [`accept`]: a shard's listening sockets
+//! - [`accept`]: a shard's listening sockets; [`neighbours`]: which shard serves what comes there
 //! - [`transport`]: a connection's bytes, with or without [`tls`]
 //! - [`downstream`]: a client's connection, from request to request; replies of our own
 //! - [`http2`]: streams of HTTP/2, on either side, as connections of HTTP/1 that carry one exchange
@@ -38,6 +38,7 @@ mod http2;
 mod join;
 mod limits;
 mod mirror;
+mod neighbours;
 mod node_checks;
 mod proxy;
 mod serve;

@@ -94,6 +94,9 @@ pub(crate) const HEALTH_LINES: u32 = 20;
 /// Connections that the kernel queues for a shard before it refuses more (also bounded by
 /// `net.core.somaxconn`).
 pub(crate) const ACCEPT_QUEUE: i32 = 4096;
+/// How often it is measured how busy shards are, and who came since then: long enough to mean something, short enough for clients
+/// that come one after another.
+pub(crate) const BALANCE_TURN: Duration = Duration::from_secs(1);
 /// Clients whose endpoint is remembered, of a process: with some 100 bytes each. Beyond it new ones go by a hash of
 /// their address, which changes only when endpoints do.
 pub(crate) const AFFINITIES: usize = 256 << 10;

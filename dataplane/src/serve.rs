@@ -21,9 +21,11 @@ use crate::config::{self, Applier, Credentials, Ends, InForce, LastGood, Own, Re
 use crate::drain::{self, Ending};
 use crate::health;
 use crate::limits;
+use crate::neighbours::Neighbours;
 use crate::node_checks;
 use crate::shard::{self, Buried, Handle, Options};
 use crate::shared::affinity::Affinities;
+use crate::shared::loads::Loads;
 use crate::sys::affinity::Cores;
 use crate::sys::driver::{Choice, Driver};
 use crate::sys::socket;
@@ -173,9 +175,12 @@ fn start_shards(
     let workers = settings.workers.unwrap_or_else(|| cores.workers()).max(1);
     let affinities = Arc::<Affinities>::default();
     tokio::spawn(forget(affinities.clone()));
-    let mut handles = Vec::with_capacity(workers);
+    let ends: io::Result<Vec<_>> = (0..workers).map(|_| Handle::new()).collect();
+    let ends = ends.map_err(|error| ServeError::Shard { index: 0, error })?;
+    let (handles, ends): (Vec<_>, Vec<_>) = ends.into_iter().unzip();
+    let (handles, loads) = (Arc::new(handles), Arc::new(Loads::new(workers)));
     let mut driver = Driver::Epoll;
-    for index in 0..workers {
+    for (index, end) in ends.into_iter().enumerate() {
         let options = Options {
             index,
             core: cores.of(index, workers),
@@ -187,14 +192,12 @@ fn start_shards(
             seed: seed(index),
             whereabouts: settings.whereabouts.clone(),
             affinities: affinities.clone(),
+            neighbours: Neighbours::new(index, loads.clone(), handles.clone()),
         };
-        let (handle, chosen) =
-            shard::spawn(options).map_err(|error| ServeError::Shard { index, error })?;
-        handles.push(handle);
-        driver = chosen;
+        driver = shard::spawn(options, end).map_err(|error| ServeError::Shard { index, error })?;
     }
     tracing::info!(workers, driver = driver.name(), "shards are up");
-    Ok((Arc::new(handles), driver))
+    Ok((handles, driver))
 }
 
 /// Forgets clients that were away for long enough.

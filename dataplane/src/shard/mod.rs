@@ -14,7 +14,7 @@ use crossbeam_channel::Sender;
 use ringgate_core::balance::{Random, Whereabouts};
 use ringgate_core::table::Table;
 
-pub(crate) use command::{Command, Handle, Report, Swap};
+pub(crate) use command::{Command, End, Handle, Report, Swap};
 pub(crate) use run::{Options, spawn};
 pub(crate) use state::RuleStates;
 use timer::Deadlines;

@@ -2,23 +2,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
 use monoio::io::AsyncReadRent;
 use ringgate_core::balance::{Random, Whereabouts};
 use ringgate_core::table::IpProtocol;
 
 use super::timer::Deadlines;
-use super::{Buried, Command, Handle, Report, Shard, ShardTable, Swap};
+use super::{Buried, Command, End, Report, Shard, ShardTable, Swap};
 use crate::accept::Accepting;
 use crate::datagram::Datagrams;
-use crate::limits;
+use crate::neighbours::Neighbours;
 use crate::shared::affinity::Affinities;
 use crate::sys::affinity;
+use crate::sys::clock;
 use crate::sys::driver::{AnyRuntime, Choice, Driver};
 use crate::sys::socket::Bound;
 use crate::telemetry::access_log::AccessLog;
@@ -37,14 +37,11 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) whereabouts: Whereabouts,
     pub(crate) affinities: Arc<Affinities>,
+    pub(crate) neighbours: Neighbours,
 }
 
 /// Starts a shard's thread; returns once its runtime stands.
-pub(crate) fn spawn(options: Options) -> io::Result<(Handle, Driver)> {
-    let (commands, receiver) = crossbeam_channel::bounded(limits::COMMANDS);
-    let (wake, woken) = UnixStream::pair()?;
-    wake.set_nonblocking(true)?;
-    woken.set_nonblocking(true)?;
+pub(crate) fn spawn(options: Options, end: End) -> io::Result<Driver> {
     let (ready, started) = crossbeam_channel::bounded(1);
     thread::Builder::new()
         .name(format!("shard-{}", options.index))
@@ -55,20 +52,19 @@ pub(crate) fn spawn(options: Options) -> io::Result<(Handle, Driver)> {
             match AnyRuntime::build(options.driver) {
                 Ok((mut runtime, driver)) => {
                     let _ = ready.send(Ok(driver));
-                    runtime.block_on(live(options, driver, receiver, woken));
+                    runtime.block_on(live(options, driver, end));
                 }
                 Err(error) => {
                     let _ = ready.send(Err(error));
                 }
             }
         })?;
-    let driver = started
+    started
         .recv()
-        .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))??;
-    Ok((Handle { commands, wake }, driver))
+        .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
 }
 
-async fn live(options: Options, driver: Driver, commands: Receiver<Command>, woken: UnixStream) {
+async fn live(options: Options, driver: Driver, End { commands, woken }: End) {
     let empty = ShardTable {
         table: Arc::default(),
         credentials: Arc::default(),
@@ -88,7 +84,7 @@ async fn live(options: Options, driver: Driver, commands: Receiver<Command>, wok
         random: RefCell::new(Random::seeded(options.seed)),
         date: crate::telemetry::date::Date::default(),
         log: options.log,
-        accepting: Accepting::new(options.clients),
+        accepting: Accepting::new(options.clients, options.neighbours),
         datagrams: Datagrams::new(options.datagram_sockets),
         mirrors: Cell::new(0),
         hot: Cell::new(0),
@@ -97,6 +93,7 @@ async fn live(options: Options, driver: Driver, commands: Receiver<Command>, wok
     }));
     monoio::spawn(shard.deadlines.run());
     monoio::spawn(keep_house(shard));
+    monoio::spawn(shard.accepting.neighbours.weigh());
     let Ok(mut woken) = monoio::net::UnixStream::from_std(woken) else {
         return;
     };
@@ -130,6 +127,7 @@ impl Shard {
             Command::Swap(swap) => self.swap(*swap, graveyard),
             Command::Hush => self.accepting.hush_all(),
             Command::Drain => self.drain(),
+            Command::Serve(handed) => self.accepting.take(self, *handed),
             Command::Report(to) => {
                 let _ = to.try_send(Report {
                     shard: self.index,
@@ -138,6 +136,7 @@ impl Shard {
                     sessions: self.datagrams.sessions(),
                     busy_sessions: self.datagrams.busy(self.deadlines.now()),
                     idle_upstreams: self.upstreams.idle(),
+                    cpu_time: clock::of_this_thread(),
                     counted: self.counters.counted(),
                 });
             }

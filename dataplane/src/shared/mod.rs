@@ -3,3 +3,4 @@
 
 pub(crate) mod affinity;
 pub(crate) mod health;
+pub(crate) mod loads;

@@ -9,7 +9,7 @@ use std::cell::UnsafeCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -31,6 +31,20 @@ impl Stream {
         Self {
             inner: UnsafeCell::new(stream),
         }
+    }
+
+    /// Takes over a socket of another shard.
+    pub(crate) fn from_std(socket: std::net::TcpStream) -> io::Result<Self> {
+        // That one may have accepted it for another driver; see `socket::accept_now`.
+        socket.set_nonblocking(true)?;
+        TcpStream::from_std(socket).map(Self::new)
+    }
+
+    /// For another shard: of a stream that nobody reads from or writes to.
+    pub(crate) fn into_std(self) -> std::net::TcpStream {
+        let socket = self.inner.into_inner().into_raw_fd();
+        // SAFETY: an open descriptor of a TCP socket, which is its owner's no more.
+        unsafe { std::net::TcpStream::from_raw_fd(socket) }
     }
 
     /// Connects within `timeout`.

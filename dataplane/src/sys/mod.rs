@@ -3,7 +3,7 @@
 //!
 //! - [`io`]: our narrow interface over the runtime's streams and listeners
 //! - [`buffer`]: the buffers that go to the kernel and back, and their pool
-//! - [`clock`]: the time, at less than what it costs elsewhere
+//! - [`clock`]: the time at less than what it costs elsewhere, and how long a thread ran
 //! - [`datagram`]: datagrams in batches, and waiting for many sockets
 //! - [`pipe`]: bytes that go from socket to socket within the kernel
 //! - [`socket`]: listening sockets, and what is asked of a socket beside reading and writing

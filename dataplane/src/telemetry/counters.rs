@@ -117,6 +117,8 @@ pub(crate) struct Counted {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) connections: u64,
+    /// Those of them that another shard had accepted.
+    pub(crate) handed_over: u64,
     pub(crate) accept_failures: u64,
     pub(crate) accept_waits: u64,
     pub(crate) refused_requests: u64,

@@ -80,10 +80,15 @@ fn merge(all: &mut Counted, one: &Counted) {
 /// A number of [`Totals`]: what its metric is called, what it says, and where it is.
 type Total = (&'static str, &'static str, fn(&mut Totals) -> &mut u64);
 
-const TOTALS: [Total; 19] = [
+const TOTALS: [Total; 20] = [
     ("connections", "Client connections accepted", |all| {
         &mut all.connections
     }),
+    (
+        "connections_handed_over",
+        "Client connections served by another shard than the kernel chose",
+        |all| &mut all.handed_over,
+    ),
     (
         "accept_failures",
         "Connections that could not be accepted",
@@ -313,6 +318,31 @@ impl Scrape {
         ] {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             family.encode_gauge(&value)?;
+        }
+        self.shards(encoder)
+    }
+
+    /// How evenly they carry what is to be carried.
+    fn shards(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, help) = (
+            "ringgate_shard_clients",
+            "Client connections open, by shard",
+        );
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for report in &self.reports {
+            let clients = i64::try_from(report.clients).unwrap_or(i64::MAX);
+            let labels = [("shard", report.shard.to_string())];
+            family.encode_family(&labels)?.encode_gauge(&clients)?;
+        }
+        let (name, help) = ("ringgate_shard_cpu", "Time of a shard's thread on a core");
+        let unit = Some(&Unit::Seconds);
+        let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        for report in &self.reports {
+            let labels = [("shard", report.shard.to_string())];
+            let seconds = report.cpu_time.as_secs_f64();
+            family
+                .encode_family(&labels)?
+                .encode_counter::<NoLabels, _, u64>(&seconds, None)?;
         }
         let help = "The driver that a shard runs on";
         let mut family =
