@@ -15,6 +15,7 @@ use super::timer::Deadlines;
 use super::{Buried, Command, End, Report, Shard, ShardTable, Swap};
 use crate::accept::Accepting;
 use crate::datagram::Datagrams;
+use crate::limits;
 use crate::neighbours::Neighbours;
 use crate::shared::affinity::Affinities;
 use crate::sys::affinity;
