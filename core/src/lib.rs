@@ -10,7 +10,7 @@
 //! - [`table`]: a snapshot compiled into what a shard looks requests up in
 //! - [`proxy_protocol`]: who the client is, told by a balancer in front
 //! - [`http1`]: HTTP/1.1 and 1.0 heads, bodies and connection state (RFC 9112), sans-IO
-//! - [`http2`]: HTTP/2 (RFC 9113), sans-IO: its heads, and what a peer may cost on a connection
+//! - [`http2`]: HTTP/2 (RFC 9113), sans-IO: connections at either end, heads, and what a peer may cost
 //! - [`route`]: a request's path, host, query and headers against a table
 //! - [`grpc`]: which requests are gRPC's, and replies in its terms
 //! - [`filter`]: what a rule does to a request or a response on its way

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::mem::take;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -276,10 +276,9 @@ async fn attempt(
         }
     };
     let end = end_of(shard, forward, began, until);
-    let exchange = exchange::run(downstream, session, &connection, forward, end, outcome);
-    let exchanged = match downstream.stream.is_http2() {
-        false => exchange.await,
-        true => unless_left(downstream, &connection, Box::pin(exchange)).await,
+    let exchanged = {
+        let exchange = exchange::run(downstream, session, &connection, forward, end, outcome);
+        unless_left(downstream, &connection, pin!(exchange)).await
     };
     drop(load);
     let ended = Instant::now();
@@ -420,7 +419,7 @@ fn is_by_settings(forward: &Forward<'_>, session: &Session, alone: Instant) -> b
 async fn unless_left(
     downstream: &Downstream,
     upstream: &Connection,
-    mut exchange: Pin<Box<impl Future<Output = Exchanged>>>,
+    mut exchange: Pin<&mut impl Future<Output = Exchanged>>,
 ) -> Exchanged {
     let mut has_left = false;
     let exchanged = poll_fn(|context| {

@@ -46,19 +46,18 @@ pub(crate) const H2_STREAMS: u32 = 100;
 /// What a client may send of a stream's body before we have taken some of it, and of all streams' together.
 pub(crate) const H2_STREAM_WINDOW: u32 = 64 << 10;
 pub(crate) const H2_CONNECTION_WINDOW: u32 = 1 << 20;
-/// What of a stream's response is kept for a client that has windows for it, but whose connection is slow.
-pub(crate) const H2_SEND_BYTES: usize = 32 << 10;
+/// Tasks of a shard that wait for a stream to answer: 2 MiB, for a burst of hundreds would else cost the allocator
+/// more than their bytes do. Half of them go every two seconds.
+pub(crate) const H2_IDLE_WORKERS: usize = 512;
 /// Requests that share a connection to a backend, if the backend takes as many: its one reader is what they
 /// wait for.
-pub(crate) const H2_UPSTREAM_STREAMS: usize = 100;
+pub(crate) const H2_UPSTREAM_STREAMS: u32 = 100;
 /// How long requests wait for a backend to say how many streams it takes on its first connection, before they
 /// open others: it says so at once.
 pub(crate) const H2_UPSTREAM_SETTINGS: Duration = Duration::from_secs(1);
 /// How long a backend's connection may take no bytes before it is given up; requests have deadlines of their
 /// own.
 pub(crate) const H2_UPSTREAM_WRITE: Duration = Duration::from_secs(60);
-/// What is written on a connection of HTTP/2 while an earlier write is under way.
-pub(crate) const H2_OUTGOING_BYTES: usize = 64 << 10;
 /// Endpoints that are tried for a connection whose bytes go on as they are: each may take its connect timeout,
 /// and the client waits.
 pub(crate) const STREAM_ATTEMPTS: u32 = 3;

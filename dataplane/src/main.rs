@@ -195,8 +195,8 @@ fn named(text: Option<String>) -> Option<Arc<str>> {
     text.filter(|text| !text.is_empty()).map(Arc::from)
 }
 
-/// The HTTP/2 library tells of peers' mistakes, which are not the operator's business; where they end a
-/// connection, we tell.
+/// The HTTP/2 library, by which backends are asked for their health, tells of their mistakes, which are not the
+/// operator's business; where they fail a check, we tell.
 fn levels(text: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::try_new(format!("h2=error,{text}"))
 }

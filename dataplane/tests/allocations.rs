@@ -15,13 +15,17 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use ringgate_dataplane::{Choice, ControlPlane, Settings, Target, Whereabouts, serve};
+use support::http2;
 use support::{Client, Origin, Wanted, free_port, plain, rule, wait_until};
 
+/// One data plane is counted at a time.
+static TURN: Mutex<()> = Mutex::new(());
 /// Blocks that shards have asked for.
 static ASKED: AtomicU64 = AtomicU64::new(0);
 
@@ -75,8 +79,8 @@ fn is_shard() -> bool {
     is_shard
 }
 
-/// Starts a data plane of one shard in this process, which lives as long as that.
-fn start(wanted: Wanted) -> Client {
+/// Starts a data plane of one shard in this process, which lives as long as that; gives its port.
+fn start(wanted: Wanted) -> u16 {
     let port = wanted.port;
     let folder = wanted.save();
     let settings = Settings {
@@ -96,7 +100,7 @@ fn start(wanted: Wanted) -> Client {
         serve(settings).expect("the data plane runs");
     });
     wait_until(|| std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-    Client::connect(port)
+    port
 }
 
 /// How many blocks a shard asks for while it serves so many of this request.
@@ -121,7 +125,8 @@ fn a_request_asks_for_no_memory() {
     let wanted = Wanted::new()
         .backend("one", &[origin.address])
         .route(vec![rule("one")]);
-    let mut client = start(wanted);
+    let _turn = TURN.lock();
+    let mut client = Client::connect(start(wanted));
     let body = "x".repeat(1_000);
     let requests = [
         "GET /some/path?and=query HTTP/1.1\r\nHost: gw.example\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n",
@@ -135,4 +140,38 @@ fn a_request_asks_for_no_memory() {
             "1,000 requests asked for {asked} blocks: {request}"
         );
     }
+}
+
+/// As those of gRPC: a message either way, and a status behind it. What a stream is for either side, and a body that
+/// comes in parts, ask for some.
+#[test]
+fn a_stream_asks_for_little() {
+    const TIMES: u64 = 100;
+    const WARM: u64 = 20;
+    const EACH: u64 = 10;
+    let origin = http2::Origin::start(http2::echo);
+    let wanted = Wanted::new().backend("one", &[origin.address]);
+    let wanted = wanted.by_http2().route(vec![rule("one")]);
+    let _turn = TURN.lock();
+    let port = start(wanted);
+    http2::talk(async {
+        let mut client = http2::Client::connect(port).await;
+        let mut before = 0;
+        for turn in 0..TIMES + WARM {
+            if turn == WARM {
+                before = ASKED.load(Ordering::Relaxed);
+            }
+            let (response, mut stream) = client.ask(http2::post("/a.B/Call"), false).await;
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert("grpc-status", "0".parse().unwrap());
+            http2::send(&mut stream, "message".into(), Some(trailers)).await;
+            let answer = http2::answer(response).await.unwrap();
+            assert_eq!(answer.body, b"message");
+        }
+        let asked = ASKED.load(Ordering::Relaxed) - before;
+        assert!(
+            asked < TIMES * EACH,
+            "{TIMES} streams asked for {asked} blocks"
+        );
+    });
 }

@@ -128,6 +128,33 @@ fn a_stream_under_way_holds_little() {
     });
 }
 
+#[test]
+fn an_idle_connection_of_http2_holds_no_buffer() {
+    const CONNECTIONS: u64 = 400;
+    let origin = Origin::start(support::plain);
+    let wanted = Wanted::new().backend("one", &[origin.address]);
+    let gateway = wanted.route(vec![rule("one")]).start();
+    talk(async {
+        let mut open = Vec::new();
+        let mut before = 0;
+        for _ in 0..=CONNECTIONS {
+            let mut client = Client::connect(gateway.port).await;
+            assert_eq!(client.get("/").await.status(), 200);
+            open.push(client);
+            if before == 0 {
+                before = resident(&gateway);
+            }
+        }
+        // A while after their last request, and the allocator gives memory back to the kernel.
+        while resident(&gateway) > before + CONNECTIONS * 14 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        for client in &mut open {
+            assert_eq!(client.get("/").await.status(), 200);
+        }
+    });
+}
+
 /// More than one buffer's worth.
 const WORD: usize = 40 << 10;
 

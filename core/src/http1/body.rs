@@ -270,6 +270,30 @@ impl Relay {
         Ok(used)
     }
 
+    /// Reads framing alone from the front of `input`, up to bytes of the body or to its end, for a receiver with
+    /// a framing of its own: what is then [`verbatim`](Self::verbatim) is sent on. Gives how many bytes of `input`
+    /// were used; trailers are appended to `trailers`.
+    ///
+    /// # Errors
+    /// As [`pump`](Self::pump).
+    pub fn read_framing_alone(
+        &mut self,
+        input: &[u8],
+        trailers: &mut Vec<u8>,
+    ) -> Result<usize, BodyError> {
+        let mut used = 0;
+        loop {
+            let rest = input.get(used..).unwrap_or_default();
+            match self.stage {
+                Stage::Framing | Stage::Trailers if !rest.is_empty() => {
+                    used += self.read_framing(rest, &mut Vec::new(), trailers)?;
+                }
+                Stage::Data if self.left == 0 => drop(self.end_run(&mut Vec::new())?),
+                _ => return Ok(used),
+            }
+        }
+    }
+
     /// How many bytes at the front of an input of `input_len` bytes may be sent on as they are, without
     /// [`pump`](Self::pump). Call [`advance`](Self::advance) with what was sent. With [`usize::MAX`] it
     /// tells how much may be moved from socket to socket unseen.
@@ -440,11 +464,14 @@ impl Relay {
             Event::More => {}
             Event::Chunk(size) => self.begin_run(size, out),
             Event::Last => self.last_chunk(out)?,
-            Event::Trailer => match self.sink {
-                Sink::Chunked => write_trailer(decoder.line(), out)?,
-                Sink::Raw { left: None } => write_trailer(decoder.line(), trailers)?,
-                _ => write_trailer(decoder.line(), &mut Vec::new())?,
-            },
+            Event::Trailer => {
+                let line = decoder.line(rest.get(..used).unwrap_or_default());
+                match self.sink {
+                    Sink::Chunked => write_trailer(line, out)?,
+                    Sink::Raw { left: None } => write_trailer(line, trailers)?,
+                    _ => write_trailer(line, &mut Vec::new())?,
+                }
+            }
             Event::End => {
                 if let Sink::Chunked = self.sink {
                     encode::head_end(out);
@@ -466,6 +493,9 @@ impl Relay {
     }
 }
 
+/// Written behind a trailer's colon, where its sender may have left it out.
+const SPACE: usize = 1;
+
 /// A trailer goes on if it is one that may be a trailer at all.
 fn write_trailer(line: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
     let parsed = field::parse_line(line, 0).map_err(BodyError::Trailer)?;
@@ -473,6 +503,7 @@ fn write_trailer(line: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
         return Err(BodyError::LineEnd);
     };
     if trailer.id.may_trail() {
+        out.reserve(line.len() + SPACE);
         encode::field_copy(out, &trailer, line);
     }
     Ok(())

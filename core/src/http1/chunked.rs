@@ -15,7 +15,7 @@ pub(super) struct Decoder {
     extensions_bytes: u64,
     trailer_bytes: u32,
     trailer_fields: u32,
-    /// A trailer line until it is whole, so that the sender's splits don't matter.
+    /// A trailer line that came in parts, until it is whole: the sender's splits don't matter.
     line: Vec<u8>,
 }
 
@@ -51,9 +51,12 @@ pub(super) enum Event {
 }
 
 impl Decoder {
-    /// The trailer line of the last [`Event::Trailer`], with its CRLF.
-    pub(super) fn line(&self) -> &[u8] {
-        &self.line
+    /// The trailer line of the last [`Event::Trailer`], with its CRLF; `part` is what was read for that.
+    pub(super) fn line<'l>(&'l self, part: &'l [u8]) -> &'l [u8] {
+        match &*self.line {
+            [] => part,
+            line => line,
+        }
     }
 
     pub(super) fn chunk_done(&mut self) {
@@ -125,12 +128,15 @@ impl Decoder {
         if self.trailer_bytes > TRAILER_BYTES {
             return Err(BodyError::TrailersTooLarge);
         }
-        self.line
-            .extend_from_slice(input.get(..taken).unwrap_or_default());
+        let part = input.get(..taken).unwrap_or_default();
+        // One that came as a whole is read where it lies.
+        if newline.is_none() || !self.line.is_empty() {
+            self.line.extend_from_slice(part);
+        }
         if newline.is_none() {
             return Ok((taken, Event::More));
         }
-        if self.line == b"\r\n" {
+        if self.line(part) == b"\r\n" {
             return Ok((taken, Event::End));
         }
         self.trailer_fields += 1;

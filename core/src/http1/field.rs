@@ -20,7 +20,7 @@ pub struct Span {
 impl Span {
     /// Both ends lie within the parser's window, which [`super::HEAD_BYTES_MAX`] bounds.
     #[inline]
-    pub(super) fn new(start: usize, end: usize) -> Self {
+    pub(crate) fn new(start: usize, end: usize) -> Self {
         debug_assert!(start <= end && end <= super::HEAD_BYTES_MAX);
         Self {
             start: start as u16,
@@ -116,6 +116,15 @@ pub(super) fn parse_fields(
     }
 }
 
+/// That a name which isn't known doesn't look like one that frames the body.
+#[inline]
+pub(super) fn check_lookalike(id: FieldId, name: &[u8]) -> Result<(), FieldError> {
+    match id == FieldId::Other && id::is_framing_lookalike(name) {
+        true => Err(FieldError::Lookalike),
+        false => Ok(()),
+    }
+}
+
 /// One field line from `at` on, and where the next begins; `None` when `buf` ends within it.
 #[inline]
 pub(super) fn parse_line(buf: &[u8], at: usize) -> Result<Option<(Field, usize)>, FieldError> {
@@ -131,9 +140,7 @@ pub(super) fn parse_line(buf: &[u8], at: usize) -> Result<Option<(Field, usize)>
     };
     let name = Span::new(at, colon);
     let id = FieldId::of(name.of(buf));
-    if id == FieldId::Other && id::is_framing_lookalike(name.of(buf)) {
-        return Err(FieldError::Lookalike);
-    }
+    check_lookalike(id, name.of(buf))?;
     let value = trimmed(buf, colon + 1, end);
     let field = Field { id, name, value };
     Ok(Some((field, next)))

@@ -34,7 +34,7 @@ pub use connection::{After, Answer, ClientSide, Reply, ServerSide};
 pub use field::{Field, FieldError, FieldId, Span};
 pub use framing::{ConnectionOptions, Framing, FramingError};
 pub use method::Method;
-pub use request::{Form, LineError, RequestError, RequestHead, parse_request};
+pub use request::{Form, LineError, RequestError, RequestHead, conclude_request, parse_request};
 pub use response::{ResponseError, ResponseHead, parse_response};
 
 use crate::ir::HttpLimits;

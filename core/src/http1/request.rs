@@ -2,6 +2,7 @@
 //! head as a whole; the fields' syntax is `field`'s, their meaning for the body `framing`'s.
 
 use super::authority::{self, AuthorityError};
+use super::encode::CRLF;
 use super::field::{self, Field, FieldError, Span};
 use super::framing::{ConnectionOptions, Facts, Framing, FramingError};
 use super::method::Method;
@@ -129,6 +130,40 @@ pub fn parse_request(
             Ok(Parse::Partial)
         }
     }
+}
+
+/// As [`parse_request`], of a whole head in HTTP/1.1 that was written here from fields that are good each for
+/// itself: `head.fields` has their places already, and only what they mean together is looked at.
+///
+/// # Errors
+/// As [`parse_request`].
+pub fn conclude_request(
+    buf: &[u8],
+    limits: &Limits,
+    head: &mut RequestHead,
+) -> Result<(), RequestError> {
+    let fields = std::mem::take(&mut head.fields);
+    *head = RequestHead {
+        fields,
+        ..RequestHead::default()
+    };
+    let line_limit = window_end(0, limits.request_line_bytes);
+    let line = buf.get(..line_limit).unwrap_or(buf);
+    let fields_start = head.parse_line(line, 0)?.ok_or(LineError::TooLong)?;
+    if head.fields.len() > limits.header_fields as usize {
+        return Err(FieldError::TooMany.into());
+    }
+    let last = head.fields.last();
+    head.len = last.map_or(fields_start, |last| last.value.end() + CRLF.len()) + CRLF.len();
+    if head.len > window_end(fields_start, limits.header_bytes) {
+        return Err(FieldError::TooLarge.into());
+    }
+    let mut facts = Facts::new(head.minor);
+    for field in &head.fields {
+        field::check_lookalike(field.id, field.name.of(buf))?;
+        facts.note(buf, field).map_err(FieldError::from)?;
+    }
+    head.conclude(buf, &facts)
 }
 
 enum Outcome {

@@ -1,5 +1,5 @@
 //! What a peer may cost us on a connection of HTTP/2 beyond the requests that it sends (RFC 9113, section
-//! 10.5). Owns the account of frames; frames' meaning is the HTTP/2 library's.
+//! 10.5). Owns the account of frames; frames' meaning is `connection`'s.
 //!
 //! Each frame that carries nothing (a ping, a setting, a reset, an empty DATA) is paid for from a budget
 //! that useful work fills again: requests, bodies, what we send, and time. Who only floods runs out.

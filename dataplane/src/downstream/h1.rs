@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ringgate_core::grpc::Carriage;
 use ringgate_core::http1::{
-    After, Framing, Limits, LineError, Parse, Relay, RequestError, RequestHead, ServerSide, encode,
-    parse_request,
+    After, Framing, Limits, LineError, Parse, Relay, RequestError, RequestHead, ServerSide,
+    conclude_request, encode, parse_request,
 };
 use ringgate_core::http2::PREFACE;
 use ringgate_core::ir::ListenerSettings;
@@ -94,7 +94,7 @@ pub(crate) fn settings<T>(downstream: &Downstream, get: impl FnOnce(&ListenerSet
 }
 
 impl Session {
-    fn new(input: Buffer) -> Self {
+    pub(crate) fn new(input: Buffer) -> Self {
         Self {
             input,
             head: RequestHead::default(),
@@ -102,6 +102,14 @@ impl Session {
             side: RefCell::default(),
             grpc: None,
         }
+    }
+
+    /// For another client's connection.
+    pub(crate) fn clear(&mut self) {
+        self.head.reset();
+        self.body = Relay::discard(Framing::None);
+        self.side.replace(ServerSide::default());
+        self.grpc = None;
     }
 }
 
@@ -111,20 +119,30 @@ pub(crate) struct Refused {
     pub(crate) grpc: Option<Carriage>,
 }
 
-/// Answers the one request of a stream of HTTP/2, whose head has come, or is refused for its head.
-pub(crate) async fn answer_one(downstream: &Downstream, begun: Buffer, refused: Option<Refused>) {
-    let mut session = Session::new(begun);
-    if let Some(Refused { reply, grpc }) = refused {
-        session.input.clear();
-        session.grpc = grpc;
-        count_refused(downstream);
-        // Its stream ends with it in any case.
-        let _ = reply::send(downstream, &session, reply).await;
-    } else {
-        let head = read_head(downstream, &mut session, true).await;
-        answer(downstream, &mut session, head).await;
+/// Answers the one request of a stream of HTTP/2, whose head has come; `length` bytes of it. Its fields' places are
+/// in the session already.
+pub(crate) async fn answer_one(downstream: &Downstream, session: &mut Session, length: usize) {
+    while session.input.len() < length {
+        if !matches!(read_more(downstream, session).await, Ok(1..)) {
+            return;
+        }
     }
-    downstream.shard.buffers.give(session.input);
+    let limits = settings(downstream, |settings| Limits::from(&settings.limits));
+    let head = match conclude_request(session.input.pending(), &limits, &mut session.head) {
+        Ok(()) => Head::Complete,
+        Err(error) => Head::Refused(error),
+    };
+    answer(downstream, session, head).await;
+    let input = std::mem::take(&mut session.input);
+    downstream.shard.buffers.give(input);
+}
+
+/// Answers a stream's request that is refused for its head.
+pub(crate) async fn refuse_one(downstream: &Downstream, session: &mut Session, refused: Refused) {
+    session.grpc = refused.grpc;
+    count_refused(downstream);
+    // Its stream ends with it in any case.
+    let _ = reply::send(downstream, session, refused.reply).await;
 }
 
 /// Requests that follow one another closely share a buffer and a head.

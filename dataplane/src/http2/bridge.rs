@@ -1,84 +1,144 @@
 //! One stream of HTTP/2, seen as a connection of HTTP/1 that carries one exchange: whoever proxies reads
-//! and writes the same bytes as on a socket. Owns the translation as it goes, and flow control: what is not
-//! taken is not asked for, and what can't leave is not written.
+//! and writes the same bytes as on a socket. Owns what has come and was not read, and flow control: what is not
+//! taken is not asked for, and what can't leave waits.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
-use h2::client::SendRequest;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
-use ringgate_core::http1::{Framing, Method, Parse, RequestHead, parse_request};
+use ringgate_core::http1::Method;
+use ringgate_core::http2::{Key, Reason, Request, Response};
 
-use super::head;
-use super::incoming::{Incoming, is_refusal, poll_body, poll_head};
-use super::outgoing::{OWN_HEAD, Outgoing, Piece, body_of, send_response};
+use super::incoming::Incoming;
+use super::link::Link;
+use super::outgoing::{Outgoing, Way};
 use crate::limits;
 use crate::shard::timer::Interrupt;
 use crate::sys::buffer::Buffer;
 use crate::sys::socket::Shutdown;
 
 pub(crate) struct Bridge {
+    link: Rc<Link>,
+    me: Weak<Self>,
+    /// None: a stream that is opened by the first request that is written.
+    key: Cell<Option<Key>>,
     incoming: RefCell<Incoming>,
     outgoing: RefCell<Outgoing>,
-    /// What a stream that can't be completed is reset with.
-    reason: Reason,
+    /// What waits for room to leave.
+    waiting: RefCell<Option<Buffer>>,
+    /// Some of it has left, or can't.
+    has_moved: Cell<bool>,
+    /// Nothing more is read.
     has_read_all: Cell<bool>,
     is_aborted: Cell<bool>,
     is_cancelled: Cell<bool>,
+    /// The peer has reset the stream, or its connection is gone.
+    has_left: Cell<bool>,
     /// The peer says that it has done nothing of what was asked.
     is_refused: Cell<bool>,
-    reader: RefCell<Option<Waker>>,
-    writer: RefCell<Option<Waker>>,
+    /// Of the one task that uses it.
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What became of a part that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Nothing of it is left, or it can't be sent.
+    All,
+    Some,
+    Nothing,
 }
 
 impl Bridge {
-    /// A stream that a client has opened: its request's head is known, its body comes by [`Self::read`], and
-    /// the response goes out by [`Self::write`].
-    pub(super) fn server(
-        body: RecvStream,
-        framing: Framing,
-        to: SendResponse<Bytes>,
-        (method, is_connect): (Method, bool),
-    ) -> Self {
-        let outgoing = Outgoing::Response {
-            to,
-            method,
-            is_connect,
-            text: Vec::new(),
+    /// A stream that a client has opened: its request comes by [`Self::read`], and the response goes out by
+    /// [`Self::write`].
+    pub(super) fn server(link: Rc<Link>, key: Key, request: Request, text: &[u8]) -> Rc<Self> {
+        let method = match request.is_head {
+            true => Method::Head,
+            false => Method::Get,
         };
-        Self::new(
-            Incoming::Body(body, framing),
-            outgoing,
-            Reason::INTERNAL_ERROR,
-        )
+        let way = Way::Response {
+            method,
+            is_tunnel: request.is_tunnel,
+        };
+        let buffers = &link.shard.buffers;
+        let incoming = Incoming::request(text, request.framing, request.is_last, buffers);
+        Self::new(link, Some(key), incoming, Outgoing::new(way))
     }
 
     /// A stream that is opened by the first request that is written.
-    pub(super) fn client(to: SendRequest<Bytes>, scheme: &'static str) -> Self {
-        let outgoing = Outgoing::Request {
-            to,
-            scheme,
-            text: Vec::new(),
-        };
-        Self::new(Incoming::Later, outgoing, Reason::CANCEL)
+    pub(super) fn client(link: Rc<Link>, scheme: &'static str) -> Rc<Self> {
+        let outgoing = Outgoing::new(Way::Request { scheme });
+        Self::new(link, None, Incoming::default(), outgoing)
     }
 
-    fn new(incoming: Incoming, outgoing: Outgoing, reason: Reason) -> Self {
-        Self {
+    fn new(link: Rc<Link>, key: Option<Key>, incoming: Incoming, outgoing: Outgoing) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            link,
+            me: me.clone(),
+            key: Cell::new(key),
             incoming: RefCell::new(incoming),
             outgoing: RefCell::new(outgoing),
-            reason,
-            has_read_all: Cell::new(false),
-            is_aborted: Cell::new(false),
-            is_cancelled: Cell::new(false),
-            is_refused: Cell::new(false),
-            reader: RefCell::default(),
-            writer: RefCell::default(),
+            waiting: RefCell::default(),
+            has_moved: Cell::default(),
+            has_read_all: Cell::default(),
+            is_aborted: Cell::default(),
+            is_cancelled: Cell::default(),
+            has_left: Cell::default(),
+            is_refused: Cell::default(),
+            waker: RefCell::default(),
+        })
+    }
+
+    /// A head has come, interim or final.
+    pub(super) fn response(&self, response: Response, text: &[u8]) {
+        let buffers = &self.link.shard.buffers;
+        self.incoming.borrow_mut().response(response, text, buffers);
+        self.wake();
+    }
+
+    /// A part of the body has come.
+    pub(super) fn data(&self, bytes: &[u8], is_last: bool) {
+        if self.is_deaf() {
+            self.link.taken(self.key.get(), bytes.len());
+        } else {
+            let buffers = &self.link.shard.buffers;
+            self.incoming.borrow_mut().data(bytes, is_last, buffers);
         }
+        self.wake();
+    }
+
+    /// Trailers have come, and with them the end.
+    pub(super) fn trailers(&self, text: &[u8]) {
+        let buffers = &self.link.shard.buffers;
+        self.incoming.borrow_mut().trailers(text, buffers);
+        self.wake();
+    }
+
+    /// Nobody reads it any more.
+    fn is_deaf(&self) -> bool {
+        self.has_read_all.get() || self.is_aborted.get()
+    }
+
+    /// The stream was reset, by the peer or for its mistakes.
+    pub(super) fn reset(&self, reason: Reason, is_ours: bool) {
+        tracing::debug!(%reason, is_ours, "a stream is reset");
+        self.fail(
+            "the stream was reset",
+            reason == Reason::REFUSED_STREAM && !is_ours,
+        );
+    }
+
+    /// The stream is over before its end. `is_refused`: the peer has done nothing for it.
+    pub(super) fn fail(&self, why: &'static str, is_refused: bool) {
+        self.incoming.borrow_mut().fail(why);
+        self.outgoing.borrow_mut().end();
+        self.is_refused.set(is_refused);
+        self.has_left.set(true);
+        self.has_moved.set(true);
+        self.wake();
     }
 
     /// Appends what has come, as HTTP/1. 0 bytes at the end.
@@ -91,47 +151,23 @@ impl Bridge {
         if self.is_cancelled.take() {
             return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ECANCELED)));
         }
-        if self.has_read_all.get() || self.is_aborted.get() {
+        if self.is_deaf() {
             return Poll::Ready(Ok(0));
         }
-        let before = buffer.len();
         let mut incoming = self.incoming.borrow_mut();
-        while buffer.len() - before < limits::BUFFER_BYTES / 2 {
-            let step = match &mut *incoming {
-                Incoming::Later => Poll::Pending,
-                Incoming::Response(response, method) => {
-                    match poll_head(context, response, *method, buffer) {
-                        Poll::Ready(Ok(Some(body))) => {
-                            *incoming = body;
-                            Poll::Ready(Ok(()))
-                        }
-                        other => other.map_ok(drop),
-                    }
+        match incoming.take(buffer, &self.link.shard.buffers) {
+            Some(Ok((count, of_body))) => {
+                if of_body > 0 {
+                    self.link.taken(self.key.get(), of_body);
                 }
-                Incoming::Body(body, framing) => match poll_body(context, body, *framing, buffer) {
-                    Poll::Ready(Ok(true)) => Poll::Ready(Ok(())),
-                    Poll::Ready(Ok(false)) => {
-                        *incoming = Incoming::Over;
-                        Poll::Ready(Ok(()))
-                    }
-                    other => other.map_ok(drop),
-                },
-                Incoming::Over => break,
-            };
-            match step {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => {
-                    self.is_refused.set(is_refusal(&error));
-                    return Poll::Ready(Err(io::Error::other(error)));
-                }
-                Poll::Pending if buffer.len() > before => break,
-                Poll::Pending => {
-                    keep(&self.reader, context);
-                    return Poll::Pending;
-                }
+                Poll::Ready(Ok(count))
+            }
+            Some(Err(why)) => Poll::Ready(Err(io::Error::other(why))),
+            None => {
+                self.keep_waker(context);
+                Poll::Pending
             }
         }
-        Poll::Ready(Ok(buffer.len() - before))
     }
 
     /// Sends what is pending in the buffer, which is HTTP/1; what the peer's windows have no room for is
@@ -141,178 +177,140 @@ impl Bridge {
         mut buffer: Buffer,
         before_each: impl Fn(),
     ) -> (io::Result<()>, Buffer) {
-        while !buffer.is_empty() {
-            if self.is_aborted.get() {
-                return (Err(io::ErrorKind::BrokenPipe.into()), buffer);
-            }
-            let sent = match self.translate(&mut buffer) {
-                Ok(piece) => self.send(piece, &before_each).await,
-                Err(error) => Err(error),
-            };
-            if sent.is_err() {
-                return (sent, buffer);
-            }
+        before_each();
+        match self.send(&mut buffer, usize::MAX) {
+            Ok(Sent::All) => return (Ok(()), buffer),
+            Ok(_) => {}
+            Err(error) => return (Err(error), buffer),
         }
-        (Ok(()), buffer)
+        self.waiting.replace(Some(buffer));
+        self.link.wait_for_room(self.me.clone());
+        self.link.wake();
+        let sent = poll_fn(|context| self.poll_sent(context, &before_each)).await;
+        (sent, self.waiting.take().unwrap_or_default())
     }
 
-    /// Takes what is pending, or a part of it, and says what of a body is to be sent for it.
-    fn translate(&self, buffer: &mut Buffer) -> io::Result<Piece> {
-        let mut outgoing = self.outgoing.borrow_mut();
-        if let Outgoing::Request { text, .. } | Outgoing::Response { text, .. } = &mut *outgoing {
-            text.extend_from_slice(buffer.pending());
-            buffer.mark_sent(buffer.len());
-            let text = std::mem::take(text);
-            let rest = match *outgoing {
-                Outgoing::Request { .. } => self.send_request(&mut outgoing, text)?,
-                _ => send_response(&mut outgoing, text)?,
-            };
-            return outgoing.body(&rest).map(|(piece, _)| piece);
-        }
-        if self.is_server()
-            && let Some(piece) = outgoing.whole(buffer)
-        {
-            return Ok(piece);
-        }
-        let (piece, used) = outgoing.body(buffer.pending())?;
-        buffer.mark_sent(used);
-        Ok(piece)
-    }
-
-    /// Responses go out once. Requests may have to be sent again.
-    fn is_server(&self) -> bool {
-        self.reason == Reason::INTERNAL_ERROR
-    }
-
-    /// Opens the stream if the head is whole; gives what came behind it.
-    fn send_request(&self, outgoing: &mut Outgoing, text: Vec<u8>) -> io::Result<Bytes> {
-        let Outgoing::Request {
-            to,
-            scheme,
-            text: kept,
-        } = outgoing
-        else {
-            return Ok(Bytes::new());
-        };
-        let mut head = RequestHead::default();
-        match parse_request(&text, &OWN_HEAD, &mut head) {
-            Ok(Parse::Complete) => {}
-            Ok(Parse::Partial) => {
-                *kept = text;
-                return Ok(Bytes::new());
-            }
-            Err(error) => return Err(io::Error::other(error)),
-        }
-        let text = Bytes::from(text);
-        let request = head::request_of(&head, &text, scheme).map_err(io::Error::other)?;
-        let is_whole = head.framing.is_empty();
-        let (response, body) = to.send_request(request, is_whole).map_err(|error| {
-            self.is_refused.set(true);
-            io::Error::other(error)
-        })?;
-        *outgoing = body_of(body, head.framing);
-        *self.incoming.borrow_mut() = Incoming::Response(response, head.method);
-        wake(&self.reader);
-        Ok(text.slice(head.len..))
-    }
-
-    async fn send(&self, piece: Piece, before_each: &impl Fn()) -> io::Result<()> {
-        let Piece {
-            mut bytes,
-            trailers,
-            is_last,
-        } = piece;
-        let ends_with_data = is_last && trailers.is_empty();
-        while !bytes.is_empty() {
-            before_each();
-            let room = poll_fn(|context| self.poll_room(context, bytes.len())).await?;
-            let part = bytes.split_to(room.min(bytes.len()));
-            let is_end = bytes.is_empty() && ends_with_data;
-            self.with_stream(|stream| stream.send_data(part, is_end))?;
-            if is_end {
-                *self.outgoing.borrow_mut() = Outgoing::Over;
-                return Ok(());
-            }
-        }
-        if !is_last {
-            return Ok(());
-        }
-        if trailers.is_empty() {
-            self.with_stream(|stream| stream.send_data(Bytes::new(), true))?;
-        } else {
-            let trailers = head::trailers_of(&trailers).map_err(io::Error::other)?;
-            self.with_stream(|stream| stream.send_trailers(trailers))?;
-        }
-        *self.outgoing.borrow_mut() = Outgoing::Over;
-        Ok(())
-    }
-
-    /// Until the peer takes at least a byte more.
-    fn poll_room(&self, context: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
-        let mut outgoing = self.outgoing.borrow_mut();
-        let stream = match &mut *outgoing {
-            Outgoing::Body(stream, _) | Outgoing::Tunnel(stream) if !self.is_aborted.get() => {
-                stream
-            }
-            _ => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        };
-        stream.reserve_capacity(wanted);
-        loop {
-            let room = stream.capacity();
-            if room > 0 {
-                return Poll::Ready(Ok(room));
-            }
-            match stream.poll_capacity(context) {
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(io::Error::other(error))),
-                Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                Poll::Pending => {
-                    keep(&self.writer, context);
-                    return Poll::Pending;
-                }
-            }
-        }
-    }
-
-    fn with_stream(
+    fn poll_sent(
         &self,
-        act: impl FnOnce(&mut SendStream<Bytes>) -> Result<(), h2::Error>,
-    ) -> io::Result<()> {
-        match &mut *self.outgoing.borrow_mut() {
-            Outgoing::Body(stream, _) | Outgoing::Tunnel(stream) => {
-                act(stream).map_err(io::Error::other)
+        context: &mut Context<'_>,
+        before_each: &impl Fn(),
+    ) -> Poll<io::Result<()>> {
+        if self.is_aborted.get() || self.has_left.get() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if self.has_moved.take() {
+            if self.waiting.borrow().as_ref().is_none_or(Buffer::is_empty) {
+                return Poll::Ready(self.outgoing.borrow_mut().result());
             }
-            _ => Err(io::ErrorKind::BrokenPipe.into()),
+            before_each();
+        }
+        self.keep_waker(context);
+        Poll::Pending
+    }
+
+    /// Sends a part of what waits, if there is room for it.
+    pub(super) fn send_waiting(&self) -> Sent {
+        let mut waiting = self.waiting.borrow_mut();
+        let Some(buffer) = waiting.as_mut() else {
+            return Sent::All;
+        };
+        let sent = self.send(buffer, limits::BUFFER_BYTES);
+        let sent = sent.unwrap_or_else(|error| {
+            self.outgoing.borrow_mut().broken(error);
+            buffer.clear();
+            Sent::All
+        });
+        if sent != Sent::Nothing {
+            self.has_moved.set(true);
+            drop(waiting);
+            self.wake();
+        }
+        sent
+    }
+
+    /// Sends what there is room for, `most` bytes of a body at most.
+    fn send(&self, buffer: &mut Buffer, most: usize) -> io::Result<Sent> {
+        if self.is_aborted.get() || self.has_left.get() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let before = buffer.len();
+        let mut outgoing = self.outgoing.borrow_mut();
+        if outgoing.is_head() && !self.send_head(&mut outgoing, buffer)? {
+            return Ok(Sent::All);
+        }
+        let is_turn = most < usize::MAX || !self.link.has_waiting();
+        if let (Some(key), true) = (self.key.get(), is_turn) {
+            outgoing.send_body(&mut self.link.core(), key, buffer, most)?;
+        }
+        if buffer.len() < before {
+            self.link.wake();
+        }
+        Ok(match buffer.len() {
+            0 => Sent::All,
+            length if length < before => Sent::Some,
+            _ => Sent::Nothing,
+        })
+    }
+
+    /// Whether the head is all there, and sent.
+    fn send_head(&self, outgoing: &mut Outgoing, buffer: &mut Buffer) -> io::Result<bool> {
+        let head = &mut *self.link.shard.http2.head.borrow_mut();
+        let mut core = self.link.core();
+        if let Some(key) = self.key.get() {
+            return outgoing.respond(&mut core, key, buffer, head);
+        }
+        let opened = outgoing.request(&mut core, self.me.clone(), buffer, head)?;
+        match opened {
+            Ok(key) => {
+                self.key.set(Some(key));
+                Ok(true)
+            }
+            Err(gone) => {
+                self.is_refused.set(true);
+                Err(io::Error::other(gone))
+            }
         }
     }
 
     /// Says that nothing more is sent: only a tunnel ends without having said so.
     pub(crate) fn finish(&self) {
-        let mut outgoing = self.outgoing.borrow_mut();
-        if let Outgoing::Tunnel(stream) = &mut *outgoing {
-            // The peer may be gone already.
-            let _ = stream.send_data(Bytes::new(), true);
-            *outgoing = Outgoing::Over;
+        if let Some(key) = self.key.get()
+            && self
+                .outgoing
+                .borrow_mut()
+                .finish(&mut self.link.core(), key)
+        {
+            self.link.wake();
         }
     }
 
     /// Ends pending and future reads and writes, and the stream.
     pub(crate) fn abort(&self) {
         self.is_aborted.set(true);
-        let mut outgoing = self.outgoing.borrow_mut();
-        match &mut *outgoing {
-            Outgoing::Response { to, .. } => to.send_reset(self.reason),
-            Outgoing::Body(stream, _) | Outgoing::Tunnel(stream) => stream.send_reset(self.reason),
-            Outgoing::Request { .. } | Outgoing::Over => {}
+        self.has_moved.set(true);
+        let reason = match self.outgoing.borrow().is_response() {
+            true => Reason::INTERNAL_ERROR,
+            false => Reason::CANCEL,
+        };
+        self.reset_with(reason);
+        self.wake();
+    }
+
+    fn reset_with(&self, reason: Reason) {
+        self.outgoing.borrow_mut().end();
+        if let Some(key) = self.key.get() {
+            self.link.core().reset(key, reason);
+            self.link.wake();
         }
-        drop(outgoing);
-        wake(&self.reader);
-        wake(&self.writer);
     }
 
     /// Until the client takes its request back.
     pub(crate) fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.outgoing.borrow_mut().poll_reset(context)
+        if self.has_left.get() {
+            return Poll::Ready(());
+        }
+        self.keep_waker(context);
+        Poll::Pending
     }
 
     /// Whether the peer has said that it did nothing of what was asked, so that it may be asked again.
@@ -320,11 +318,40 @@ impl Bridge {
         self.is_refused.get()
     }
 
-    /// The rest of a body whose end is known by its length: a few bytes of framing that are on their way.
-    pub(super) fn rest(&self) -> Option<RecvStream> {
-        match self.incoming.replace(Incoming::Over) {
-            Incoming::Body(body, _) if !body.is_end_stream() => Some(body),
-            _ => None,
+    /// Until the peer has ended its side of a body whose length said that it was over: a few bytes of framing
+    /// that are on their way.
+    pub(super) fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.has_ended() {
+            return Poll::Ready(());
+        }
+        self.keep_waker(context);
+        Poll::Pending
+    }
+
+    /// The peer has reset the stream, or its connection is gone.
+    pub(super) fn has_left(&self) -> bool {
+        self.has_left.get()
+    }
+
+    /// The peer will send nothing more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.incoming.borrow().is_over() || self.has_left.get()
+    }
+
+    fn keep_waker(&self, context: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker
+            .as_ref()
+            .is_some_and(|kept| kept.will_wake(context.waker()))
+        {
+            *waker = Some(context.waker().clone());
+        }
+    }
+
+    fn wake(&self) {
+        let waker = self.waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 }
@@ -332,8 +359,19 @@ impl Bridge {
 impl Drop for Bridge {
     /// A message that was not completed must not look complete.
     fn drop(&mut self) {
-        if !matches!(*self.outgoing.borrow(), Outgoing::Over) {
+        let unread = self.incoming.get_mut().close(&self.link.shard.buffers);
+        if unread > 0 {
+            self.link.taken(None, unread);
+        }
+        if !self.outgoing.get_mut().is_over() {
             self.abort();
+        } else if !self.incoming.get_mut().is_over() {
+            // It was answered before it was all there, or what is left of the answer matters to nobody.
+            let is_response = self.outgoing.get_mut().is_response();
+            self.reset_with(match is_response {
+                true => Reason::NO_ERROR,
+                false => Reason::CANCEL,
+            });
         }
     }
 }
@@ -343,7 +381,7 @@ impl Interrupt for Bridge {
         match how {
             Shutdown::Read => {
                 self.has_read_all.set(true);
-                wake(&self.reader);
+                self.wake();
             }
             Shutdown::Write | Shutdown::Both => self.abort(),
         }
@@ -351,16 +389,6 @@ impl Interrupt for Bridge {
 
     fn cancel_read(&self) {
         self.is_cancelled.set(true);
-        wake(&self.reader);
-    }
-}
-
-fn keep(place: &RefCell<Option<Waker>>, context: &Context<'_>) {
-    *place.borrow_mut() = Some(context.waker().clone());
-}
-
-fn wake(place: &RefCell<Option<Waker>>) {
-    if let Some(waker) = place.take() {
-        waker.wake();
+        self.wake();
     }
 }

@@ -9,28 +9,27 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
-use h2::client::{Builder, SendRequest};
+use ringgate_core::http2::{Config, Key, Request, Role};
 use ringgate_core::ir::Id;
 
 use super::bridge::Bridge;
-use super::wire::{Line, Shared, Wire};
+use super::link::{Line, Link, User, Why};
 use crate::limits;
 use crate::shard::Shard;
 use crate::shard::timer::{Millis, Watched};
+use crate::sys::buffer::Buffer;
 use crate::sys::io::{sleep, spawn};
 use crate::transport::Transport;
 
 /// A connection to a backend that carries streams.
 pub(crate) struct Session {
-    /// None: it is given up, and ends with its last stream.
-    send: RefCell<Option<SendRequest<Bytes>>>,
+    link: Rc<Link>,
+    /// It ends with its last stream.
+    is_given_up: Cell<bool>,
     scheme: &'static str,
     /// The certificate that was shown: whom the backend takes us for.
     identity: Option<Id>,
     streams: Cell<u32>,
-    /// Its settings have come.
-    is_known: Cell<bool>,
     /// When it was used last.
     since: Cell<Millis>,
 }
@@ -41,40 +40,49 @@ pub(crate) struct Place {
     shard: &'static Shard,
 }
 
+impl Place {
+    pub(crate) fn shard(&self) -> &'static Shard {
+        self.shard
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let session = &self.session;
-        session.streams.set(session.streams.get() - 1);
+        let streams = session.streams.get() - 1;
+        session.streams.set(streams);
         session.since.set(self.shard.deadlines.now());
+        if streams == 0 {
+            session.link.wake();
+        }
     }
 }
 
 impl Session {
     /// Whether another stream may be opened on it for requests that show this certificate.
     fn has_room(&self, identity: Option<&Id>) -> bool {
-        let mut send = self.send.borrow_mut();
-        let Some(sender) = &mut *send else {
-            return false;
-        };
-        // It has failed, or the backend has said that it will end it.
-        let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
-        if matches!(ready, Poll::Ready(Err(_))) {
-            *send = None;
-            return false;
-        }
-        let streams = usize::try_from(self.streams.get()).unwrap_or(usize::MAX);
-        let most = sender.current_max_send_streams();
         self.identity.as_ref() == identity
-            && matches!(ready, Poll::Ready(Ok(())))
-            && streams < most.min(limits::H2_UPSTREAM_STREAMS)
+            && !self.is_over()
+            && self.streams.get() < self.most().min(limits::H2_UPSTREAM_STREAMS)
     }
 
+    /// How many streams the backend takes at a time.
+    fn most(&self) -> u32 {
+        self.link.peek(|core| core.peer_streams())
+    }
+
+    fn is_known(&self) -> bool {
+        self.link.peek(|core| core.has_settings())
+    }
+
+    /// No other stream is opened on it: it was given up, has failed, or the backend has said that it will end it.
     fn is_over(&self) -> bool {
-        self.send.borrow().is_none()
+        self.is_given_up.get() || self.link.is_over() || !self.link.peek(|core| core.is_usable())
     }
 
     fn give_up(&self) {
-        self.send.take();
+        self.is_given_up.set(true);
+        self.link.wake();
     }
 }
 
@@ -84,7 +92,7 @@ pub(crate) struct Sessions {
     open: RefCell<Vec<Rc<Session>>>,
     opening: Rc<Opening>,
     /// How many streams the endpoint took at a time when it was asked last.
-    expected: Cell<Option<usize>>,
+    expected: Cell<Option<u32>>,
 }
 
 /// What requests know of a connection that they wait for.
@@ -122,16 +130,15 @@ impl Sessions {
         let mut open = self.open.borrow_mut();
         open.retain(|session| !session.is_over());
         let session = open.iter().find(|session| session.has_room(identity))?;
-        let send = session.send.borrow().clone()?;
-        if session.is_known.get() {
-            self.expected.set(Some(send.current_max_send_streams()));
+        if session.is_known() {
+            self.expected.set(Some(session.most()));
         }
         session.streams.set(session.streams.get() + 1);
         let place = Place {
             session: session.clone(),
             shard,
         };
-        Some((Rc::new(Bridge::client(send, session.scheme)), place))
+        Some((Bridge::client(session.link.clone(), session.scheme), place))
     }
 
     /// Whoever gets this is to open a connection; others wait for that.
@@ -161,34 +168,27 @@ impl Sessions {
     }
 
     /// Speaks HTTP/2 on a new connection. `counted` lives as long as the connection does.
-    pub(crate) async fn open(
+    pub(crate) fn open(
         &self,
         shard: &'static Shard,
         (transport, watch): (Transport, Watched),
         (scheme, identity): (&'static str, Option<Id>),
         connecting: Connecting,
         counted: impl Sized + 'static,
-    ) -> io::Result<()> {
-        // A client's preface is ours to send: frames come at once.
-        let shared = Shared::new(shard, None, 0);
+    ) {
         // Until its settings have come, it is taken for what it was before; one that is new gets one stream, lest
         // it refuses the others, which wait.
         let expected = self.expected.get();
-        let mut builder = builder();
-        builder.initial_max_send_streams(expected.unwrap_or(1));
-        let handshake = builder.handshake::<_, Bytes>(Wire(shared.clone()));
-        // Nothing is waited for in it.
-        let (send, connection) = handshake.await.map_err(io::Error::other)?;
         let session = Rc::new(Session {
-            send: RefCell::new(Some(send)),
+            link: Link::new(shard, config(expected.unwrap_or(1))),
+            is_given_up: Cell::default(),
             scheme,
             identity,
             streams: Cell::new(0),
-            is_known: Cell::new(false),
             since: Cell::new(shard.deadlines.now()),
         });
         self.open.borrow_mut().push(session.clone());
-        let mut awaited = match expected {
+        let awaited = match expected {
             Some(_) => {
                 connecting.succeed();
                 None
@@ -201,29 +201,27 @@ impl Sessions {
                 watch: &watch,
                 idle: limits::H2_UPSTREAM_WRITE,
             };
-            let is_busy = || session.streams.get() > 0;
-            let mut connection = pin!(connection);
-            let library = pin!(poll_fn(|context| {
-                let ended = connection.as_mut().poll(context);
-                session.is_known.set(shared.has_heard());
-                awaited.take_if(|awaited| awaited.is_over(context, shared.has_heard()));
-                ended
-            }));
-            let ended = shared.run(line, is_busy, library).await;
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a backend's connection has ended");
-            }
+            let asking = Asking {
+                session: &session,
+                awaited: RefCell::new(awaited),
+            };
+            let link = session.link.clone();
+            link.run(line, &asking, Buffer::default()).await;
+            drop(asking);
             session.give_up();
             drop(counted);
         });
-        Ok(())
     }
 
     /// Ends connections that were idle for too long.
     pub(crate) fn prune(&self, now: Millis, keep: Millis) {
         self.open.borrow_mut().retain(|session| {
             let is_fresh = now.saturating_sub(session.since.get()) < keep;
-            !session.is_over() && (is_fresh || session.streams.get() > 0)
+            let is_kept = !session.is_over() && (is_fresh || session.streams.get() > 0);
+            if !is_kept {
+                session.give_up();
+            }
+            is_kept
         });
     }
 
@@ -241,22 +239,53 @@ impl Sessions {
     }
 }
 
-/// Reads what is left of an answer whose length said that it was over: the frame that ends the stream, which
+/// The task of a backend's connection.
+struct Asking<'s> {
+    session: &'s Session,
+    /// Until the backend has said how many streams it takes.
+    awaited: RefCell<Option<Awaited>>,
+}
+
+impl User for Asking<'_> {
+    fn request(&self, _: Key, _: Request, _: &[u8]) {
+        // Backends open no streams: that is an error of the connection already.
+    }
+
+    fn turn(&self, context: &mut Context<'_>) {
+        let link = &self.session.link;
+        if let Some(why) = link.take_failure() {
+            let why = match why {
+                Why::Flood(flood) => flood.name(),
+                Why::Error(reason) => reason.name(),
+            };
+            tracing::debug!(why, "a backend's connection is ended");
+        }
+        let has_heard = self.session.is_known();
+        let mut awaited = self.awaited.borrow_mut();
+        awaited.take_if(|awaited| awaited.is_over(context, has_heard));
+        if self.session.is_over() && self.session.streams.get() == 0 && !link.is_over() {
+            link.core().close();
+            link.end();
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.session.streams.get() > 0
+    }
+}
+
+/// Waits for what is left of an answer whose length said that it was over: the frame that ends the stream, which
 /// would be reset otherwise.
-pub(crate) fn finish(bridge: &Bridge, place: Place) {
-    let Some(mut rest) = bridge.rest() else {
+pub(crate) fn finish(bridge: Rc<Bridge>, place: Place) {
+    if bridge.has_ended() {
         return;
-    };
+    }
     spawn(async move {
         let wait = Duration::from_millis(limits::LINGER_MS);
         let mut sleep = pin!(sleep(wait));
-        poll_fn(|context| {
-            while let Poll::Ready(come) = rest.poll_data(context) {
-                if !matches!(come, Some(Ok(bytes)) if bytes.is_empty()) {
-                    return Poll::Ready(());
-                }
-            }
-            sleep.as_mut().poll(context)
+        poll_fn(|context| match bridge.poll_end(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => sleep.as_mut().poll(context),
         })
         .await;
         drop(place);
@@ -286,13 +315,12 @@ impl Awaited {
     }
 }
 
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .enable_push(false)
-        .initial_window_size(limits::H2_STREAM_WINDOW)
-        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
-        .max_header_list_size(limits::RESPONSE_HEAD.header_bytes)
-        .max_send_buffer_size(limits::H2_SEND_BYTES);
-    builder
+fn config(streams: u32) -> Config {
+    Config {
+        role: Role::Client,
+        streams,
+        stream_window: limits::H2_STREAM_WINDOW,
+        connection_window: limits::H2_CONNECTION_WINDOW,
+        head: limits::RESPONSE_HEAD,
+    }
 }

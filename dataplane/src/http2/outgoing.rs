@@ -1,162 +1,230 @@
 //! What goes out on a stream of HTTP/2, from HTTP/1.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::rc::Weak;
 
-use bytes::Bytes;
-use h2::SendStream;
-use h2::client::SendRequest;
-use h2::server::SendResponse;
-use ringgate_core::http1::{Framing, Limits, Method, Parse, Relay, ResponseHead, parse_response};
+use ringgate_core::http1::{Framing, Method, Relay};
+use ringgate_core::http2::head::OwnHead;
+use ringgate_core::http2::{Gone, Key};
 
-use super::head;
-use crate::limits;
+use super::bridge::Bridge;
+use super::link::Core;
 use crate::sys::buffer::Buffer;
 
-/// Heads that we have written ourselves, from heads that kept their limits.
-pub(super) const OWN_HEAD: Limits = limits::RESPONSE_HEAD;
-/// Copying less costs less than a buffer that doesn't return to the pool.
-const TAKEN: usize = 4 << 10;
-
-/// To the peer.
-pub(super) enum Outgoing {
+/// Which message goes out.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
     Request {
-        to: SendRequest<Bytes>,
         scheme: &'static str,
-        text: Vec<u8>,
     },
     Response {
-        to: SendResponse<Bytes>,
         method: Method,
         /// The request was an extended CONNECT (RFC 8441).
-        is_connect: bool,
-        text: Vec<u8>,
+        is_tunnel: bool,
     },
-    Body(SendStream<Bytes>, Box<Relay>),
-    Tunnel(SendStream<Bytes>),
+}
+
+/// To the peer.
+pub(super) struct Outgoing {
+    way: Way,
+    stage: Stage,
+    relay: Relay,
+    /// Bytes of the body at the front of what waits, and framing behind them.
+    run: usize,
+    behind: usize,
+    trailers: Vec<u8>,
+    error: Option<io::Error>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Head,
+    Body,
+    Tunnel,
     Over,
 }
 
-/// A part of what goes out.
-#[derive(Default)]
-pub(super) struct Piece {
-    pub(super) bytes: Bytes,
-    pub(super) trailers: Vec<u8>,
-    pub(super) is_last: bool,
-}
-
 impl Outgoing {
-    /// Until the peer resets the stream.
-    pub(super) fn poll_reset(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let reset = match self {
-            Self::Response { to, .. } => to.poll_reset(context),
-            Self::Body(stream, _) | Self::Tunnel(stream) => stream.poll_reset(context),
-            Self::Request { .. } | Self::Over => return Poll::Pending,
-        };
-        reset.map(drop)
-    }
-
-    /// A large part of a body, without a copy: its buffer goes with it.
-    pub(super) fn whole(&mut self, buffer: &mut Buffer) -> Option<Piece> {
-        let (Self::Body(_, relay), length) = (self, buffer.len()) else {
-            return None;
-        };
-        if length < TAKEN || relay.verbatim(length) < length {
-            return None;
-        }
-        relay.advance(length);
-        Some(Piece {
-            bytes: buffer.take(),
+    pub(super) fn new(way: Way) -> Self {
+        Self {
+            way,
+            stage: Stage::Head,
+            relay: Relay::discard(Framing::None),
+            run: 0,
+            behind: 0,
             trailers: Vec::new(),
-            is_last: relay.is_done(),
-        })
-    }
-
-    /// What of a body is to be sent for `input`, and how much of `input` that is.
-    pub(super) fn body(&mut self, input: &[u8]) -> io::Result<(Piece, usize)> {
-        match self {
-            Self::Body(_, relay) => {
-                let mut piece = Piece::default();
-                let mut bytes = Vec::new();
-                let used = relay.pump_apart(input, &mut bytes, usize::MAX, &mut piece.trailers);
-                let used = used.map_err(io::Error::other)?;
-                piece.bytes = bytes.into();
-                piece.is_last = relay.is_done();
-                Ok((piece, used))
-            }
-            Self::Tunnel(_) => {
-                let bytes = Bytes::copy_from_slice(input);
-                let piece = Piece {
-                    bytes,
-                    ..Piece::default()
-                };
-                Ok((piece, input.len()))
-            }
-            // A head that is not whole yet, or what comes behind a message's end.
-            Self::Request { .. } | Self::Response { .. } => Ok((Piece::default(), input.len())),
-            Self::Over if input.is_empty() => Ok((Piece::default(), 0)),
-            Self::Over => Err(io::ErrorKind::BrokenPipe.into()),
+            error: None,
         }
     }
-}
 
-/// Sends the heads that are whole; gives what came behind them.
-pub(super) fn send_response(outgoing: &mut Outgoing, text: Vec<u8>) -> io::Result<Bytes> {
-    let mut text = Bytes::from(text);
-    let Outgoing::Response {
-        to,
-        method,
-        is_connect,
-        text: kept,
-    } = outgoing
-    else {
-        return Ok(text);
-    };
-    loop {
-        let mut head = ResponseHead::default();
-        match parse_response(&text, &OWN_HEAD, *method, &mut head) {
-            Ok(Parse::Complete) => {}
-            Ok(Parse::Partial) => {
-                *kept = text.into();
-                return Ok(Bytes::new());
-            }
-            Err(error) => return Err(io::Error::other(error)),
-        }
-        let response = head::response_of(&head, &text).map_err(io::Error::other)?;
-        let rest = text.slice(head.len..);
-        if head.is_interim() {
-            let sent = to.send_informational(response);
-            sent.map_err(io::Error::other)?;
-            text = rest;
-            continue;
-        }
-        *outgoing = if head.status == 101 && *is_connect {
-            let switched = switched(response);
-            Outgoing::Tunnel(
-                to.send_response(switched, false)
-                    .map_err(io::Error::other)?,
-            )
-        } else {
-            let sent = to.send_response(response, head.framing.is_empty());
-            body_of(sent.map_err(io::Error::other)?, head.framing)
+    pub(super) fn is_head(&self) -> bool {
+        self.stage == Stage::Head
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    pub(super) fn is_response(&self) -> bool {
+        matches!(self.way, Way::Response { .. })
+    }
+
+    /// Nothing more can be sent.
+    pub(super) fn end(&mut self) {
+        self.stage = Stage::Over;
+    }
+
+    /// What has waited can't be sent.
+    pub(super) fn broken(&mut self, error: io::Error) {
+        self.error = Some(error);
+    }
+
+    /// Of what has waited.
+    pub(super) fn result(&mut self) -> io::Result<()> {
+        self.error.take().map_or(Ok(()), Err)
+    }
+
+    /// Sends the heads that are at the front; whether the final one was among them.
+    pub(super) fn respond(
+        &mut self,
+        core: &mut Core,
+        key: Key,
+        buffer: &mut Buffer,
+        head: &mut OwnHead,
+    ) -> io::Result<bool> {
+        let Way::Response { method, is_tunnel } = self.way else {
+            return Err(io::ErrorKind::InvalidInput.into());
         };
-        return Ok(rest);
+        while !buffer.is_empty() {
+            let text = buffer.pending();
+            head.response(text, method).map_err(io::Error::other)?;
+            let is_switched = head.status == 101 && is_tunnel;
+            let is_last = head.framing.is_empty() && !is_switched && !head.is_interim();
+            let sent = core.respond(key, (head, text), is_switched, is_last);
+            sent.map_err(io::Error::other)?;
+            buffer.mark_sent(head.len);
+            if is_switched || !head.is_interim() {
+                self.begin(head.framing, is_switched);
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
-}
 
-/// What was a 101 in HTTP/1 (RFC 8441, section 5).
-fn switched(mut response: http::Response<()>) -> http::Response<()> {
-    *response.status_mut() = http::StatusCode::OK;
-    let headers = response.headers_mut();
-    headers.remove(http::header::SEC_WEBSOCKET_ACCEPT);
-    headers.remove(http::header::CONTENT_LENGTH);
-    response
-}
-
-pub(super) fn body_of(stream: SendStream<Bytes>, framing: Framing) -> Outgoing {
-    if framing.is_empty() {
-        return Outgoing::Over;
+    /// Opens the stream with the head that is at the front. An error within: no stream can be opened.
+    pub(super) fn request(
+        &mut self,
+        core: &mut Core,
+        whose: Weak<Bridge>,
+        buffer: &mut Buffer,
+        head: &mut OwnHead,
+    ) -> io::Result<Result<Key, Gone>> {
+        let Way::Request { scheme } = self.way else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let text = buffer.pending();
+        head.request(text).map_err(io::Error::other)?;
+        let is_last = head.framing.is_empty();
+        let opened = core.request(Some(whose), (head, text), scheme, is_last);
+        if opened.is_ok() {
+            buffer.mark_sent(head.len);
+            self.begin(head.framing, false);
+        }
+        Ok(opened)
     }
-    let relay = Relay::new(framing, Framing::UntilClose);
-    Outgoing::Body(stream, Box::new(relay))
+
+    fn begin(&mut self, framing: Framing, is_tunnel: bool) {
+        self.relay = Relay::new(framing, Framing::UntilClose);
+        self.stage = match framing.is_empty() {
+            _ if is_tunnel => Stage::Tunnel,
+            true => Stage::Over,
+            false => Stage::Body,
+        };
+    }
+
+    /// Sends what there is room for, `most` bytes at most.
+    pub(super) fn send_body(
+        &mut self,
+        core: &mut Core,
+        key: Key,
+        buffer: &mut Buffer,
+        most: usize,
+    ) -> io::Result<()> {
+        match self.stage {
+            Stage::Body => self.send_parts(core, key, buffer, most),
+            Stage::Tunnel => {
+                let part = buffer.pending();
+                let part = part.get(..most.min(part.len())).unwrap_or_default();
+                let sent = core.data(key, part, false).map_err(io::Error::other)?;
+                buffer.mark_sent(sent);
+                Ok(())
+            }
+            Stage::Head | Stage::Over if buffer.is_empty() => Ok(()),
+            Stage::Head | Stage::Over => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn send_parts(
+        &mut self,
+        core: &mut Core,
+        key: Key,
+        buffer: &mut Buffer,
+        mut most: usize,
+    ) -> io::Result<()> {
+        loop {
+            if self.run == 0 && !self.relay.is_done() {
+                self.look(buffer)?;
+            }
+            let is_end = self.relay.is_done() && self.trailers.is_empty();
+            if self.run > 0 || is_end {
+                let count = self.run.min(most);
+                let part = buffer.pending().get(..count).unwrap_or_default();
+                let is_last = is_end && count == self.run;
+                let sent = core.data(key, part, is_last).map_err(io::Error::other)?;
+                buffer.mark_sent(sent);
+                self.run -= sent;
+                most -= sent;
+                if self.run > 0 {
+                    return Ok(());
+                }
+            }
+            buffer.mark_sent(std::mem::take(&mut self.behind));
+            if self.relay.is_done() {
+                self.stage = Stage::Over;
+                if !is_end {
+                    let sent = core.trailers(key, &self.trailers);
+                    sent.map_err(io::Error::other)?;
+                }
+                return Ok(());
+            }
+            if buffer.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is next: bytes of the body, and the framing around them.
+    fn look(&mut self, buffer: &mut Buffer) -> io::Result<()> {
+        let (relay, trailers) = (&mut self.relay, &mut self.trailers);
+        let before = relay.read_framing_alone(buffer.pending(), trailers);
+        buffer.mark_sent(before.map_err(io::Error::other)?);
+        let pending = buffer.pending();
+        self.run = relay.verbatim(pending.len());
+        relay.advance(self.run);
+        let rest = pending.get(self.run..).unwrap_or_default();
+        let behind = relay.read_framing_alone(rest, trailers);
+        self.behind = behind.map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    /// Says that a tunnel's side is over; whether it was one.
+    pub(super) fn finish(&mut self, core: &mut Core, key: Key) -> bool {
+        let is_tunnel = self.stage == Stage::Tunnel;
+        if is_tunnel {
+            self.stage = Stage::Over;
+            // The peer may be gone already.
+            let _ = core.data(key, &[], true);
+        }
+        is_tunnel
+    }
 }

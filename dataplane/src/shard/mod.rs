@@ -21,6 +21,7 @@ use timer::Deadlines;
 
 use crate::accept::Accepting;
 use crate::datagram::Datagrams;
+use crate::http2::Kit;
 use crate::shared::affinity::Affinities;
 use crate::shared::health::Health;
 use crate::sys::buffer::Pool;
@@ -36,6 +37,7 @@ use crate::upstream::pool::Upstreams;
 pub(crate) struct Shard {
     pub(crate) index: usize,
     pub(crate) buffers: Pool,
+    pub(crate) http2: Kit,
     pub(crate) pipes: Pipes,
     pub(crate) deadlines: Deadlines,
     pub(crate) upstreams: Upstreams,

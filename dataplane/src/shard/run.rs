@@ -75,6 +75,7 @@ async fn live(options: Options, driver: Driver, End { commands, woken }: End) {
     let shard: &'static Shard = Box::leak(Box::new(Shard {
         index: options.index,
         buffers: crate::sys::buffer::Pool::default(),
+        http2: crate::http2::Kit::default(),
         pipes: crate::sys::pipe::Pipes::default(),
         deadlines: Deadlines::new(),
         upstreams: crate::upstream::pool::Upstreams::default(),
@@ -117,6 +118,7 @@ async fn keep_house(shard: &'static Shard) {
         monoio::time::sleep(limits::HOUSEKEEPING).await;
         shard.upstreams.prune(shard.deadlines.now());
         shard.buffers.trim();
+        shard.http2.trim();
         shard.pipes.trim();
         shard.datagrams.prune(shard);
     }

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use bytes::Bytes;
 use monoio::buf::{IoBuf, IoBufMut};
 
 use crate::limits;
@@ -51,13 +50,6 @@ impl Buffer {
         if self.start >= self.bytes.len() {
             self.clear();
         }
-    }
-
-    /// Gives what is pending away, with its memory.
-    pub(crate) fn take(&mut self) -> Bytes {
-        let Self { bytes, start } = std::mem::take(self);
-        let mut all = Bytes::from(bytes);
-        all.split_off(start.min(all.len()))
     }
 
     pub(crate) fn clear(&mut self) {

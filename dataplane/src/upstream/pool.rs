@@ -251,6 +251,10 @@ impl Endpoint {
         // Shown in TLS only.
         let identity = certificate.filter(|_| backend.backend.tls.is_some());
         if backend.backend.protocol == BackendProtocol::Http2 {
+            if let Some(connection) = self.stream_now(shard, identity) {
+                return Ok(connection);
+            }
+            // Boxed, as most requests do without.
             return Box::pin(self.stream(shard, backend, identity, within)).await;
         }
         while let Some(connection) = self.take_idle(identity) {
@@ -298,6 +302,24 @@ impl Endpoint {
         })
     }
 
+    /// A stream of HTTP/2, on a connection that is there and has room.
+    fn stream_now(
+        self: &Rc<Self>,
+        shard: &'static Shard,
+        identity: Option<&Id>,
+    ) -> Option<Box<Connection>> {
+        let (bridge, place) = self.sessions.stream(shard, identity)?;
+        if self.is_gone.get() {
+            self.sessions.end();
+        }
+        let watch = shard.deadlines.watch_task(bridge.clone(), NO_PORT);
+        let carrier = (Transport::http2(bridge.clone()), watch);
+        let share = Share::Stream(bridge, place);
+        let connection = self.connection_of(carrier, identity, share);
+        connection.head.replace(shard.http2.take_response());
+        Some(connection)
+    }
+
     /// A stream of HTTP/2, on a connection that others may use too; the first request opens it, and those
     /// that come meanwhile wait for it.
     async fn stream(
@@ -308,14 +330,8 @@ impl Endpoint {
         within: Duration,
     ) -> Result<Box<Connection>, Unavailable> {
         loop {
-            if let Some((bridge, place)) = self.sessions.stream(shard, identity) {
-                if self.is_gone.get() {
-                    self.sessions.end();
-                }
-                let watch = shard.deadlines.watch_task(bridge.clone(), NO_PORT);
-                let carrier = (Transport::http2(bridge.clone()), watch);
-                let share = Share::Stream(bridge, place);
-                return Ok(self.connection_of(carrier, identity, share));
+            if let Some(connection) = self.stream_now(shard, identity) {
+                return Ok(connection);
             }
             let Some(connecting) = self.sessions.begin() else {
                 let opened = self.sessions.wait().await;
@@ -330,8 +346,7 @@ impl Endpoint {
             };
             let as_whom = (scheme, identity.cloned());
             let sessions = &self.sessions;
-            let opened = sessions.open(shard, carrier, as_whom, connecting, open);
-            opened.await.map_err(Unavailable::Connect)?;
+            sessions.open(shard, carrier, as_whom, connecting, open);
         }
     }
 
@@ -470,7 +485,9 @@ async fn encrypt(
 /// grow old and close.
 pub(crate) fn keep(mut connection: Box<Connection>, now: Millis) {
     if let Share::Stream(bridge, place) = connection.share {
-        return client::finish(&bridge, place);
+        let head = connection.head.into_inner();
+        place.shard().http2.give_response(head);
+        return client::finish(bridge, place);
     }
     let endpoint = connection.endpoint.clone();
     if endpoint.is_gone.get() {

@@ -3,7 +3,7 @@
 //! its text is parsed, by the same rules as if it had come by HTTP/1.
 //!
 //! - [`request`], [`response`]: what comes, field by field, as HTTP/1
-//! - [`outgoing`]: what goes, from heads that were parsed
+//! - [`outgoing`]: what goes, from heads that we have written
 
 pub mod outgoing;
 pub mod request;
@@ -12,7 +12,7 @@ pub mod response;
 #[cfg(test)]
 mod tests;
 
-pub use outgoing::{write_request, write_response, write_switched, write_trailers};
+pub use outgoing::{Foreign, OwnHead, write_trailers};
 pub use request::{Refusal, RequestFacts, RequestReader};
 pub use response::{ResponseFacts, ResponseReader, TrailersReader};
 

@@ -3,7 +3,7 @@
 use super::{HeadError, HeadLimits, Tally, check, note_length};
 use crate::grpc::Carriage;
 use crate::http1::field::{is_name, is_value};
-use crate::http1::{FieldId, Framing, Method, encode};
+use crate::http1::{Field, FieldId, Framing, HEAD_BYTES_MAX, Method, Span, encode};
 
 /// What a connection keeps for pseudo-fields, and for cookies.
 const SCRATCH: usize = 4 << 10;
@@ -15,6 +15,8 @@ pub struct RequestReader {
     tally: Tally,
     /// Where in `out` the head begins.
     start: usize,
+    /// Where in the head they stand, for who reads it.
+    fields: Vec<Field>,
     /// What is wrong first.
     error: Option<HeadError>,
     refusal: Option<Refusal>,
@@ -88,10 +90,12 @@ impl Refusal {
 impl RequestReader {
     /// Begins another head, whose text is appended to `out`.
     pub fn begin(&mut self, limits: HeadLimits, out: &[u8]) {
-        let (mut pseudo, mut cookie) = (
+        let (mut pseudo, mut cookie, mut fields) = (
             std::mem::take(&mut self.pseudo),
             std::mem::take(&mut self.cookie),
+            std::mem::take(&mut self.fields),
         );
+        fields.clear();
         for kept in [&mut pseudo, &mut cookie] {
             kept.clear();
             kept.shrink_to(SCRATCH);
@@ -101,6 +105,7 @@ impl RequestReader {
             start: out.len(),
             pseudo,
             cookie,
+            fields,
             ..Self::default()
         };
     }
@@ -119,6 +124,28 @@ impl RequestReader {
             _ => self.regular(name, value, out),
         };
         self.error = taken.err();
+    }
+
+    /// Gives the places of the last head's fields away: see [`crate::http1::conclude_request`].
+    pub const fn swap_fields(&mut self, fields: &mut Vec<Field>) {
+        std::mem::swap(&mut self.fields, fields);
+    }
+
+    /// Appends a field.
+    #[inline]
+    fn put(&mut self, (id, name): (FieldId, &[u8]), value: &[u8], out: &mut Vec<u8>) {
+        let start = out.len() - self.start;
+        encode::field(out, name, value);
+        let value_end = out.len() - self.start - encode::CRLF.len();
+        if value_end > HEAD_BYTES_MAX {
+            self.refusal = Some(Refusal::TooLarge);
+            return;
+        }
+        self.fields.push(Field {
+            id,
+            name: Span::new(start, start + name.len()),
+            value: Span::new(value_end - value.len(), value_end),
+        });
     }
 
     /// RFC 9113, section 6.5.2, of all fields that came: much more than the limit is an attack.
@@ -211,7 +238,7 @@ impl RequestReader {
             FieldId::ContentType => self.grpc = self.grpc.or_else(|| Carriage::of(value)),
             _ => {}
         }
-        encode::field(out, name, value);
+        self.put((id, name), value, out);
         Ok(())
     }
 
@@ -220,7 +247,7 @@ impl RequestReader {
         match self.of(Pseudo::Authority) {
             Some(authority) if authority.eq_ignore_ascii_case(value) => {}
             Some(_) => self.refusal = Some(Refusal::Authority),
-            None => encode::field(out, b"host", value),
+            None => self.put((FieldId::Host, b"host"), value, out),
         }
         Ok(())
     }
@@ -248,8 +275,13 @@ impl RequestReader {
             }
         };
         encode::request_line(out, method, target, None);
-        if let Some(authority) = authority {
-            encode::field(out, b"host", authority);
+        if authority.is_some() {
+            let pseudo = std::mem::take(&mut self.pseudo);
+            let place = self.places.get(Pseudo::Authority as usize).copied();
+            let (start, end) = place.flatten().unwrap_or_default();
+            let authority = pseudo.get(start..end).unwrap_or_default();
+            self.put((FieldId::Host, b"host"), authority, out);
+            self.pseudo = pseudo;
         }
         Ok(())
     }
@@ -267,16 +299,20 @@ impl RequestReader {
             return Err(HeadError::NoBody);
         }
         if self.has_cookie {
-            encode::field(out, b"cookie", &self.cookie);
+            let cookie = std::mem::take(&mut self.cookie);
+            self.put((FieldId::Cookie, b"cookie"), &cookie, out);
+            self.cookie = cookie;
         }
-        if let Some(protocol) = self.of(Pseudo::Protocol) {
-            encode::field(out, b"connection", b"upgrade");
-            encode::field(out, b"upgrade", protocol);
+        if let Some(protocol) = self.of(Pseudo::Protocol).map(<[u8]>::to_vec) {
+            self.put((FieldId::Connection, b"connection"), b"upgrade", out);
+            self.put((FieldId::Upgrade, b"upgrade"), &protocol, out);
             if protocol.eq_ignore_ascii_case(b"websocket") {
-                encode::field(out, b"sec-websocket-key", key().as_bytes());
+                let name = b"sec-websocket-key";
+                self.put((FieldId::of(name), name), key().as_bytes(), out);
             }
         } else if !is_whole && self.content_length.is_none() {
-            encode::framing(out, Framing::Chunked);
+            let name = b"transfer-encoding";
+            self.put((FieldId::TransferEncoding, name), b"chunked", out);
         }
         encode::head_end(out);
         Ok(())

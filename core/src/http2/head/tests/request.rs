@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::grpc::Carriage;
-use crate::http1::{Framing, Limits, Parse, RequestHead, parse_request};
+use crate::http1::{Framing, Limits, Parse, RequestHead, conclude_request, parse_request};
 
 const GET: [(&str, &str); 4] = [
     (":method", "GET"),
@@ -25,7 +25,26 @@ fn request_by(
     let facts = reader.finish(is_whole, || "a2V5".into(), &mut out);
     let text = text(&out);
     assert!(facts.is_ok() || text.is_empty(), "{text}");
+    if facts.is_ok_and(|facts| facts.refusal.is_none()) {
+        fields_stand_where_they_are_said_to(reader, &text);
+    }
     facts.map(|facts| (text, facts))
+}
+
+/// Whoever reads a head by its fields' places finds the same as who parses it.
+fn fields_stand_where_they_are_said_to(reader: &mut RequestReader, text: &str) {
+    let (mut parsed, mut noted) = (RequestHead::default(), RequestHead::default());
+    reader.swap_fields(&mut noted.fields);
+    let limits = Limits::default();
+    let concluded = conclude_request(text.as_bytes(), &limits, &mut noted);
+    match parse_request(text.as_bytes(), &limits, &mut parsed) {
+        Ok(whole) => {
+            assert_eq!(whole, Parse::Complete, "{text}");
+            assert_eq!(concluded, Ok(()), "{text}");
+            assert_eq!(format!("{noted:?}"), format!("{parsed:?}"), "{text}");
+        }
+        Err(error) => assert_eq!(concluded, Err(error), "{text}"),
+    }
 }
 
 fn request(fields: &Fields<'_>, is_whole: bool) -> Result<(String, RequestFacts), HeadError> {
