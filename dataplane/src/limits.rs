@@ -26,7 +26,7 @@ pub(crate) const TOGETHER_BYTES: usize = 32 << 10;
 pub(crate) const BODY_BUFFER_BYTES: usize = 256 << 10;
 /// What is carried at a time from one connection to another that is busy: with 64 KiB it costs twice as much.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
-/// What of a body is worth a pipe: measured, a buffer is cheaper for less.
+/// What of a body is worth a pipe, which takes some ten system calls to fill and empty: half of a large buffer.
 pub(crate) const SPLICED_BYTES: usize = 128 << 10;
 /// Pipes of a shard that such bytes are in at a time, 32 MiB of them at most; who gets none is carried by
 /// buffers.
