@@ -65,6 +65,8 @@ pub struct Account {
     /// Bytes of the preface or of a frame's payload that are still to come.
     skip: usize,
     left: u32,
+    /// The same, for resets: bodies don't pay for them, as crumbs of them cost next to nothing.
+    left_of_resets: u32,
     /// Bytes sent that have not made a whole frame of budget yet.
     sent: usize,
     /// In milliseconds.
@@ -81,6 +83,7 @@ impl Account {
             have: 0,
             skip: preface,
             left: FULL,
+            left_of_resets: FULL,
             sent: 0,
             since: now,
         }
@@ -125,6 +128,7 @@ impl Account {
 
     fn refill(&mut self, frames: u32) {
         self.left = self.left.saturating_add(frames).min(FULL);
+        self.left_of_resets = self.left_of_resets.saturating_add(frames).min(FULL);
     }
 
     /// RFC 9113, sections 4.1 and 6.
@@ -133,7 +137,7 @@ impl Account {
         self.skip = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         let (flood, cost) = match kind {
             0 if self.skip > 0 => {
-                self.refill(1);
+                self.left = self.left.saturating_add(1).min(FULL);
                 return Ok(());
             }
             1 => {
@@ -142,7 +146,11 @@ impl Account {
             }
             0 => (Flood::EmptyData, 1),
             2 => (Flood::Priority, 1),
-            3 => (Flood::Reset, RESET),
+            3 => {
+                let left = self.left_of_resets.checked_sub(RESET);
+                self.left_of_resets = left.ok_or(Flood::Reset)?;
+                return Ok(());
+            }
             4 => (Flood::Settings, 1),
             6 => (Flood::Ping, 1),
             8 => (Flood::WindowUpdate, 1),

@@ -22,8 +22,8 @@ pub(super) const INITIAL_WINDOW: u32 = 65_535;
 /// Of a peer, as far as they concern us.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
-    /// As said last, if it was.
-    pub(super) table: Option<u32>,
+    /// The smallest that was said, and the last, if one was (RFC 7541, section 4.2).
+    pub(super) table: Option<(u32, u32)>,
     pub(super) streams: u32,
     pub(super) window: u32,
 }
@@ -47,7 +47,12 @@ impl Settings {
         for [high, low, value @ ..] in settings {
             let value = u32::from_be_bytes(*value);
             match u16::from_be_bytes([*high, *low]) {
-                HEADER_TABLE_SIZE => self.table = Some(value),
+                HEADER_TABLE_SIZE => {
+                    let smallest = self
+                        .table
+                        .map_or(value, |(smallest, _)| smallest.min(value));
+                    self.table = Some((smallest, value));
+                }
                 ENABLE_PUSH if value > u32::from(!from_server) => {
                     return Err(Reason::PROTOCOL_ERROR);
                 }

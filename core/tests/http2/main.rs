@@ -7,4 +7,5 @@ mod bounds;
 mod farewell;
 mod oracle;
 mod raw;
+mod review;
 mod rules;

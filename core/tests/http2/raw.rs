@@ -197,6 +197,10 @@ impl Side {
         frames(&std::mem::take(self.core.output()))
     }
 
+    pub(crate) fn sent_no_preface(&mut self) -> Vec<Frame> {
+        self.sent()
+    }
+
     /// A stream of a client that has sent the head of a request.
     pub(crate) fn request(&mut self, id: u32, flags: u8) {
         let head = frame(HEADERS, END_HEADERS | flags, id, &asked("POST", &[]));

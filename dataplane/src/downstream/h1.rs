@@ -106,6 +106,7 @@ impl Session {
 
     /// For another client's connection.
     pub(crate) fn clear(&mut self) {
+        self.input.clear();
         self.head.reset();
         self.body = Relay::discard(Framing::None);
         self.side.replace(ServerSide::default());

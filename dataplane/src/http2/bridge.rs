@@ -217,7 +217,9 @@ impl Bridge {
         let sent = self.send(buffer, limits::BUFFER_BYTES);
         let sent = sent.unwrap_or_else(|error| {
             self.outgoing.borrow_mut().broken(error);
-            buffer.clear();
+            // Not cleared: it may be a request that is sent once more.
+            let left = buffer.len();
+            buffer.mark_sent(left);
             Sent::All
         });
         if sent != Sent::Nothing {
@@ -236,6 +238,8 @@ impl Bridge {
         let before = buffer.len();
         let mut outgoing = self.outgoing.borrow_mut();
         if outgoing.is_head() && !self.send_head(&mut outgoing, buffer)? {
+            // Interim heads are to leave at once: what the client waits for, before it sends a body.
+            self.link.wake();
             return Ok(Sent::All);
         }
         let is_turn = most < usize::MAX || !self.link.has_waiting();

@@ -320,7 +320,8 @@ fn config(streams: u32) -> Config {
         role: Role::Client,
         streams,
         stream_window: limits::H2_STREAM_WINDOW,
-        connection_window: limits::H2_CONNECTION_WINDOW,
+        // Other clients' streams must not wait for those whose clients read slowly.
+        connection_window: limits::H2_UPSTREAM_STREAMS * limits::H2_STREAM_WINDOW,
         head: limits::RESPONSE_HEAD,
     }
 }

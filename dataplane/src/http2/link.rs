@@ -358,7 +358,7 @@ impl Link {
             let count = self.waiting.borrow().len();
             let mut has_written = false;
             for _ in 0..count {
-                if self.core.borrow().is_full() {
+                if !self.core.borrow().has_room() {
                     return;
                 }
                 let next = self.waiting.borrow_mut().pop_front();

@@ -151,7 +151,14 @@ impl User for Serving<'_> {
         // (CVE-2023-44487). How many it can take back is bounded by the account of its frames.
         match self.life.streams.get() < limits::H2_STREAMS {
             true => self.start(asked),
-            false => self.later.borrow_mut().push_back(asked),
+            false => {
+                let mut later = self.later.borrow_mut();
+                // Those that were taken back again hold what their heads hold; no more than are open are others.
+                if later.len() >= limits::H2_STREAMS as usize {
+                    later.retain(|asked| !asked.bridge.has_left());
+                }
+                later.push_back(asked);
+            }
         }
     }
 
@@ -237,7 +244,9 @@ impl Serving<'_> {
     fn set_deadline(&self, waited: Duration) {
         let shard = self.downstream.shard;
         let wait = match (self.told.get(), self.awaited()) {
-            (_, Awaited::Nothing) => return self.idle.set_at(NEVER - 1, Action::EndIdle),
+            (Ending::No, Awaited::Nothing) => return self.idle.set_at(NEVER - 1, Action::EndIdle),
+            // It was told, and completes what is under way: to be told a second time would cut that.
+            (_, Awaited::Nothing) => return self.idle.clear(),
             (Ending::Asked | Ending::Late, _) => Duration::from_millis(limits::LINGER_MS),
             (Ending::No, Awaited::Settings) => self.settings.timeouts.header,
             (Ending::No, _) if !self.downstream.is_ending() => {

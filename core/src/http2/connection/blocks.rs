@@ -6,6 +6,7 @@ use crate::http1::{Framing, Method};
 use crate::http2::frame::{self, Header, MAX_31_BITS};
 use crate::http2::head::{HeadError, HeadLimits, TrailersReader};
 use crate::http2::reason::Reason;
+use crate::limits::INTERIM_RESPONSES;
 
 /// A block of which more is to come.
 #[derive(Debug)]
@@ -115,7 +116,7 @@ impl<T: Clone> Connection<T> {
         if self.streams.len() >= most {
             self.skip_block(block)?;
             // It may not know yet how many it may open, and nothing was done for it.
-            self.refuse(id);
+            self.refuse(id)?;
             return Ok(None);
         }
         let limits = self.head_limits();
@@ -227,7 +228,12 @@ impl<T: Clone> Connection<T> {
             return Ok(None);
         };
         let tag = stream.tag.clone();
-        if !facts.is_interim {
+        if facts.is_interim {
+            stream.interims += 1;
+            if stream.interims > INTERIM_RESPONSES {
+                return self.end_for_error(key.id(), Reason::ENHANCE_YOUR_CALM);
+            }
+        } else {
             stream.has_head = true;
             stream.expected = match facts.framing {
                 Framing::None => Some(0),

@@ -31,7 +31,7 @@ use crate::http1;
 
 /// Streams that we may end for errors of the peer: what they make us do may cost more than them (CVE-2025-8671).
 const ERRORS: u32 = 1_024;
-/// What lies in the output before no more of bodies is written, and no more is to be read.
+/// What lies in the output before no more of bodies is written; twice as much, and no more is to be read.
 pub const OUTPUT_BYTES: usize = 64 << 10;
 
 /// Which end we are.
@@ -217,10 +217,17 @@ impl<T: Clone> Connection<T> {
         &mut self.out
     }
 
-    /// So much is to be sent that nothing is to be read meanwhile.
+    /// So much is to be sent that nothing is to be read meanwhile. Bodies alone never make it so, or two peers
+    /// that both do this could wait for each other for ever.
     #[must_use]
     pub const fn is_full(&self) -> bool {
-        self.out.len() >= OUTPUT_BYTES
+        self.out.len() >= 2 * OUTPUT_BYTES
+    }
+
+    /// Whether there is room for parts of bodies.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.out.len() < OUTPUT_BYTES
     }
 
     /// Streams that are open.
@@ -308,6 +315,7 @@ impl<T: Clone> Connection<T> {
             has_sent_all: false,
             has_head: false,
             is_head_request,
+            interims: 0,
         }
     }
 }

@@ -240,6 +240,10 @@ impl<T: Clone> Connection<T> {
             if is_last {
                 self.received_all(key);
             }
+            if tag.is_none() {
+                // The stream was ended while the frame came: nobody else gives these bytes back.
+                self.taken(None, count);
+            }
             let bytes = input.get(..count).unwrap_or_default();
             return Some((
                 count,
@@ -302,8 +306,9 @@ impl<T: Clone> Connection<T> {
         let before = self.peer.window;
         let is_server = self.config.role == Role::Client;
         self.peer.receive(payload, is_server)?;
-        if let Some(table) = self.peer.table.take() {
-            self.encoder.set_table_size(table);
+        if let Some((smallest, last)) = self.peer.table.take() {
+            self.encoder.set_table_size(smallest);
+            self.encoder.set_table_size(last);
         }
         let difference = i64::from(self.peer.window) - i64::from(before);
         if difference != 0 {
@@ -396,7 +401,10 @@ impl<T: Clone> Connection<T> {
     pub(super) fn is_ignored(&self, stream: u32) -> bool {
         let is_late = matches!(self.farewell, Farewell::Said(last) if stream > last)
             && self.config.role == Role::Server;
-        is_late || self.streams.was_reset(stream)
+        // Streams of our own have ended because we or the peer said so. Which, is not remembered for ever, and others'
+        // streams must not end for what is late of one.
+        let is_own = self.config.role == Role::Client && stream % 2 == 1 && stream <= self.last;
+        is_late || is_own || self.streams.was_reset(stream)
     }
 }
 

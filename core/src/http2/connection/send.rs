@@ -195,10 +195,9 @@ impl<T: Clone> Connection<T> {
             }))
     }
 
-    /// A stream that isn't looked at.
-    pub(super) fn refuse(&mut self, id: u32) {
-        self.streams.note_reset(id);
-        self.write_reset(id, Reason::REFUSED_STREAM);
+    /// A stream that isn't looked at. A peer that goes on so means no good.
+    pub(super) fn refuse(&mut self, id: u32) -> Result<(), Reason> {
+        self.end_for_error(id, Reason::REFUSED_STREAM).map(drop)
     }
 
     /// The peer has ended its side.

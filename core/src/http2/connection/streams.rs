@@ -45,6 +45,8 @@ pub(super) struct Stream<T> {
     pub(super) has_head: bool,
     /// An answer to it has no body, whatever its head says.
     pub(super) is_head_request: bool,
+    /// Interim responses that have come: they are under no window.
+    pub(super) interims: u8,
 }
 
 #[derive(Debug)]
