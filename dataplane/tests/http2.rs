@@ -208,6 +208,23 @@ fn a_backend_that_says_goodbye_loses_no_request() {
 }
 
 #[test]
+fn a_client_that_waits_for_100_gets_it() {
+    let wanted = Wanted::new().echo("one").route(vec![rule("one")]);
+    let gateway = wanted.start();
+    talk(async {
+        let mut client = Client::connect(gateway.port).await;
+        let mut request = post("/");
+        let expect = http::HeaderValue::from_static("100-continue");
+        request.headers_mut().insert(http::header::EXPECT, expect);
+        let (mut response, mut body) = client.ask(request, false).await;
+        let interim = std::future::poll_fn(|context| response.poll_informational(context)).await;
+        assert_eq!(interim.unwrap().unwrap().status(), 100);
+        body.send_data(Bytes::from_static(b"abc"), true).unwrap();
+        assert_eq!(answer(response).await.unwrap().status(), 200);
+    });
+}
+
+#[test]
 fn interim_responses_pass() {
     fn hints(stream: &mut TcpStream, _: &Got) -> Then {
         let all = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";

@@ -5,7 +5,7 @@
 
 mod bounds;
 mod farewell;
+mod hostile;
 mod oracle;
 mod raw;
-mod review;
 mod rules;
