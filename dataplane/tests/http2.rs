@@ -5,7 +5,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -207,10 +207,33 @@ fn a_backend_that_says_goodbye_loses_no_request() {
     assert_eq!(origin.request().body, b"hi");
 }
 
+/// Says that it wants the body, and answers when it has come.
+fn patient() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut come = Vec::new();
+        let mut read_until = |stream: &mut TcpStream, end: &[u8]| {
+            while !come.windows(end.len()).any(|part| part == end) {
+                let mut part = [0; 1024];
+                let count = stream.read(&mut part).unwrap();
+                come.extend_from_slice(&part[..count]);
+            }
+        };
+        read_until(&mut stream, b"\r\n\r\n");
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+        read_until(&mut stream, b"abc");
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    address
+}
+
 #[test]
 fn a_client_that_waits_for_100_gets_it() {
-    let wanted = Wanted::new().echo("one").route(vec![rule("one")]);
-    let gateway = wanted.start();
+    let wanted = Wanted::new().backend("one", &[patient()]);
+    let gateway = wanted.route(vec![rule("one")]).start();
     talk(async {
         let mut client = Client::connect(gateway.port).await;
         let mut request = post("/");
