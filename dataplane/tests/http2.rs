@@ -432,7 +432,7 @@ fn requests_that_are_taken_back_at_once_end_the_connection() {
 
 #[test]
 fn a_request_that_is_taken_back_is_taken_back_from_the_backend() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let gateway = Wanted::new().backend("one", &[address]);
     let gateway = gateway.route(vec![rule("one")]).start();
@@ -497,7 +497,7 @@ fn a_websocket_goes_through_a_stream() {
 
 #[test]
 fn an_early_answer_ends_the_upload() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
