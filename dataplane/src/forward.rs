@@ -129,7 +129,8 @@ async fn prepare(
     };
     let mut is_large = session.input.room() == 0;
     take_body(session, forward)?;
-    // What has filled its buffer has more behind it, which goes with the head: another write costs as much as all else.
+    // What has filled its buffer, or ended with the head, most likely has more behind it, which goes with the head: another
+    // write costs as much as all else.
     while is_large && !session.body.is_done() && forward.out.len() < limits::TOGETHER_BYTES {
         match downstream.stream.read_now(&mut session.input) {
             Ok(1..) => {}
