@@ -2,7 +2,7 @@
 //! `cargo bench -p ringgate-core --bench hpack`.
 
 use divan::{Bencher, black_box};
-use ringgate_core::http2::head::{HeadLimits, RequestReader};
+use ringgate_core::http2::head::{HeadLimits, RequestReader, SectionReader};
 use ringgate_core::http2::hpack::{Decoder, Encoder};
 
 fn main() {

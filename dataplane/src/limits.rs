@@ -47,7 +47,7 @@ pub(crate) const H2_STREAMS: u32 = 100;
 pub(crate) const H2_STREAM_WINDOW: u32 = 64 << 10;
 pub(crate) const H2_CONNECTION_WINDOW: u32 = 1 << 20;
 /// Tasks of a shard that wait for a stream to answer: 2 MiB, for a burst of hundreds would else cost the allocator
-/// more than their bytes do. Half of them go every two seconds.
+/// more than their bytes do. Half of them go with each [`HOUSEKEEPING`].
 pub(crate) const H2_IDLE_WORKERS: usize = 512;
 /// Requests that share a connection to a backend, if the backend takes as many: its one reader is what they
 /// wait for.

@@ -4,7 +4,8 @@ use super::receive::Out;
 use super::{Connection, Event, Key, Request, Response, Role};
 use crate::http1::{Framing, Method};
 use crate::http2::frame::{self, Header, MAX_31_BITS};
-use crate::http2::head::{HeadError, HeadLimits, TrailersReader};
+use crate::http2::head::{HeadError, HeadLimits, SectionReader, TrailersReader};
+use crate::http2::hpack::Decoder;
 use crate::http2::reason::Reason;
 use crate::limits::INTERIM_RESPONSES;
 
@@ -121,12 +122,7 @@ impl<T: Clone> Connection<T> {
         }
         let limits = self.head_limits();
         let (reader, text) = (&mut self.requests, &mut *out.text);
-        reader.begin(limits, text);
-        let decoded = self
-            .decoder
-            .decode(block, |name, value| reader.field(name, value, text));
-        decoded.map_err(|_| Reason::COMPRESSION_ERROR)?;
-        check_size(reader.list_bytes(), limits)?;
+        read(&mut self.decoder, block, limits, reader, text)?;
         let facts = match reader.finish(is_last, out.key, text) {
             Ok(facts) => facts,
             Err(error) => return self.malformed(id, error),
@@ -183,14 +179,8 @@ impl<T: Clone> Connection<T> {
             return self.receive_response(key, (block, is_last), is_head_request, out);
         }
         let limits = self.head_limits();
-        let mut reader = TrailersReader::default();
-        reader.begin(limits, out.text);
-        let text = &mut *out.text;
-        let decoded = self
-            .decoder
-            .decode(block, |name, value| reader.field(name, value, text));
-        decoded.map_err(|_| Reason::COMPRESSION_ERROR)?;
-        check_size(reader.list_bytes(), limits)?;
+        let (mut reader, text) = (TrailersReader::default(), &mut *out.text);
+        read(&mut self.decoder, block, limits, &mut reader, text)?;
         if let Err(error) = reader.finish(text) {
             return self.malformed(key.id(), error);
         }
@@ -210,12 +200,7 @@ impl<T: Clone> Connection<T> {
     ) -> Outcome<'i, T> {
         let limits = self.head_limits();
         let (reader, text) = (&mut self.responses, &mut *out.text);
-        reader.begin(limits, text);
-        let decoded = self
-            .decoder
-            .decode(block, |name, value| reader.field(name, value, text));
-        decoded.map_err(|_| Reason::COMPRESSION_ERROR)?;
-        check_size(reader.list_bytes(), limits)?;
+        read(&mut self.decoder, block, limits, reader, text)?;
         let method = match is_head_request {
             true => Method::Head,
             false => Method::Get,
@@ -252,9 +237,19 @@ impl<T: Clone> Connection<T> {
     }
 }
 
-fn check_size(list_bytes: usize, limits: HeadLimits) -> Result<(), Reason> {
+/// Decodes a block, whose fields are read. What is wrong with them is told when the reader ends.
+fn read(
+    decoder: &mut Decoder,
+    block: &[u8],
+    limits: HeadLimits,
+    reader: &mut impl SectionReader,
+    text: &mut Vec<u8>,
+) -> Result<(), Reason> {
+    reader.begin(limits, text);
+    let decoded = decoder.decode(block, |name, value| reader.field(name, value, text));
+    decoded.map_err(|_| Reason::COMPRESSION_ERROR)?;
     let most = usize::try_from(limits.list_bytes).unwrap_or(usize::MAX);
-    match list_bytes > most.saturating_mul(HOPELESS) {
+    match reader.list_bytes() > most.saturating_mul(HOPELESS) {
         true => Err(Reason::ENHANCE_YOUR_CALM),
         false => Ok(()),
     }

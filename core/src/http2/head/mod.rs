@@ -74,6 +74,18 @@ pub enum HeadError {
     TooLarge,
 }
 
+/// Writes one kind of field section in HTTP/1 as its fields come. How it ends is its own.
+pub trait SectionReader {
+    /// Begins another section, whose text is appended to `out`.
+    fn begin(&mut self, limits: HeadLimits, out: &[u8]);
+
+    /// Takes the next field. What is wrong with it is told at the end: all fields have to be decoded in any case.
+    fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>);
+
+    /// RFC 9113, section 6.5.2, of all fields that came: much more than the limit is an attack.
+    fn list_bytes(&self) -> usize;
+}
+
 /// What was counted of a head against its limits.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {

@@ -1,6 +1,6 @@
 //! A request's head as it comes from a client (RFC 9113, section 8.3.1; extended CONNECT: RFC 8441).
 
-use super::{HeadError, HeadLimits, Tally, check, note_length};
+use super::{HeadError, HeadLimits, SectionReader, Tally, check, note_length};
 use crate::grpc::Carriage;
 use crate::http1::field::{is_name, is_value};
 use crate::http1::{Field, FieldId, Framing, HEAD_BYTES_MAX, Method, Span, encode};
@@ -87,9 +87,8 @@ impl Refusal {
     }
 }
 
-impl RequestReader {
-    /// Begins another head, whose text is appended to `out`.
-    pub fn begin(&mut self, limits: HeadLimits, out: &[u8]) {
+impl SectionReader for RequestReader {
+    fn begin(&mut self, limits: HeadLimits, out: &[u8]) {
         let (mut pseudo, mut cookie, mut fields) = (
             std::mem::take(&mut self.pseudo),
             std::mem::take(&mut self.cookie),
@@ -110,9 +109,8 @@ impl RequestReader {
         };
     }
 
-    /// Takes the next field. What is wrong with it is told at the end: all fields have to be decoded in any case.
     #[inline]
-    pub fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         if !self.tally.add(name, value) {
             self.refusal = Some(Refusal::TooLarge);
         }
@@ -126,6 +124,12 @@ impl RequestReader {
         self.error = taken.err();
     }
 
+    fn list_bytes(&self) -> usize {
+        self.tally.bytes
+    }
+}
+
+impl RequestReader {
     /// Gives the places of the last head's fields away: see [`crate::http1::conclude_request`].
     pub const fn swap_fields(&mut self, fields: &mut Vec<Field>) {
         std::mem::swap(&mut self.fields, fields);
@@ -146,12 +150,6 @@ impl RequestReader {
             name: Span::new(start, start + name.len()),
             value: Span::new(value_end - value.len(), value_end),
         });
-    }
-
-    /// RFC 9113, section 6.5.2, of all fields that came: much more than the limit is an attack.
-    #[must_use]
-    pub const fn list_bytes(&self) -> usize {
-        self.tally.bytes
     }
 
     /// Ends the head; `is_whole`: the stream, too, so that there is neither a body nor trailers. `key` makes a

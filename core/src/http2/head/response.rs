@@ -1,6 +1,6 @@
 //! A response's head as it comes from a backend (RFC 9113, sections 8.1 and 8.3.2), and trailers of either side.
 
-use super::{HeadError, HeadLimits, Tally, check, note_length};
+use super::{HeadError, HeadLimits, SectionReader, Tally, check, note_length};
 use crate::http1::framing::content_length;
 use crate::http1::{FieldId, Framing, Method, encode};
 
@@ -29,9 +29,8 @@ pub struct ResponseFacts {
     pub framing: Framing,
 }
 
-impl ResponseReader {
-    /// Begins another head, whose text is appended to `out`.
-    pub fn begin(&mut self, limits: HeadLimits, out: &[u8]) {
+impl SectionReader for ResponseReader {
+    fn begin(&mut self, limits: HeadLimits, out: &[u8]) {
         *self = Self {
             tally: Tally::new(limits),
             start: out.len(),
@@ -39,9 +38,8 @@ impl ResponseReader {
         };
     }
 
-    /// Takes the next field. What is wrong with it is told at the end: all fields have to be decoded in any case.
     #[inline]
-    pub fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         let is_within = self.tally.add(name, value);
         if self.error.is_some() {
             return;
@@ -54,12 +52,12 @@ impl ResponseReader {
         self.error = taken.err();
     }
 
-    /// RFC 9113, section 6.5.2, of all fields that came: much more than the limit is an attack.
-    #[must_use]
-    pub const fn list_bytes(&self) -> usize {
+    fn list_bytes(&self) -> usize {
         self.tally.bytes
     }
+}
 
+impl ResponseReader {
     /// Ends the head; `is_whole`: the stream, too, so that there is neither a body nor trailers. `request` is
     /// the method that is answered. Nothing on a stream becomes another protocol by 101 (RFC 9113, section 8.6):
     /// such a response has no text.
@@ -150,9 +148,8 @@ pub struct TrailersReader {
     error: Option<HeadError>,
 }
 
-impl TrailersReader {
-    /// Begins a trailer section, whose lines are appended to `out`.
-    pub fn begin(&mut self, limits: HeadLimits, out: &[u8]) {
+impl SectionReader for TrailersReader {
+    fn begin(&mut self, limits: HeadLimits, out: &[u8]) {
         *self = Self {
             tally: Tally::new(limits),
             start: out.len(),
@@ -160,8 +157,7 @@ impl TrailersReader {
         };
     }
 
-    /// Takes the next field. What is wrong with it is told at the end: all fields have to be decoded in any case.
-    pub fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         let is_within = self.tally.add(name, value);
         if self.error.is_some() {
             return;
@@ -178,12 +174,12 @@ impl TrailersReader {
         }
     }
 
-    /// RFC 9113, section 6.5.2, of all fields that came: much more than the limit is an attack.
-    #[must_use]
-    pub const fn list_bytes(&self) -> usize {
+    fn list_bytes(&self) -> usize {
         self.tally.bytes
     }
+}
 
+impl TrailersReader {
     /// Ends the section.
     ///
     /// # Errors
