@@ -58,13 +58,7 @@ fn a_reader_that_takes_nothing_stops_us() {
         assert!(turn < 10_000, "it isn't told to wait");
         side.told(&frame(PING, 0, 0, &[0; 8])).unwrap();
     }
-    side.request(1, END_STREAM);
-    let key = side.key(1);
-    side.respond(
-        key,
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
-        false,
-    );
+    let key = side.answering(1);
     assert_eq!(side.core.data(key, b"x", false), Ok(0));
     assert!(side.core.output().len() < 144 << 10);
 }

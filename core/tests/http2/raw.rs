@@ -123,6 +123,15 @@ impl Side {
         self.keys[&id]
     }
 
+    /// A server's stream, whose response has begun and whose body is to follow.
+    pub(crate) fn answering(&mut self, id: u32) -> Key {
+        self.request(id, END_STREAM);
+        let key = self.key(id);
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        self.respond(key, head, false);
+        key
+    }
+
     /// A server whose client has sent its preface and no settings but the usual ones.
     pub(crate) fn server() -> Self {
         let mut side = Self::new(config(Role::Server));

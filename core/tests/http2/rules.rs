@@ -238,13 +238,7 @@ fn streams_have_increasing_numbers_and_a_largest_count() {
 #[test]
 fn a_peers_windows_are_kept() {
     let mut side = Side::server();
-    side.request(1, END_STREAM);
-    let key = side.key(1);
-    side.respond(
-        key,
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
-        false,
-    );
+    let key = side.answering(1);
     let body = vec![7; 40 << 10];
     assert_eq!(side.core.data(key, &body, false), Ok(40 << 10));
     side.core.output().clear();
