@@ -460,61 +460,6 @@ impl Receiving<'_> {
         }
     }
 
-    /// Passes a body on as it comes. `out` holds the head, which goes with the body's first part.
-    async fn pass_body(
-        &mut self,
-        relay: &mut Relay,
-        mut out: Buffer,
-    ) -> (Result<(), Stop>, Buffer) {
-        loop {
-            let length = self.input.len();
-            if out.is_empty() && length > 0 && relay.verbatim(length) == length {
-                // Nothing to add: the bytes go out from where they came in.
-                relay.advance(length);
-                std::mem::swap(&mut out, &mut self.input);
-            } else {
-                if out.capacity() == 0 {
-                    out = self.downstream.buffer();
-                }
-                let room = self.downstream.body_buffer();
-                match relay.pump(self.input.pending(), out.out(), room) {
-                    Ok(taken) => self.input.consume(taken),
-                    Err(_) => return (Err(Stop::Backend), out),
-                }
-            }
-            let (is_sent, back) = self.write(out).await;
-            out = back;
-            if !is_sent {
-                return (Err(Stop::Client), out);
-            }
-            if relay.is_done() {
-                return (Ok(()), out);
-            }
-            if !self.input.is_empty() {
-                continue;
-            }
-            if self.is_large {
-                // Boxed for the sake of those that aren't large.
-                if let Err(stop) = Box::pin(self.splice(relay)).await {
-                    return (Err(stop), out);
-                }
-                if relay.is_done() {
-                    return (Ok(()), out);
-                }
-            }
-            if out.capacity() > self.input.capacity() {
-                std::mem::swap(&mut out, &mut self.input);
-            }
-            self.downstream.shard.buffers.rest(&mut out);
-            self.downstream.shard.buffers.rest(&mut self.input);
-            match self.read().await {
-                Came::Bytes => {}
-                Came::End if relay.end_of_stream(out.out()).is_ok() => {}
-                Came::End | Came::Failure => return (Err(Stop::Backend), out),
-            }
-        }
-    }
-
     /// Sends all of a buffer to the client, and gives it back empty.
     async fn write(&self, out: Buffer) -> (bool, Buffer) {
         if out.is_empty() {
