@@ -265,6 +265,9 @@ async fn read_head(downstream: &Downstream, session: &mut Session, is_first: boo
     let mut has_begun = false;
     loop {
         if !session.input.is_empty() {
+            if !has_begun {
+                downstream.shard.turns.begin().await;
+            }
             match parse_request(session.input.pending(), &limits, &mut session.head) {
                 Ok(Parse::Complete) => return Head::Complete,
                 Ok(Parse::Partial) => {}

@@ -5,6 +5,7 @@ mod command;
 mod run;
 mod state;
 pub(crate) mod timer;
+mod turns;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,6 +19,7 @@ pub(crate) use command::{Command, End, Handle, Report, Swap};
 pub(crate) use run::{Options, spawn};
 pub(crate) use state::RuleStates;
 use timer::Deadlines;
+use turns::Turns;
 
 use crate::accept::Accepting;
 use crate::datagram::Datagrams;
@@ -40,6 +42,7 @@ pub(crate) struct Shard {
     pub(crate) http2: Kit,
     pub(crate) pipes: Pipes,
     pub(crate) deadlines: Deadlines,
+    pub(crate) turns: Turns,
     pub(crate) upstreams: Upstreams,
     /// Of this data plane.
     pub(crate) whereabouts: Whereabouts,

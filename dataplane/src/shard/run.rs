@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -12,6 +13,7 @@ use ringgate_core::balance::{Random, Whereabouts};
 use ringgate_core::table::IpProtocol;
 
 use super::timer::Deadlines;
+use super::turns::Turns;
 use super::{Buried, Command, End, Report, Shard, ShardTable, Swap};
 use crate::accept::Accepting;
 use crate::datagram::Datagrams;
@@ -21,7 +23,8 @@ use crate::shared::affinity::Affinities;
 use crate::sys::affinity;
 use crate::sys::clock;
 use crate::sys::driver::{AnyRuntime, Choice, Driver};
-use crate::sys::socket::Bound;
+use crate::sys::io::Turn;
+use crate::sys::socket::{Bound, always_readable};
 use crate::telemetry::access_log::AccessLog;
 
 /// What a shard is started with.
@@ -50,10 +53,11 @@ pub(crate) fn spawn(options: Options, end: End) -> io::Result<Driver> {
             if let Some(core) = options.core {
                 affinity::pin(core);
             }
-            match AnyRuntime::build(options.driver) {
-                Ok((mut runtime, driver)) => {
+            let built = AnyRuntime::build(options.driver);
+            match built.and_then(|built| Ok((built, always_readable()?))) {
+                Ok(((mut runtime, driver), always)) => {
                     let _ = ready.send(Ok(driver));
-                    runtime.block_on(live(options, driver, end));
+                    runtime.block_on(live(options, driver, always, end));
                 }
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -65,7 +69,8 @@ pub(crate) fn spawn(options: Options, end: End) -> io::Result<Driver> {
         .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
 }
 
-async fn live(options: Options, driver: Driver, End { commands, woken }: End) {
+async fn live(options: Options, driver: Driver, always: OwnedFd, end: End) {
+    let End { commands, woken } = end;
     let empty = ShardTable {
         table: Arc::default(),
         credentials: Arc::default(),
@@ -78,6 +83,7 @@ async fn live(options: Options, driver: Driver, End { commands, woken }: End) {
         http2: crate::http2::Kit::default(),
         pipes: crate::sys::pipe::Pipes::default(),
         deadlines: Deadlines::new(),
+        turns: Turns::default(),
         upstreams: crate::upstream::pool::Upstreams::default(),
         whereabouts: options.whereabouts,
         affinities: options.affinities,
@@ -96,9 +102,11 @@ async fn live(options: Options, driver: Driver, End { commands, woken }: End) {
     monoio::spawn(shard.deadlines.run());
     monoio::spawn(keep_house(shard));
     monoio::spawn(shard.accepting.neighbours.weigh());
-    let Ok(mut woken) = monoio::net::UnixStream::from_std(woken) else {
+    let woken = monoio::net::UnixStream::from_std(woken);
+    let (Ok(turn), Ok(mut woken)) = (Turn::new(always), woken) else {
         return;
     };
+    monoio::spawn(shard.turns.run(turn));
     let mut bytes = vec![0_u8; 64];
     loop {
         while let Ok(command) = commands.try_recv() {

@@ -206,6 +206,27 @@ impl AsRawFd for Readiness {
     }
 }
 
+/// A turn of the shard's loop: what is ready runs, and the kernel is asked for more.
+pub(crate) struct Turn {
+    /// There is always something to read.
+    source: Readiness,
+}
+
+impl Turn {
+    /// Of a descriptor from [`socket::always_readable`], on the shard.
+    pub(crate) fn new(source: OwnedFd) -> io::Result<Self> {
+        Readiness::new(source).map(|source| Self { source })
+    }
+
+    /// Until the one that goes on now is over.
+    pub(crate) async fn over(&self) {
+        // With epoll it is known already that there is something.
+        give_way().await;
+        // With io_uring the answer comes with the others of the next turn. There is no other answer.
+        let _ = self.source.readable().await;
+    }
+}
+
 /// Lets other tasks go on.
 pub(crate) async fn give_way() {
     let mut has_waited = false;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use ringgate_core::table::{Bind, IpProtocol};
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
@@ -39,6 +39,17 @@ pub(crate) fn is_ours(error: &io::Error) -> bool {
                     | libc::EACCES
             )
         })
+}
+
+/// A descriptor that there is always something to read from.
+pub(crate) fn always_readable() -> io::Result<OwnedFd> {
+    // SAFETY: no memory is involved, and the descriptor is nobody else's.
+    unsafe {
+        match libc::eventfd(1, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) {
+            -1 => Err(io::Error::last_os_error()),
+            counter => Ok(OwnedFd::from_raw_fd(counter)),
+        }
+    }
 }
 
 /// A socket of a listener, for one shard.
