@@ -91,6 +91,7 @@ async fn work(shard: &'static Shard, worker: Rc<Worker>) {
     while let Some(mut job) = worker.next().await {
         std::mem::swap(&mut session.head.fields, &mut job.fields);
         shard.http2.give_fields(job.fields);
+        shard.turns.begin().await;
         match job.refused {
             Some(refused) => h1::refuse_one(&job.stream, &mut session, *refused).await,
             None => h1::answer_one(&job.stream, &mut session, job.length).await,
