@@ -1,6 +1,7 @@
 //! Snapshots into tables, step by step: an update recompiles the rules and hosts that it touches,
 //! and shares all others with the table before.
 
+mod hosts;
 mod ports;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -9,12 +10,10 @@ use std::sync::Arc;
 use ports::binds;
 
 use super::hosts::HostMap;
-use super::routes::{CompiledRoute, attachments, uses, written};
+use super::routes::{CompiledRoute, attachments, uses};
 use super::rule::Slots;
-use super::stream::{HostStream, StreamRule};
-use super::{
-    Backend, Backends, Bind, Carries, HostRoutes, Listener, Objects, Port, Problem, Slot, Table,
-};
+use super::stream::StreamRule;
+use super::{Backend, Backends, Bind, Carries, Listener, Objects, Port, Problem, Slot, Table};
 use crate::ir::{self, Id, Object};
 
 /// Holds what is wanted, and what was last compiled of it.
@@ -324,41 +323,6 @@ impl Compiler {
             let (compiled, problems) = CompiledRoute::compile(&id, route, &slots, &backends);
             keep(&mut self.problems, &id, problems);
             self.routes.insert(id, compiled);
-        }
-    }
-
-    fn compile_hosts(&mut self, touched: &Touched) {
-        for (id, host) in &touched.hosts {
-            // The table before shares it.
-            let Some(listener) = self.listeners.get_mut(id).map(Arc::make_mut) else {
-                continue;
-            };
-            let routes = self.attached.get(id).and_then(|hosts| hosts.get(host));
-            let routes = || routes.into_iter().flat_map(|routes| &routes.0);
-            let mut candidates = Vec::new();
-            for route in routes() {
-                if let (Some(Object::HttpRoute(object)), Some(compiled)) =
-                    (self.objects.get(route), self.routes.get(route))
-                {
-                    let written = written(&object.attachments, id, host);
-                    compiled.candidates(object, written, &mut candidates);
-                }
-            }
-            if candidates.is_empty() {
-                listener.routes.remove(host);
-            } else {
-                let built = HostRoutes::build(host.clone(), candidates);
-                listener.routes.insert(host, Arc::new(built));
-            }
-            let streams = routes().filter_map(|route| {
-                let attachments = attachments(self.objects.get(route)?);
-                let rule = self.streams.get(route)?;
-                Some((written(attachments, id, host), rule))
-            });
-            match HostStream::choose(host, streams) {
-                Some(stream) => listener.streams.insert(host, stream),
-                None => listener.streams.remove(host),
-            }
         }
     }
 }

@@ -1,121 +1,94 @@
 //! Hostnames to something, from the most specific to the least: exact, wildcards by length, any.
 
-use std::borrow::Borrow;
-use std::collections::HashSet;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-
+use super::host_set::{Change, HasHost, HostSet};
 use crate::ir::Hostname;
 use crate::route::host;
 
-/// What stands in a [`HostMap`] knows its host itself: a lookup compares where it will read anyway.
-pub(super) trait HasHost {
-    /// As [`Hostname::text`].
-    fn host(&self) -> &str;
-}
-
-impl<T: HasHost> HasHost for Arc<T> {
-    fn host(&self) -> &str {
-        T::host(self)
-    }
-}
-
-/// Keys come from the configuration, never from a request, so a fixed fast hash is safe here.
-type Set<T> = HashSet<ByHost<T>, foldhash::fast::FixedState>;
-
 #[derive(Clone, Debug)]
 pub(super) struct HostMap<T> {
-    exact: Set<T>,
+    exact: HostSet<T>,
     /// By what stands behind `*.`.
-    wildcard: Set<T>,
+    wildcard: HostSet<T>,
     any: Option<T>,
 }
-
-#[derive(Clone, Debug)]
-struct ByHost<T>(T);
-
-impl<T: HasHost> Borrow<str> for ByHost<T> {
-    fn borrow(&self) -> &str {
-        self.0.host()
-    }
-}
-
-impl<T: HasHost> Hash for ByHost<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.host().hash(state);
-    }
-}
-
-impl<T: HasHost> PartialEq for ByHost<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.host() == other.0.host()
-    }
-}
-
-impl<T: HasHost> Eq for ByHost<T> {}
 
 impl<T> Default for HostMap<T> {
     fn default() -> Self {
         Self {
-            exact: Set::default(),
-            wildcard: Set::default(),
+            exact: HostSet::default(),
+            wildcard: HostSet::default(),
             any: None,
         }
     }
 }
 
-impl<T: HasHost> HostMap<T> {
+impl<T> HostMap<T> {
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        let named = self.exact.iter().chain(self.wildcard.iter());
+        named.chain(self.any.as_ref())
+    }
+}
+
+impl<T: HasHost + Clone> HostMap<T> {
     /// `hostname` is that of the value.
     pub(super) fn insert(&mut self, hostname: &Hostname, value: T) {
-        match hostname {
-            Hostname::Any => self.any = Some(value),
-            Hostname::Wildcard(_) => {
-                self.wildcard.replace(ByHost(value));
-            }
-            Hostname::Exact(_) => {
-                self.exact.replace(ByHost(value));
-            }
-        }
+        self.apply([(hostname, Some(value))]);
     }
 
-    pub(super) fn remove(&mut self, hostname: &Hostname) {
-        match hostname {
-            Hostname::Any => self.any = None,
-            Hostname::Wildcard(suffix) => {
-                self.wildcard.remove(&**suffix);
-            }
-            Hostname::Exact(name) => {
-                self.exact.remove(&**name);
+    /// Puts values in their hostnames' places; none: the hostname goes. Each hostname comes once at most.
+    pub(super) fn apply<'c>(
+        &mut self,
+        changes: impl IntoIterator<Item = (&'c Hostname, Option<T>)>,
+    ) {
+        let (mut exact, mut wildcard) = (Vec::new(), Vec::new());
+        for (hostname, value) in changes {
+            let (set, changes, host) = match hostname {
+                Hostname::Any => {
+                    self.any = value;
+                    continue;
+                }
+                Hostname::Wildcard(suffix) => (&self.wildcard, &mut wildcard, suffix),
+                Hostname::Exact(name) => (&self.exact, &mut exact, name),
+            };
+            if value.is_some() || !set.is_empty() {
+                changes.push(Change::new(host, value));
             }
         }
+        self.exact.apply(exact);
+        self.wildcard.apply(wildcard);
     }
 
     /// What is there for a hostname itself.
     pub(super) fn get(&self, hostname: &Hostname) -> Option<&T> {
-        let named = match hostname {
-            Hostname::Any => return self.any.as_ref(),
-            Hostname::Wildcard(suffix) => self.wildcard.get(&**suffix),
-            Hostname::Exact(name) => self.exact.get(&**name),
-        };
-        named.map(|one| &one.0)
+        match hostname {
+            Hostname::Any => self.any.as_ref(),
+            Hostname::Wildcard(suffix) => self.wildcard.get(suffix),
+            Hostname::Exact(name) => self.exact.get(name),
+        }
     }
 
-    /// What is there for a host, most specific first. Costs a hash per label at most.
-    pub(super) fn candidates(&self, host: &str) -> impl Iterator<Item = &T> {
-        let exact = if self.exact.is_empty() {
-            None
-        } else {
-            self.exact.get(host)
+    /// The first that `take` gives for what is there for a host, most specific first. Costs a hash per label
+    /// at most.
+    #[inline]
+    pub(super) fn find_map<'m, R>(
+        &'m self,
+        host: &str,
+        mut take: impl FnMut(&'m T) -> Option<R>,
+    ) -> Option<R> {
+        let exact = match self.exact.is_empty() {
+            true => None,
+            false => self.exact.get(host).and_then(&mut take),
         };
-        let suffixes = if self.wildcard.is_empty() { "" } else { host };
-        let wildcards = host::suffixes(suffixes).filter_map(|suffix| self.wildcard.get(suffix));
-        let named = exact.into_iter().chain(wildcards).map(|one| &one.0);
-        named.chain(self.any.as_ref())
-    }
-
-    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
-        let named = self.exact.iter().chain(&self.wildcard).map(|one| &one.0);
-        named.chain(self.any.as_ref())
+        if exact.is_some() {
+            return exact;
+        }
+        let wildcard = match self.wildcard.is_empty() {
+            true => None,
+            false => host::suffixes(host)
+                .filter_map(|suffix| self.wildcard.get(suffix))
+                .find_map(&mut take),
+        };
+        wildcard.or_else(|| take(self.any.as_ref()?))
     }
 }
 
@@ -124,8 +97,8 @@ mod tests {
     use super::*;
 
     impl HasHost for Hostname {
-        fn host(&self) -> &str {
-            self.text()
+        fn host(&self) -> &[u8] {
+            self.text().as_bytes()
         }
     }
 
@@ -137,8 +110,12 @@ mod tests {
             map.insert(&name.clone(), name);
         }
         let candidates = |host| {
-            let found = map.candidates(host).map(ToString::to_string);
-            found.collect::<Vec<_>>()
+            let mut found = Vec::new();
+            map.find_map(host, |one| {
+                found.push(one.to_string());
+                None::<()>
+            });
+            found
         };
         assert_eq!(
             candidates("a.example.com"),
@@ -153,15 +130,16 @@ mod tests {
     }
 
     /// Counts how often it is looked at.
+    #[derive(Clone)]
     struct Counted {
         name: Hostname,
         looks: std::rc::Rc<std::cell::Cell<usize>>,
     }
 
     impl HasHost for Counted {
-        fn host(&self) -> &str {
+        fn host(&self) -> &[u8] {
             self.looks.set(self.looks.get() + 1);
-            self.name.text()
+            self.name.text().as_bytes()
         }
     }
 
@@ -182,18 +160,10 @@ mod tests {
             }
             looks.set(0);
             for i in 0..count {
-                assert!(
-                    map.candidates(&format!("site-{i}.example.com"))
-                        .next()
-                        .is_some()
-                );
-                let below = format!("a.site-{i}.example.org");
-                assert!(map.candidates(&below).next().is_some());
-                assert!(
-                    map.candidates(&format!("none-{i}.example.com"))
-                        .next()
-                        .is_none()
-                );
+                let is_there = |host: String| map.find_map(&host, Some).is_some();
+                assert!(is_there(format!("site-{i}.example.com")));
+                assert!(is_there(format!("a.site-{i}.example.org")));
+                assert!(!is_there(format!("none-{i}.example.com")));
             }
             looks.get() as f64 / count as f64
         };

@@ -5,7 +5,9 @@
 //! apart from routes, so that their churn recompiles none.
 
 mod compile;
+mod host_set;
 mod hosts;
+mod match_list;
 mod objects;
 mod paths;
 mod presence;
@@ -19,7 +21,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use compile::{Compiled, Compiler};
-use hosts::{HasHost, HostMap};
+use host_set::HasHost;
+use hosts::HostMap;
 pub use objects::Objects;
 pub use paths::HostRoutes;
 pub use presence::Presence;
@@ -135,13 +138,13 @@ pub struct Listener {
     pub is_encrypted: bool,
     pub carries: Carries,
     pub settings: Arc<ir::ListenerSettings>,
-    routes: HostMap<Arc<HostRoutes>>,
+    routes: HostMap<HostRoutes>,
     streams: HostMap<HostStream>,
 }
 
 impl HasHost for Listener {
-    fn host(&self) -> &str {
-        self.hostname.text()
+    fn host(&self) -> &[u8] {
+        self.hostname.text().as_bytes()
     }
 }
 
@@ -201,7 +204,7 @@ impl Port {
     /// The most specific listener for a host (Gateway API, listener isolation: no other is asked).
     #[must_use]
     pub fn listener(&self, host: &str) -> Option<&Listener> {
-        self.listeners.candidates(host).next().map(|one| &**one)
+        self.listeners.find_map(host, |one| Some(&**one))
     }
 
     pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
@@ -214,22 +217,20 @@ impl Listener {
     #[must_use]
     pub fn find<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
         self.routes
-            .candidates(request.host)
-            .find_map(|routes| routes.find(request))
+            .find_map(request.host, |routes| routes.find(request))
     }
 
     /// The rule that takes a connection for a host (a server name of TLS, in lower case; empty without one).
     #[must_use]
     pub fn stream(&self, host: &str) -> Option<&Arc<StreamRule>> {
-        let mut streams = self.streams.candidates(host);
-        streams.next().map(|one| &one.rule)
+        self.streams.find_map(host, |one| Some(&one.rule))
     }
 
     pub fn streams(&self) -> impl Iterator<Item = &HostStream> {
         self.streams.values()
     }
 
-    pub fn hosts(&self) -> impl Iterator<Item = &Arc<HostRoutes>> {
+    pub fn hosts(&self) -> impl Iterator<Item = &HostRoutes> {
         self.routes.values()
     }
 }

@@ -1,288 +1,210 @@
-//! The routes of one host at one listener: an ordered list of matches, and an index by path above it.
+//! The routes of one host at one listener, in three cache lines that lie side by side.
+//!
+//! With many hosts a request's host is in no cache, and each further place that is read costs as much as all
+//! the work of a lookup. So a host with a few matches by path, as nearly all are, stands here whole: its name
+//! and its paths in front, as a rule all in the first line, then the rules. Whatever is longer or rarer stands
+//! aside ([`Aside`], [`MatchList`]), and only such hosts pay for it. No more than a path's bytes are compared:
+//! picking it by a few of them, without branches, took longer than a walk.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::hosts::HasHost;
+use super::host_set::HasHost;
+use super::match_list::{self, Candidate, MatchList, ends_element};
 use super::rule::{MatchedRule, Rule};
 use crate::ir;
-use crate::route::{Fields, PathRank, Pattern, Precedence, Request, Residual};
+use crate::route::{Fields, PathRank, Request, Residual};
 
-/// Below this many matches, walking the list is as fast as hashing the path, and smaller.
-const INDEX_FROM: usize = 8;
+/// Matches of a host that stand in [`HostRoutes`] itself: those that no index would make faster.
+const FEW: usize = match_list::INDEX_FROM - 1;
+/// Bytes of host and paths there: what is left of three cache lines.
+const TEXT: usize = 3 * 64 - 4 - FEW - (FEW + 1) * size_of::<usize>();
 
 /// All matches for one hostname at one listener, in the order of precedence.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
+#[repr(C)]
 pub struct HostRoutes {
-    pub hostname: ir::Hostname,
-    /// The host, then all paths behind one another, so that a lookup stays in a few cache lines.
-    text: Box<str>,
-    host_length: u32,
-    entries: Box<[Entry]>,
-    /// Boxed: most hosts have few matches, and none.
-    index: Option<Box<Index>>,
-    /// Routes that name this host less specifically: for requests that none of these takes.
-    less_specific: Option<Box<Self>>,
-    /// Of GRPCRoutes: asked first, for requests of gRPC.
-    grpc: Option<Box<Self>>,
+    /// At most 253 bytes, as [`ir::Hostname`] has it; longer than [`TEXT`]: the host is aside.
+    host_length: u8,
+    /// One bit each: whether the path is an exact one, no prefix.
+    exact: u8,
+    has_aside: bool,
+    /// How many matches are here.
+    count: u8,
+    /// Of each path.
+    lengths: [u8; FEW],
+    /// The host, then the paths behind one another.
+    text: [u8; TEXT],
+    rules: [Option<Arc<Rule>>; FEW],
+    aside: Option<Arc<Aside>>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    path: Path,
-    residual: Option<Arc<Residual>>,
-    rule: Arc<Rule>,
-}
+const _: () = assert!(size_of::<HostRoutes>() == 3 * 64);
 
-/// Exact paths and prefixes are places in [`HostRoutes::text`].
-#[derive(Debug)]
-enum Path {
-    Exact(Place),
-    Prefix(Place),
-    Regex(Box<Pattern>),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    start: u32,
-    end: u32,
-}
-
-impl Place {
-    /// Appends a path; none of a host's texts comes near 4 GiB, for objects are bounded.
-    fn append(path: &str, text: &mut String) -> Self {
-        let start = Self::length(text);
-        text.push_str(path);
-        Self {
-            start,
-            end: Self::length(text),
-        }
-    }
-
-    fn length(text: &str) -> u32 {
-        u32::try_from(text.len()).unwrap_or(u32::MAX)
-    }
-
-    fn of(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize)
-            .unwrap_or_default()
-    }
-}
-
-/// Where the entries of a path are. Equal paths stand together, for [`Precedence`] orders by path first.
+/// What few hosts have; what most of these few have it for, in front.
 #[derive(Debug, Default)]
-struct Index {
-    exact: HashMap<Arc<str>, Range<usize>, foldhash::fast::FixedState>,
-    regex: Range<usize>,
-    prefix: HashMap<Arc<str>, Range<usize>, foldhash::fast::FixedState>,
-    /// The lengths that occur among prefixes, descending: at most 1024, as the API bounds a path.
-    prefix_lengths: Box<[usize]>,
-    /// gRPC's that are no path: behind all others.
-    rpc: Range<usize>,
-}
-
-/// A match that shall be compiled into a host's routes.
-pub(super) struct Candidate {
-    pub(super) protocol: ir::RouteProtocol,
-    /// The route's own hostname.
-    pub(super) written: ir::Hostname,
-    pub(super) precedence: Precedence,
-    pub(super) residual: Option<Arc<Residual>>,
-    pub(super) regex: Option<Pattern>,
-    pub(super) rule: Arc<Rule>,
+#[repr(C)]
+struct Aside {
+    /// Behind those that stand with the host: all if they are no few plain ones, else those of routes that
+    /// name the host less specifically.
+    others: Option<MatchList>,
+    /// Of GRPCRoutes: asked first, for requests of gRPC.
+    grpc: Option<MatchList>,
+    /// Of the matches that stand with the host.
+    residuals: [Option<Arc<Residual>>; FEW],
+    /// One that is too long for its place.
+    host: Box<str>,
 }
 
 impl HasHost for HostRoutes {
-    fn host(&self) -> &str {
-        let host = self.text.get(..self.host_length as usize);
-        host.unwrap_or_default()
+    #[inline]
+    fn host(&self) -> &[u8] {
+        let here = self.text.get(..self.host_length.into());
+        here.unwrap_or_else(|| self.aside.as_ref().map_or(&[], |one| one.host.as_bytes()))
     }
 }
 
 impl HostRoutes {
     /// Merges no rules of GRPCRoutes with those of HTTPRoutes, as the API has it.
-    pub(super) fn build(hostname: ir::Hostname, candidates: Vec<Candidate>) -> Self {
+    pub(super) fn build(hostname: &ir::Hostname, mut candidates: Vec<Candidate>) -> Self {
+        match_list::sort(&mut candidates);
         let is_grpc = |one: &Candidate| one.protocol == ir::RouteProtocol::Grpc;
-        let (grpc, http): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_grpc);
-        let grpc = (!grpc.is_empty()).then(|| Box::new(Self::in_order(hostname.clone(), grpc)));
-        Self {
-            grpc,
-            ..Self::in_order(hostname, http)
+        let (grpc, mut http): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_grpc);
+        let others = http.split_off(Self::fitting(hostname.text(), &http));
+        let mut aside = Aside {
+            grpc: MatchList::build(grpc),
+            others: MatchList::build(others),
+            ..Aside::default()
+        };
+        let mut built = Self::without_matches(hostname.text(), &mut aside);
+        let mut end = hostname.text().len();
+        for (place, one) in http.into_iter().enumerate() {
+            end = built.put(place, one, end, &mut aside);
+        }
+        built.has_aside = !aside.is_empty();
+        built.aside = built.has_aside.then(|| Arc::new(aside));
+        built
+    }
+
+    /// How many of the first of these can stand with the host: all whose routes name the host as the first
+    /// one's does, else none.
+    fn fitting(host: &str, candidates: &[Candidate]) -> usize {
+        let alike = candidates.chunk_by(|a, b| a.written == b.written).next();
+        let alike = alike.unwrap_or_default();
+        let paths: Option<usize> = alike.iter().map(|one| Some(plain_path(one)?.1.len())).sum();
+        let fits = paths.is_some_and(|length| host.len() + length <= TEXT);
+        if fits && alike.len() <= FEW {
+            alike.len()
+        } else {
+            0
         }
     }
 
-    /// Routes' own hostnames that have a host in common contain each other, so that equal
-    /// specificity means that they are equal.
-    fn in_order(hostname: ir::Hostname, mut candidates: Vec<Candidate>) -> Self {
-        candidates.sort_by(|a, b| {
-            let specificity = |one: &Candidate| Reverse(one.written.specificity());
-            (specificity(a), &a.precedence).cmp(&(specificity(b), &b.precedence))
-        });
-        let mut built: Option<Self> = None;
-        while let Some(last) = candidates.last() {
-            let start = candidates.partition_point(|one| one.written != last.written);
-            let mut group = Self::build_group(hostname.clone(), candidates.split_off(start));
-            group.less_specific = built.map(Box::new);
-            built = Some(group);
+    fn without_matches(host: &str, aside: &mut Aside) -> Self {
+        let mut text = [0; TEXT];
+        match text.get_mut(..host.len()) {
+            Some(place) => place.copy_from_slice(host.as_bytes()),
+            None => aside.host = host.into(),
         }
-        built.unwrap_or_else(|| Self::build_group(hostname, Vec::new()))
-    }
-
-    fn build_group(hostname: ir::Hostname, candidates: Vec<Candidate>) -> Self {
-        let index = (candidates.len() >= INDEX_FROM).then(|| Box::new(Index::build(&candidates)));
-        let mut text = hostname.text().to_owned();
-        let host_length = Place::length(&text);
-        let entries = candidates
-            .into_iter()
-            .map(|one| Entry::build(one, &mut text))
-            .collect();
-        let text = text.into();
         Self {
-            hostname,
+            host_length: u8::try_from(host.len()).unwrap_or(u8::MAX),
+            exact: 0,
+            has_aside: false,
+            count: 0,
+            lengths: [0; FEW],
             text,
-            host_length,
-            entries,
-            index,
-            less_specific: None,
-            grpc: None,
+            rules: [const { None }; FEW],
+            aside: None,
         }
+    }
+
+    /// Puts a match that fits here, its path behind `start` bytes of text; gives where that ends.
+    fn put(&mut self, place: usize, one: Candidate, start: usize, aside: &mut Aside) -> usize {
+        let Some((is_exact, path)) = plain_path(&one) else {
+            return start;
+        };
+        let end = start + path.len();
+        if let Some(text) = self.text.get_mut(start..end) {
+            text.copy_from_slice(path.as_bytes());
+        }
+        self.exact |= u8::from(is_exact) << place;
+        self.count += 1;
+        self.lengths[place] = u8::try_from(path.len()).unwrap_or(u8::MAX);
+        self.rules[place] = Some(one.rule);
+        aside.residuals[place] = one.residual;
+        end
     }
 
     /// Every rule that is reachable here; one with several matches comes several times.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
-        let groups =
-            |first| std::iter::successors(first, |one: &&Self| one.less_specific.as_deref());
-        let groups = groups(Some(self)).chain(groups(self.grpc.as_deref()));
-        groups.flat_map(|group| group.entries.iter().map(|entry| &entry.rule))
+        let aside = self.aside.as_deref();
+        let lists = aside.into_iter().flat_map(|one| [&one.others, &one.grpc]);
+        let lists = lists.flatten().flat_map(|list| list.rules());
+        self.rules.iter().flatten().chain(lists)
     }
 
+    #[inline]
     pub(super) fn find<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
-        let grpc = self.grpc.as_ref().filter(|_| request.is_grpc());
-        grpc.and_then(|grpc| grpc.find_in_order(request))
-            .or_else(|| self.find_in_order(request))
-    }
-
-    fn find_in_order<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
-        self.find_here(request)
-            .or_else(|| self.less_specific.as_ref()?.find_in_order(request))
-    }
-
-    fn find_here<F: Fields>(&self, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
-        match &self.index {
-            None => self
-                .entries
-                .iter()
-                .find_map(|entry| entry.check(&self.text, request)),
-            Some(index) => index.find(request, |range| {
-                let entries = self.entries.get(range).unwrap_or_default();
-                entries
-                    .iter()
-                    .find_map(|entry| entry.check(&self.text, request))
-            }),
+        if self.has_aside {
+            self.find_with(self.aside.as_deref()?, request)
+        } else {
+            self.find_here(request, |_| true)
         }
     }
-}
 
-impl Index {
-    fn build(candidates: &[Candidate]) -> Self {
-        let mut index = Self::default();
-        let mut lengths = Vec::new();
-        let groups = candidates.chunk_by(|a, b| a.precedence.path == b.precedence.path);
-        let mut start = 0;
-        for group in groups {
-            let range = start..start + group.len();
-            start = range.end;
-            match group.first().map(|first| &first.precedence.path) {
-                Some(PathRank::Exact(path)) => {
-                    index.exact.insert(path.clone(), range);
-                }
-                Some(PathRank::Regex(..)) if index.regex.is_empty() => index.regex = range,
-                Some(PathRank::Regex(..)) => index.regex.end = range.end,
-                Some(PathRank::Prefix(_, path)) => {
-                    lengths.push(path.len());
-                    index.prefix.insert(path.clone(), range);
-                }
-                Some(PathRank::Rpc(..)) if index.rpc.is_empty() => index.rpc = range,
-                Some(PathRank::Rpc(..)) => index.rpc.end = range.end,
-                None => {}
-            }
-        }
-        lengths.dedup();
-        index.prefix_lengths = lengths.into();
-        index
+    fn find_with<'t, F: Fields>(
+        &'t self,
+        aside: &'t Aside,
+        request: &Request<'_, F>,
+    ) -> Option<MatchedRule<'t>> {
+        let holds = |place: usize| match aside.residuals.get(place) {
+            Some(Some(residual)) => residual.holds(request),
+            _ => true,
+        };
+        let grpc = aside.grpc.as_ref().filter(|_| request.is_grpc());
+        grpc.and_then(|grpc| grpc.find(request))
+            .or_else(|| self.find_here(request, holds))
+            .or_else(|| aside.others.as_ref()?.find(request))
     }
 
-    fn find<'t, F: Fields>(
+    #[inline]
+    fn find_here<F: Fields>(
         &self,
         request: &Request<'_, F>,
-        check: impl Fn(Range<usize>) -> Option<MatchedRule<'t>>,
-    ) -> Option<MatchedRule<'t>> {
-        let exact = self
-            .exact
-            .get(request.path)
-            .and_then(|range| check(range.clone()));
-        if exact.is_some() {
-            return exact;
+        holds: impl Fn(usize) -> bool,
+    ) -> Option<MatchedRule<'_>> {
+        let mut start = usize::from(self.host_length);
+        for place in 0..usize::from(self.count) {
+            let length = usize::from(*self.lengths.get(place)?);
+            let path = self.text.get(start..start + length)?;
+            start += length;
+            let ends = match self.exact >> place & 1 {
+                0 => ends_element(request.path, length),
+                _ => request.path.len() == length,
+            };
+            let found = ends && request.path.as_bytes().get(..length) == Some(path);
+            if found && holds(place) {
+                return Some(MatchedRule {
+                    rule: self.rules.get(place)?.as_ref()?,
+                    prefix_length: length,
+                });
+            }
         }
-        let regex = check(self.regex.clone());
-        if regex.is_some() {
-            return regex;
-        }
-        let prefix = self.prefix_lengths.iter().find_map(|length| {
-            let prefix = element_prefix(request.path, *length)?;
-            check(self.prefix.get(prefix)?.clone())
-        });
-        prefix.or_else(|| check(self.rpc.clone()))
+        None
     }
 }
 
-impl Entry {
-    fn build(candidate: Candidate, text: &mut String) -> Self {
-        let path = match (&candidate.precedence.path, candidate.regex) {
-            (_, Some(regex)) => Path::Regex(Box::new(regex)),
-            (PathRank::Prefix(_, path), None) => Path::Prefix(Place::append(path, text)),
-            (PathRank::Exact(path) | PathRank::Regex(_, path), None) => {
-                Path::Exact(Place::append(path, text))
-            }
-            // Every service and method.
-            (PathRank::Rpc(..), None) => Path::Prefix(Place::append("", text)),
-        };
-        Self {
-            path,
-            residual: candidate.residual,
-            rule: candidate.rule,
-        }
-    }
-
-    fn check<F: Fields>(&self, text: &str, request: &Request<'_, F>) -> Option<MatchedRule<'_>> {
-        let prefix_length = match &self.path {
-            Path::Exact(path) => (path.of(text) == request.path).then_some(request.path.len()),
-            Path::Prefix(prefix) => {
-                let prefix = prefix.of(text);
-                let found = element_prefix(request.path, prefix.len());
-                (found == Some(prefix)).then_some(prefix.len())
-            }
-            Path::Regex(regex) => regex.matches(request.path.as_bytes()).then_some(0),
-        }?;
-        let holds = self
-            .residual
-            .as_ref()
-            .is_none_or(|residual| residual.holds(request));
-        holds.then_some(MatchedRule {
-            rule: &self.rule,
-            prefix_length,
-        })
+impl Aside {
+    fn is_empty(&self) -> bool {
+        let has_matches = self.grpc.is_some() || self.others.is_some();
+        self.host.is_empty() && !has_matches && self.residuals.iter().all(Option::is_none)
     }
 }
 
-/// The first `length` bytes of a path, if an element ends there: `/abc` of `/abc/d` and of `/abc`, but
-/// not of `/abcd`. A prefix `/` is the empty text.
-fn element_prefix(path: &str, length: usize) -> Option<&str> {
-    match path.as_bytes().get(length) {
-        None if path.len() != length => None,
-        Some(byte) if *byte != b'/' => None,
-        _ => path.get(..length),
+/// A match's path and whether it is an exact one, unless it is an expression.
+fn plain_path(one: &Candidate) -> Option<(bool, &str)> {
+    match (&one.precedence.path, &one.regex) {
+        (PathRank::Exact(path), None) => Some((true, path)),
+        (PathRank::Prefix(_, path), None) => Some((false, path)),
+        _ => None,
     }
 }

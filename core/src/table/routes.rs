@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::paths::Candidate;
+use super::match_list::Candidate;
 use super::rule::{Rule, Slots};
 use super::{CompileError, Problem, Slot};
 use crate::ir::{self, Id, Object};

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::hosts::HasHost;
+use super::host_set::HasHost;
 use super::rule::{RuleName, Slots, Target};
 use super::{CompileError, Slot};
 use crate::ir;
@@ -35,8 +35,8 @@ pub struct HostStream {
 }
 
 impl HasHost for HostStream {
-    fn host(&self) -> &str {
-        self.hostname.text()
+    fn host(&self) -> &[u8] {
+        self.hostname.text().as_bytes()
     }
 }
 

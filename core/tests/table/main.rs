@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on shall stop")]
 
 mod grpc;
+mod layout;
 mod precedence;
 mod updates;
 
