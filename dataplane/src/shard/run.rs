@@ -21,6 +21,7 @@ use crate::shared::affinity::Affinities;
 use crate::sys::affinity;
 use crate::sys::clock;
 use crate::sys::driver::{AnyRuntime, Choice, Driver};
+use crate::sys::ready;
 use crate::sys::socket::Bound;
 use crate::telemetry::access_log::AccessLog;
 
@@ -93,6 +94,9 @@ async fn live(options: Options, driver: Driver, End { commands, woken }: End) {
         swaps: Cell::new(0),
         table: RefCell::new(Rc::new(empty)),
     }));
+    if let Some(set) = ready::current() {
+        monoio::spawn(set.run());
+    }
     monoio::spawn(shard.deadlines.run());
     monoio::spawn(keep_house(shard));
     monoio::spawn(shard.accepting.neighbours.weigh());
