@@ -255,7 +255,8 @@ impl Listener {
             }
             Self::Polled(polled) => {
                 let (socket, peer) = polled.accept(cancel).await?;
-                Ok((Stream::of(socket)?, peer))
+                let inner = Inner::Polled(Polled::just_made(socket, polled.set()));
+                Ok((Stream::new(inner), peer))
             }
         }
     }

@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::buffer::Buffer;
 use super::io::{Cancel, cancelled};
-use super::ready::{Known, Member, Set};
+use super::ready::{Interest, Known, Member, Set};
 use super::socket::{self, Way};
 
 /// It joins its shard's set when it has to be waited for the first time: many a socket is closed, or handed to another shard,
@@ -21,6 +21,8 @@ pub(crate) struct Polled<S> {
     socket: S,
     set: &'static Set,
     member: OnceCell<Member>,
+    /// There may be something to read as long as nothing is known of it.
+    is_hopeful: bool,
 }
 
 impl<S: AsRawFd> Polled<S> {
@@ -29,7 +31,20 @@ impl<S: AsRawFd> Polled<S> {
             socket,
             set,
             member: OnceCell::new(),
+            is_hopeful: true,
         }
+    }
+
+    /// Of a connection that has just been made: what its client has to say is on its way still.
+    pub(crate) fn just_made(socket: S, set: &'static Set) -> Self {
+        Self {
+            is_hopeful: false,
+            ..Self::new(socket, set)
+        }
+    }
+
+    pub(crate) fn set(&self) -> &'static Set {
+        self.set
     }
 
     pub(crate) fn fd(&self) -> RawFd {
@@ -50,7 +65,7 @@ impl<S: AsRawFd> Polled<S> {
 
     /// Whether there may be something to read.
     fn may_read(&self) -> bool {
-        self.known().is_none_or(Known::is_readable)
+        self.known().map_or(self.is_hopeful, Known::is_readable)
     }
 
     fn may_write(&self) -> bool {
@@ -79,14 +94,14 @@ impl<S: AsRawFd> Polled<S> {
 
     /// Whether it is known that there is nothing to read now.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.may_read()
+        self.known().is_some_and(|known| !known.is_readable())
     }
 
-    fn member(&self) -> io::Result<&Member> {
+    fn member(&self, interest: Interest) -> io::Result<&Member> {
         if let Some(member) = self.member.get() {
             return Ok(member);
         }
-        let member = self.set.join(self.fd())?;
+        let member = self.set.join(self.fd(), interest)?;
         Ok(self.member.get_or_init(|| member))
     }
 
@@ -96,14 +111,10 @@ impl<S: AsRawFd> Polled<S> {
         context: &Context<'_>,
         cancel: Option<&Cancel>,
     ) -> Poll<io::Result<T>> {
-        let is_new = self.member.get().is_none();
-        let known = match self.member() {
+        let known = match self.member(Interest::Input) {
             Ok(member) => member.known(),
             Err(error) => return Poll::Ready(Err(error)),
         };
-        if is_new {
-            known.suppose_writable();
-        }
         known.wait_to_read(context);
         if let Some(cancel) = cancel {
             cancel.wakes(known);
@@ -112,7 +123,8 @@ impl<S: AsRawFd> Polled<S> {
     }
 
     fn wait_to_write<T>(&self, context: &Context<'_>) -> Poll<io::Result<T>> {
-        match self.member() {
+        let member = self.member(Interest::Both);
+        match member.and_then(|member| member.await_output(self.fd()).map(|()| member)) {
             Ok(member) => member.known().wait_to_write(context),
             Err(error) => return Poll::Ready(Err(error)),
         }
@@ -133,7 +145,7 @@ impl Polled<TcpStream> {
         }
         let stream = Self::new(socket.into(), set);
         // Only now, for a socket that isn't on its way anywhere is said to have failed.
-        let known = stream.member()?.known();
+        let known = stream.member(Interest::Both)?.known();
         poll_fn(|context| match known.is_writable() {
             true => Poll::Ready(()),
             false => {

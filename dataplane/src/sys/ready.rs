@@ -68,7 +68,7 @@ impl Known {
     }
 
     /// A write may be tried at once.
-    pub(crate) fn suppose_writable(&self) {
+    fn suppose_writable(&self) {
         self.bits.set(self.bits.get() | WRITABLE);
     }
 
@@ -140,10 +140,29 @@ fn wake(place: &Cell<Option<Waker>>) {
     }
 }
 
+/// What a socket is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    /// That it can be written to would be an event for nobody: it is tried first.
+    Input,
+    Both,
+}
+
+impl Interest {
+    fn events(self) -> u32 {
+        let input = INPUT | URGENT | END | ONCE;
+        match self {
+            Self::Input => input,
+            Self::Both => input | OUTPUT,
+        }
+    }
+}
+
 /// A socket's place in a set, until it is dropped. A socket that is closed leaves the kernel's set by itself.
 pub(crate) struct Member {
     set: &'static Set,
-    place: u32,
+    token: Token,
+    interest: Cell<Interest>,
     known: Rc<Known>,
 }
 
@@ -152,24 +171,27 @@ impl Member {
         &self.known
     }
 
+    /// From now on that it can be written to is told, too.
+    pub(crate) fn await_output(&self, socket: RawFd) -> io::Result<()> {
+        if self.interest.get() == Interest::Input {
+            let events = Interest::Both.events();
+            self.set
+                .control(libc::EPOLL_CTL_MOD, socket, events, self.token)?;
+            self.interest.set(Interest::Both);
+        }
+        Ok(())
+    }
+
     /// For a socket that stays open.
     pub(crate) fn leave(self, socket: RawFd) {
-        let epoll = self.set.epoll.as_raw_fd();
-        // SAFETY: takes numbers only; a socket that isn't in the set has nothing to be done about.
-        unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, socket, std::ptr::null_mut()) };
+        // One that isn't in the kernel's set has nothing to be done about.
+        let _ = self.set.control(libc::EPOLL_CTL_DEL, socket, 0, self.token);
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let mut places = self.set.places.borrow_mut();
-        let index = self.place as usize;
-        if let Some(place) = places.all.get_mut(index) {
-            place.known = None;
-            // Events of whoever was here are of nobody from now on.
-            place.generation = place.generation.wrapping_add(1);
-            places.free.push(self.place);
-        }
+        self.set.places.borrow_mut().take(self.token);
     }
 }
 
@@ -180,10 +202,13 @@ pub(crate) struct Set {
     events: RefCell<Vec<libc::epoll_event>>,
 }
 
+/// What a socket's events are known by: its place, and above it how many were there before.
+type Token = u64;
+
 #[derive(Default)]
 struct Places {
     all: Vec<Place>,
-    free: Vec<u32>,
+    free: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -226,23 +251,28 @@ impl Set {
     }
 
     /// What is so of the socket already is told as what changes later is.
-    pub(crate) fn join(&'static self, socket: RawFd) -> io::Result<Member> {
+    pub(crate) fn join(&'static self, socket: RawFd, interest: Interest) -> io::Result<Member> {
         let known = Rc::new(Known::default());
-        let (place, token) = self.places.borrow_mut().give(&known);
-        // From here on the place is taken back, whatever happens.
+        if interest == Interest::Input {
+            known.suppose_writable();
+        }
+        // From here on the place is given back, whatever happens.
         let member = Member {
             set: self,
-            place,
+            token: self.places.borrow_mut().give(&known),
+            interest: Cell::new(interest),
             known,
         };
-        let mut event = libc::epoll_event {
-            events: INPUT | OUTPUT | URGENT | END | ONCE,
-            u64: token,
-        };
+        self.control(libc::EPOLL_CTL_ADD, socket, interest.events(), member.token)?;
+        Ok(member)
+    }
+
+    fn control(&self, what: i32, socket: RawFd, events: u32, token: Token) -> io::Result<()> {
+        let mut event = libc::epoll_event { events, u64: token };
         let epoll = self.epoll.as_raw_fd();
         // SAFETY: reads `event`.
-        match unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, socket, &raw mut event) } {
-            0 => Ok(member),
+        match unsafe { libc::epoll_ctl(epoll, what, socket, &raw mut event) } {
+            0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -293,25 +323,33 @@ impl Set {
 }
 
 impl Places {
-    /// A place, and what its events are known by.
-    fn give(&mut self, known: &Rc<Known>) -> (u32, u64) {
-        let place = self.free.pop().unwrap_or_else(|| {
+    fn give(&mut self, known: &Rc<Known>) -> Token {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.all.push(Place::default());
-            u32::try_from(self.all.len() - 1).unwrap_or(u32::MAX)
+            self.all.len() - 1
         });
-        let mut generation = 0;
-        if let Some(given) = self.all.get_mut(place as usize) {
-            given.known = Some(known.clone());
-            generation = given.generation;
-        }
-        (place, u64::from(generation) << 32 | u64::from(place))
+        let place = &mut self.all[index];
+        place.known = Some(known.clone());
+        u64::from(place.generation) << 32 | index as Token
+    }
+
+    fn take(&mut self, token: Token) {
+        let index = index(token);
+        let place = &mut self.all[index];
+        place.known = None;
+        // Events of whoever was here are about nobody from now on.
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(index);
     }
 
     /// Whom an event is about; nobody: the socket that it is about is gone.
-    fn known(&self, token: u64) -> Option<Rc<Known>> {
-        let (generation, place) = ((token >> 32) as u32, token as u32);
-        let place = self.all.get(place as usize)?;
-        let is_same = place.generation == generation;
+    fn known(&self, token: Token) -> Option<Rc<Known>> {
+        let place = self.all.get(index(token))?;
+        let is_same = u64::from(place.generation) == token >> 32;
         place.known.clone().filter(|_| is_same)
     }
+}
+
+fn index(token: Token) -> usize {
+    (token & u64::from(u32::MAX)) as usize
 }
