@@ -307,3 +307,7 @@ impl Polled<TcpListener> {
         self.wait_to_read(context, Some(cancel))
     }
 }
+
+#[cfg(test)]
+#[path = "polled_tests.rs"]
+mod tests;

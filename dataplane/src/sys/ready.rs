@@ -171,6 +171,11 @@ impl Member {
         &self.known
     }
 
+    #[cfg(test)]
+    pub(super) fn token(&self) -> u64 {
+        self.token
+    }
+
     /// From now on that it can be written to is told, too.
     pub(crate) fn await_output(&self, socket: RawFd) -> io::Result<()> {
         if self.interest.get() == Interest::Input {
@@ -352,4 +357,26 @@ impl Places {
 
 fn index(token: Token) -> usize {
     (token & u64::from(u32::MAX)) as usize
+}
+
+#[cfg(test)]
+impl Set {
+    pub(super) fn for_test() -> &'static Self {
+        let set = Self::new().expect("the kernel has epoll");
+        Box::leak(Box::new(set))
+    }
+
+    /// As [`Self::run`] does once, but the thread waits; false: nothing has come for so long.
+    pub(super) fn collect_within(&self, wait: Duration) -> bool {
+        let mut asked = libc::pollfd {
+            fd: self.epoll.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let wait = libc::c_int::try_from(wait.as_millis()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: reads and writes `asked`.
+        let ready = unsafe { libc::poll(&raw mut asked, 1, wait) };
+        self.collect();
+        ready > 0
+    }
 }
