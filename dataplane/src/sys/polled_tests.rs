@@ -224,6 +224,8 @@ fn more_than_the_kernel_takes_is_written_as_the_peer_reads() {
         peer.read_to_end(&mut bytes).unwrap();
         bytes.len()
     });
+    // It was read from before, so that nobody has asked yet when it can be written to.
+    until(set, &stream, Known::is_writable);
     let bytes = vec![b'x'; BYTES];
     let mut sent = 0;
     let mut writes = 0;
@@ -260,6 +262,8 @@ fn a_connection_that_goes_to_another_shard_is_heard_of_no_more() {
     let moved = Polled::new(stream.into_inner(), there);
     peer.write_all(b"there").unwrap();
     assert_eq!(read(there, &moved).unwrap(), "there");
+    peer.write_all(b"unread").unwrap();
+    until(there, &moved, Known::is_readable);
     assert!(!set.collect_within(NOTHING));
 }
 
