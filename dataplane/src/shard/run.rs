@@ -95,6 +95,7 @@ async fn live(options: Options, driver: Driver, End { commands, woken }: End) {
         table: RefCell::new(Rc::new(empty)),
     }));
     if let Some(set) = ready::current() {
+        set.lend(&shard.buffers);
         monoio::spawn(set.run());
     }
     monoio::spawn(shard.deadlines.run());

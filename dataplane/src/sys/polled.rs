@@ -161,7 +161,7 @@ impl Polled<TcpStream> {
         failed.map_or(Ok(stream), Err)
     }
 
-    /// Appends to the buffer, which must have room.
+    /// Appends to the buffer, which must have room. One that nothing came into may come back without any.
     pub(crate) async fn read(
         &self,
         buffer: &mut Buffer,
@@ -179,12 +179,15 @@ impl Polled<TcpStream> {
         if cancel.is_some_and(Cancel::has_come) {
             return Poll::Ready(Err(cancelled()));
         }
-        match self.append_now(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.wait_to_read(context, cancel)
+        if self.may_read() {
+            self.set.refill(buffer);
+            match self.append_now(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
             }
-            result => Poll::Ready(result),
         }
+        self.set.rest(buffer);
+        self.wait_to_read(context, cancel)
     }
 
     /// Appends what has come already to the buffer, without waiting.

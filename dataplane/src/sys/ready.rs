@@ -15,7 +15,9 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use super::buffer::{Buffer, Pool};
 use super::io::{Readiness, give_way, sleep};
+use crate::limits;
 
 /// After an error that time may heal.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -204,6 +206,8 @@ impl Drop for Member {
 pub(crate) struct Set {
     epoll: OwnedFd,
     places: RefCell<Places>,
+    /// Where readers put their buffers while they wait.
+    buffers: Cell<Option<&'static Pool>>,
     events: RefCell<Vec<libc::epoll_event>>,
 }
 
@@ -251,8 +255,33 @@ impl Set {
         Ok(Self {
             epoll,
             places: RefCell::default(),
+            buffers: Cell::default(),
             events: RefCell::new(vec![none; EVENTS]),
         })
+    }
+
+    /// From now on readers that wait hold no buffers of the usual size, so that a few that are warm serve all.
+    pub(crate) fn lend(&self, buffers: &'static Pool) {
+        self.buffers.set(Some(buffers));
+    }
+
+    /// A buffer for who has given its own back.
+    pub(crate) fn refill(&self, buffer: &mut Buffer) {
+        if buffer.capacity() == 0
+            && let Some(buffers) = self.buffers.get()
+        {
+            *buffer = buffers.take();
+        }
+    }
+
+    /// Takes the buffer of who is to wait, if nothing is in it.
+    pub(crate) fn rest(&self, buffer: &mut Buffer) {
+        if buffer.is_empty()
+            && buffer.capacity() == limits::BUFFER_BYTES
+            && let Some(buffers) = self.buffers.get()
+        {
+            buffers.give(std::mem::take(buffer));
+        }
     }
 
     /// What is so of the socket already is told as what changes later is.
