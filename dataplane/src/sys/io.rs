@@ -101,7 +101,8 @@ impl Stream {
         }
     }
 
-    /// As [`Self::read`], but ends with ECANCELED when it is cancelled, without a byte lost.
+    /// As [`Self::read`], but ends with ECANCELED when it is cancelled, without a byte lost. An empty buffer may come
+    /// back without room then.
     pub(crate) async fn read_unless(
         &self,
         mut buffer: Buffer,
