@@ -87,7 +87,7 @@ impl Accepting {
             listener,
             is_closed: Cell::new(listener.is_none()),
             is_hushed: Cell::new(false),
-            accepting: RefCell::default(),
+            accepting: Cancel::default(),
             clients: Cell::new(0),
             kept: Kept::default(),
         })
@@ -177,7 +177,7 @@ pub(crate) struct Open {
     /// No new connection is heard, but the socket stays.
     is_hushed: Cell<bool>,
     is_closed: Cell<bool>,
-    accepting: RefCell<Cancel>,
+    accepting: Cancel,
     clients: Cell<usize>,
     kept: Kept,
 }
@@ -199,14 +199,13 @@ impl Open {
     fn close(&self) {
         self.is_closed.set(true);
         self.is_hushed.set(false);
-        self.accepting.take().cancel();
+        self.accepting.cancel();
     }
 }
 
 async fn accept(shard: &'static Shard, bind: Bind, listener: Listener, open: Rc<Open>) {
-    let cancel = open.accepting.borrow().handle();
     while open.accepts() {
-        match listener.accept(cancel.clone()).await {
+        match listener.accept(&open.accepting).await {
             Ok(client) => accepted(shard, bind, client, &open),
             Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => break,
             Err(error) => pause_after(shard, &error).await,

@@ -74,6 +74,8 @@ pub(crate) async fn run(
             }
         };
         small = match came {
+            // Asked too early: it is waited for.
+            0 if source.is_empty() => small,
             0 => return Ok(()),
             limits::BUFFER_BYTES.. => 0,
             _ => small + 1,

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use crate::http2::bridge::Bridge;
 use crate::limits;
 use crate::sys::buffer::{Buffer, Pool};
-use crate::sys::io::{CancelHandle, Stream};
+use crate::sys::io::{Cancel, Stream};
 use crate::tls::layer::Layer;
 use crate::tls::session::Session;
 
@@ -117,7 +117,7 @@ impl Transport {
     pub(crate) async fn read_unless(
         &self,
         buffer: Buffer,
-        cancelled: CancelHandle,
+        cancelled: &Cancel,
     ) -> (io::Result<usize>, Buffer) {
         match (&self.under, &self.tls) {
             (Under::Stream(stream), None) => stream.read_unless(buffer, cancelled).await,

@@ -79,6 +79,15 @@ fn is_shard() -> bool {
     is_shard
 }
 
+/// As the program itself is told.
+fn driver() -> Choice {
+    let name = std::env::var("RINGGATE_DRIVER");
+    name.map_or_else(
+        |_| Choice::default(),
+        |name| clap::ValueEnum::from_str(&name, false).unwrap(),
+    )
+}
+
 /// Starts a data plane of one shard in this process, which lives as long as that; gives its port.
 fn start(wanted: Wanted) -> u16 {
     let port = wanted.port;
@@ -88,7 +97,7 @@ fn start(wanted: Wanted) -> u16 {
         state_dir: folder.path().to_owned(),
         admin: SocketAddr::from(([127, 0, 0, 1], free_port())),
         workers: Some(1),
-        driver: Choice::Auto,
+        driver: driver(),
         access_log: Target::Off,
         drain_grace: Duration::from_secs(1),
         whereabouts: Whereabouts::default(),

@@ -306,4 +306,6 @@ fn the_epoll_driver_carries_datagrams_too() {
             format!("round {round}")
         );
     }
+    // The shard waits for the next one, and has time for who asks.
+    plane.await_metric("ringgate_datagram_sessions", 1);
 }

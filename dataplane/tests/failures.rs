@@ -1,11 +1,13 @@
 //! What a client sees when backends, clients or time fail.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on shall stop")]
+#![expect(unsafe_code, reason = "what the kernel has delivered is asked of it")]
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Error, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,6 +98,72 @@ fn a_reused_connection_that_closes_is_no_failure_for_an_idempotent_request() {
     for _ in 0..200 {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(client.response().status, 200);
+    }
+}
+
+/// Waits until the other side's kernel has all that was sent, the end included.
+fn arrived(stream: &TcpStream) {
+    support::wait_until(|| {
+        let mut unanswered: libc::c_int = 0;
+        // SAFETY: the kernel writes a number.
+        let told = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut unanswered) };
+        (told == 0 && unanswered == 0).then_some(())
+    });
+}
+
+/// The next connection; none: that fails.
+fn next(listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let (stream, _) = support::wait_until(|| listener.accept().ok());
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Reads a request's head and answers it.
+fn answer(stream: &mut TcpStream, text: &str) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let length = text.len();
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{text}");
+    stream.write_all(answer.as_bytes()).unwrap();
+}
+
+#[test]
+fn an_idle_connection_that_ends_or_says_what_nobody_asked_for_is_not_used_again() {
+    let unasked = |stream: &mut TcpStream| {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nunasked";
+        stream.write_all(answer).unwrap();
+    };
+    let ends = |stream: &mut TcpStream| stream.shutdown(Shutdown::Write).unwrap();
+    let ways: [&dyn Fn(&mut TcpStream); 2] = [&unasked, &ends];
+    for driver in ["auto", "epoll"] {
+        for meanwhile in ways {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let wanted = Wanted::new().backend("one", &[listener.local_addr().unwrap()]);
+            let wanted = wanted.route(vec![rule("one")]);
+            let gateway = wanted.start_with(&["--driver", driver]);
+            let mut client = gateway.connect();
+            // Not to be sent again if it fails.
+            let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+            client.send(request);
+            let mut first = next(&listener);
+            answer(&mut first, "first");
+            assert_eq!(client.response().text(), "first");
+            meanwhile(&mut first);
+            arrived(&first);
+            client.send(request);
+            let mut second = next(&listener);
+            answer(&mut second, "second");
+            assert_eq!(client.response().text(), "second", "{driver}");
+            let ended = first.read(&mut [0; 100]);
+            let is_reset = |error: &Error| error.kind() == ErrorKind::ConnectionReset;
+            assert!(ended.as_ref().map_or_else(is_reset, |count| *count == 0));
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::sys::affinity;
 use crate::sys::clock;
 use crate::sys::driver::{AnyRuntime, Choice, Driver};
 use crate::sys::io::Turn;
+use crate::sys::ready;
 use crate::sys::socket::{Bound, always_readable};
 use crate::telemetry::access_log::AccessLog;
 
@@ -99,6 +100,10 @@ async fn live(options: Options, driver: Driver, always: OwnedFd, end: End) {
         swaps: Cell::new(0),
         table: RefCell::new(Rc::new(empty)),
     }));
+    if let Some(set) = ready::current() {
+        set.lend(&shard.buffers);
+        monoio::spawn(set.run());
+    }
     monoio::spawn(shard.deadlines.run());
     monoio::spawn(keep_house(shard));
     monoio::spawn(shard.accepting.neighbours.weigh());

@@ -13,10 +13,9 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use monoio::io::{CancelHandle, Canceller};
-
 use crate::limits;
 use crate::sys::clock;
+use crate::sys::io::Cancel;
 use crate::sys::socket::{self, Shutdown};
 
 /// Milliseconds since the shard began; [`NEVER`] is no deadline.
@@ -58,7 +57,7 @@ pub(crate) struct Watch {
     has_fired: Cell<bool>,
     /// Of a client, the one that it came by.
     port: u32,
-    canceller: RefCell<Option<Canceller>>,
+    cancel: Cancel,
 }
 
 impl Watch {
@@ -72,8 +71,8 @@ impl Watch {
         self.at.set(NEVER);
     }
 
-    pub(crate) fn cancel_handle(&self) -> CancelHandle {
-        self.canceller.borrow_mut().get_or_insert_default().handle()
+    pub(crate) fn cancel_handle(&self) -> &Cancel {
+        self.cancel.renew()
     }
 
     /// Ends the read that was started with [`Self::cancel_handle`], without a deadline.
@@ -102,8 +101,8 @@ impl Watch {
     fn act_on_read(&self) {
         if let Target::Task(task) = &self.target {
             task.cancel_read();
-        } else if let Some(canceller) = self.canceller.take() {
-            canceller.cancel();
+        } else {
+            self.cancel.cancel();
         }
     }
 
@@ -219,7 +218,7 @@ impl Deadlines {
             action: Cell::new(Action::Shutdown(Shutdown::Both)),
             has_fired: Cell::new(false),
             port,
-            canceller: RefCell::default(),
+            cancel: Cancel::default(),
         });
         let mut watches = self.watches.borrow_mut();
         let place = self.free.borrow_mut().pop().unwrap_or(watches.len());

@@ -7,6 +7,8 @@ use std::io;
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
+use super::ready;
+
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Choice {
@@ -69,6 +71,7 @@ impl AnyRuntime {
     }
 
     fn epoll() -> io::Result<Self> {
+        ready::Set::begin()?;
         RuntimeBuilder::<LegacyDriver>::new()
             .enable_timer()
             .build()

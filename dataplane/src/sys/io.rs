@@ -5,76 +5,115 @@
 //! could be lost); [`Stream::abort`] ends it instead. Only [`Stream::readable`] and
 //! [`Stream::writable`] may be dropped.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelHandle, CancelableAsyncReadRent, Canceller};
 use monoio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::buffer::Buffer;
+use super::polled::Polled;
+use super::ready::{self, Known};
 use super::socket;
 
 /// A TCP connection. Reading and writing go on side by side.
 pub(crate) struct Stream {
-    inner: UnsafeCell<TcpStream>,
+    inner: UnsafeCell<Inner>,
+}
+
+enum Inner {
+    /// The runtime's: it tells what was done.
+    Runtime(TcpStream),
+    /// Of the epoll driver: it is told when something can be done.
+    Polled(Polled<std::net::TcpStream>),
 }
 
 impl Stream {
-    fn new(stream: TcpStream) -> Self {
+    fn new(inner: Inner) -> Self {
         Self {
-            inner: UnsafeCell::new(stream),
+            inner: UnsafeCell::new(inner),
         }
+    }
+
+    /// A socket that doesn't wait.
+    fn of(socket: std::net::TcpStream) -> io::Result<Self> {
+        let inner = match ready::current() {
+            Some(set) => Inner::Polled(Polled::new(socket, set)),
+            None => Inner::Runtime(TcpStream::from_std(socket)?),
+        };
+        Ok(Self::new(inner))
+    }
+
+    fn inner(&self) -> &Inner {
+        // SAFETY: a shared reference beside the short exclusive ones of `read` and `write`, which are of the
+        // runtime's streams only, and end before their first await point is reached.
+        unsafe { &*self.inner.get() }
     }
 
     /// Takes over a socket of another shard.
     pub(crate) fn from_std(socket: std::net::TcpStream) -> io::Result<Self> {
         // That one may have accepted it for another driver; see `socket::accept_now`.
         socket.set_nonblocking(true)?;
-        TcpStream::from_std(socket).map(Self::new)
+        Self::of(socket)
     }
 
     /// For another shard: of a stream that nobody reads from or writes to.
     pub(crate) fn into_std(self) -> std::net::TcpStream {
-        let socket = self.inner.into_inner().into_raw_fd();
+        let socket = match self.inner.into_inner() {
+            Inner::Runtime(stream) => stream.into_raw_fd(),
+            Inner::Polled(polled) => return polled.into_inner(),
+        };
         // SAFETY: an open descriptor of a TCP socket, which is its owner's no more.
         unsafe { std::net::TcpStream::from_raw_fd(socket) }
     }
 
     /// Connects within `timeout`.
     pub(crate) async fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
-        let connect = monoio::time::timeout(timeout, TcpStream::connect_addr(address));
-        let stream = connect
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        stream.set_nodelay(true)?;
-        Ok(Self::new(stream))
+        let connect = async {
+            if let Some(set) = ready::current() {
+                return Polled::connect(address, set).await.map(Inner::Polled);
+            }
+            let stream = TcpStream::connect_addr(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Inner::Runtime(stream))
+        };
+        let connected = monoio::time::timeout(timeout, connect).await;
+        let timed_out = || Err(io::ErrorKind::TimedOut.into());
+        connected.unwrap_or_else(|_| timed_out()).map(Self::new)
     }
 
     /// Appends to the buffer, which must have room. 0 bytes: the peer has closed its side.
-    pub(crate) async fn read(&self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
+    pub(crate) async fn read(&self, mut buffer: Buffer) -> (io::Result<usize>, Buffer) {
         // SAFETY: the runtime's read takes `&mut` only to say "one reader"; it uses nothing of the stream
         // but its reference-counted descriptor, and all of it runs on this shard's thread. There is one
         // reader and one writer at a time, each in one future.
-        let stream = unsafe { &mut *self.inner.get() };
-        stream.read(buffer).await
+        match unsafe { &mut *self.inner.get() } {
+            Inner::Runtime(stream) => stream.read(buffer).await,
+            Inner::Polled(polled) => (polled.read(&mut buffer, None).await, buffer),
+        }
     }
 
-    /// As [`Self::read`], but ends with ECANCELED when it is cancelled, without a byte lost.
+    /// As [`Self::read`], but ends with ECANCELED when it is cancelled, without a byte lost. An empty buffer may come
+    /// back without room then.
     pub(crate) async fn read_unless(
         &self,
-        buffer: Buffer,
-        cancelled: CancelHandle,
+        mut buffer: Buffer,
+        cancel: &Cancel,
     ) -> (io::Result<usize>, Buffer) {
         // SAFETY: as in `read`.
-        let stream = unsafe { &mut *self.inner.get() };
-        stream.cancelable_read(buffer, cancelled).await
+        match unsafe { &mut *self.inner.get() } {
+            Inner::Runtime(_) if cancel.has_come() => (Err(cancelled()), buffer),
+            Inner::Runtime(stream) => stream.cancelable_read(buffer, cancel.handle()).await,
+            Inner::Polled(polled) => (polled.read(&mut buffer, Some(cancel)).await, buffer),
+        }
     }
 
     /// Sends all that is pending. The bytes stay in the buffer: see [`Buffer::rewind`]. `before_each`
@@ -87,9 +126,14 @@ impl Stream {
         while !buffer.is_empty() {
             before_each();
             // SAFETY: as in `read`.
-            let stream = unsafe { &mut *self.inner.get() };
-            let (result, back) = stream.write(buffer).await;
-            buffer = back;
+            let result = match unsafe { &mut *self.inner.get() } {
+                Inner::Runtime(stream) => {
+                    let (result, back) = stream.write(buffer).await;
+                    buffer = back;
+                    result
+                }
+                Inner::Polled(polled) => polled.write(buffer.pending()).await,
+            };
             match result {
                 Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
                 Ok(count) => buffer.mark_sent(count),
@@ -101,22 +145,33 @@ impl Stream {
 
     /// Until there is something to read, or the peer has closed. May be dropped.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        // SAFETY: a shared reference beside the short exclusive ones of `read` and `write`, which end
-        // before their first await point is reached.
-        let stream = unsafe { &*self.inner.get() };
-        stream.readable(false).await
+        match self.inner() {
+            Inner::Runtime(stream) => stream.readable(false).await,
+            Inner::Polled(polled) => polled.readable().await,
+        }
     }
 
     /// Until the peer takes more, or the connection is gone. May be dropped.
     pub(crate) async fn writable(&self) -> io::Result<()> {
-        // SAFETY: as in `readable`.
-        let stream = unsafe { &*self.inner.get() };
-        stream.writable(false).await
+        match self.inner() {
+            Inner::Runtime(stream) => stream.writable(false).await,
+            Inner::Polled(polled) => polled.writable().await,
+        }
     }
 
     pub(crate) fn fd(&self) -> RawFd {
-        // SAFETY: as in `readable`.
-        unsafe { &*self.inner.get() }.as_raw_fd()
+        match self.inner() {
+            Inner::Runtime(stream) => stream.as_raw_fd(),
+            Inner::Polled(polled) => polled.fd(),
+        }
+    }
+
+    /// What of it is known without asking the kernel; none: nothing.
+    pub(super) fn polled(&self) -> Option<&Polled<std::net::TcpStream>> {
+        match self.inner() {
+            Inner::Runtime(_) => None,
+            Inner::Polled(polled) => Some(polled),
+        }
     }
 
     /// Where the peer reached us.
@@ -141,46 +196,138 @@ impl Stream {
 
     /// What has come already, without waiting; at most `into`'s length.
     pub(crate) fn read_now(&self, into: &mut [u8]) -> io::Result<usize> {
-        socket::read_now(self.fd(), into)
+        match self.inner() {
+            Inner::Runtime(stream) => socket::read_now(stream.as_raw_fd(), into),
+            Inner::Polled(polled) => polled.read_now(into),
+        }
     }
 
     /// Appends what has come already to the buffer, without waiting.
     pub(crate) fn append_now(&self, buffer: &mut Buffer) -> io::Result<usize> {
-        socket::append_now(self.fd(), buffer.out())
+        match self.inner() {
+            Inner::Runtime(stream) => socket::append_now(stream.as_raw_fd(), buffer.out()),
+            Inner::Polled(polled) => polled.append_now(buffer),
+        }
+    }
+
+    /// Whether it is known, without asking, that nothing has come, not even the end.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.polled().is_some_and(Polled::is_empty)
     }
 
     /// Whether a connection that was idle is still good: neither closed nor with bytes that nobody asked for.
     pub(crate) fn is_quiet(&self) -> bool {
-        socket::is_quiet(self.fd())
+        match self.inner() {
+            Inner::Runtime(stream) => socket::is_quiet(stream.as_raw_fd()),
+            Inner::Polled(polled) => polled.is_quiet(),
+        }
     }
 }
 
 /// A listening socket of one shard.
-pub(crate) struct Listener {
-    inner: TcpListener,
+pub(crate) enum Listener {
+    Runtime(TcpListener),
+    Polled(Polled<std::net::TcpListener>),
 }
 
 impl Listener {
     /// Takes a socket over that was made by [`socket::bind_all`].
     pub(crate) fn new(socket: std::net::TcpListener) -> io::Result<Self> {
-        TcpListener::from_std(socket).map(|inner| Self { inner })
+        Ok(match ready::current() {
+            Some(set) => Self::Polled(Polled::new(socket, set)),
+            None => Self::Runtime(TcpListener::from_std(socket)?),
+        })
     }
 
     pub(crate) fn fd(&self) -> RawFd {
-        self.inner.as_raw_fd()
+        match self {
+            Self::Runtime(listener) => listener.as_raw_fd(),
+            Self::Polled(polled) => polled.fd(),
+        }
     }
 
-    /// The next connection; [`io::ErrorKind`] of an error code 125 when it was cancelled.
-    pub(crate) async fn accept(&self, cancel: CancelHandle) -> io::Result<(Stream, SocketAddr)> {
-        let (stream, peer) = self.inner.cancelable_accept(cancel).await?;
-        Ok((Stream::new(stream), peer))
+    /// The next connection; an error of code ECANCELED when it was cancelled.
+    pub(crate) async fn accept(&self, cancel: &Cancel) -> io::Result<(Stream, SocketAddr)> {
+        match self {
+            Self::Runtime(_) if cancel.has_come() => Err(cancelled()),
+            Self::Runtime(listener) => {
+                let (stream, peer) = listener.cancelable_accept(cancel.handle()).await?;
+                Ok((Stream::new(Inner::Runtime(stream)), peer))
+            }
+            Self::Polled(polled) => {
+                let (socket, peer) = polled.accept(cancel).await?;
+                let inner = Inner::Polled(Polled::just_made(socket, polled.set()));
+                Ok((Stream::new(inner), peer))
+            }
+        }
     }
 
     /// A connection that waits in the queue, if there is one.
     pub(crate) fn accept_now(&self) -> io::Result<(Stream, SocketAddr)> {
-        let (stream, peer) = socket::accept_now(self.inner.as_raw_fd())?;
-        Ok((Stream::new(TcpStream::from_std(stream)?), peer))
+        let (socket, peer) = socket::accept_now(self.fd())?;
+        Ok((Stream::of(socket)?, peer))
     }
+}
+
+/// Ends a read or an accept that waits, with the error ECANCELED. One at a time is waited for with it.
+#[derive(Default)]
+pub(crate) struct Cancel {
+    has_come: Cell<bool>,
+    waiting: Cell<Waiting>,
+}
+
+/// Whoever waits.
+#[derive(Default)]
+enum Waiting {
+    #[default]
+    Nobody,
+    Runtime(Canceller),
+    Polled(Rc<Known>),
+}
+
+impl Cancel {
+    /// For the next one that waits: what came before is not meant for it.
+    pub(crate) fn renew(&self) -> &Self {
+        self.has_come.set(false);
+        self
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.has_come.set(true);
+        match self.waiting.take() {
+            Waiting::Nobody => {}
+            Waiting::Runtime(canceller) => drop(canceller.cancel()),
+            Waiting::Polled(known) => known.wake_reader(),
+        }
+    }
+
+    pub(super) fn has_come(&self) -> bool {
+        self.has_come.get()
+    }
+
+    /// The runtime's way to be told.
+    fn handle(&self) -> CancelHandle {
+        let canceller = match self.waiting.take() {
+            Waiting::Runtime(canceller) => canceller,
+            Waiting::Nobody | Waiting::Polled(_) => Canceller::new(),
+        };
+        let handle = canceller.handle();
+        self.waiting.set(Waiting::Runtime(canceller));
+        handle
+    }
+
+    /// Whose reader is woken.
+    pub(super) fn wakes(&self, known: &Rc<Known>) {
+        self.waiting.set(match self.waiting.take() {
+            Waiting::Polled(kept) if Rc::ptr_eq(&kept, known) => Waiting::Polled(kept),
+            _ => Waiting::Polled(known.clone()),
+        });
+    }
+}
+
+/// What a read says that was cancelled.
+pub(super) fn cancelled() -> io::Error {
+    io::Error::from_raw_os_error(libc::ECANCELED)
 }
 
 /// Any descriptor that can be waited for.
@@ -196,7 +343,8 @@ impl Readiness {
 
     /// Until there is something to read. May be dropped.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.inner.readable(true).await
+        // Not "relaxed", by which the epoll driver calls for ever ready what was so once.
+        self.inner.readable(false).await
     }
 }
 
@@ -267,8 +415,3 @@ impl<F: Future<Output = ()>> Future for Contained<F> {
         poll.unwrap_or(Poll::Ready(()))
     }
 }
-
-/// A read's side of it.
-pub(crate) use monoio::io::CancelHandle;
-/// The listening sockets' way to end an accept that waits.
-pub(crate) use monoio::io::Canceller as Cancel;

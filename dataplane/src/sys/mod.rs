@@ -8,6 +8,7 @@
 //! - [`pipe`]: bytes that go from socket to socket within the kernel
 //! - [`socket`]: listening sockets, and what is asked of a socket beside reading and writing
 //! - [`steering`]: which shard a client's datagrams come to
+//! - [`ready`], [`polled`]: which sockets are ready, and reading and writing by that, for the epoll driver
 //! - [`driver`]: which of the runtime's drivers runs
 //! - `allocator`: what the allocator is started with
 //! - [`affinity`]: which cores are ours
@@ -24,5 +25,7 @@ pub(crate) mod datagram;
 pub(crate) mod driver;
 pub(crate) mod io;
 pub(crate) mod pipe;
+mod polled;
+pub(crate) mod ready;
 pub(crate) mod socket;
 mod steering;

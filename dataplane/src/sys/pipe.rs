@@ -52,7 +52,7 @@ impl Pipe {
     /// Takes what has come to a stream, `most` bytes at a time. 0 bytes: what comes next can't be taken so (the end,
     /// an urgent byte, or nothing yet), and a read tells what it is.
     pub(crate) fn fill(&mut self, from: &Stream, most: usize) -> io::Result<usize> {
-        let moved = without_waiting(from.fd(), || splice(from.fd(), self.into.as_raw_fd(), most));
+        let moved = without_waiting(from, || splice(from.fd(), self.into.as_raw_fd(), most));
         match moved {
             Ok(moved) => {
                 self.held += moved;
@@ -60,7 +60,13 @@ impl Pipe {
             }
             // What the stream has to say of itself is told once, so it is told here.
             Err(error) => match error.raw_os_error() {
-                Some(libc::EAGAIN | libc::EINVAL | libc::ENOSYS | libc::EPERM) => Ok(0),
+                Some(libc::EAGAIN) => {
+                    if let Some(polled) = from.polled() {
+                        polled.left_room();
+                    }
+                    Ok(0)
+                }
+                Some(libc::EINVAL | libc::ENOSYS | libc::EPERM) => Ok(0),
                 _ => Err(error),
             },
         }
@@ -68,9 +74,7 @@ impl Pipe {
 
     /// Hands on what it holds; [`io::ErrorKind::WouldBlock`]: the stream takes nothing now.
     pub(crate) fn empty(&mut self, to: &Stream) -> io::Result<usize> {
-        let moved = without_waiting(to.fd(), || {
-            splice(self.out_of.as_raw_fd(), to.fd(), self.held)
-        })?;
+        let moved = without_waiting(to, || splice(self.out_of.as_raw_fd(), to.fd(), self.held))?;
         self.held -= moved;
         match moved {
             0 => Err(io::ErrorKind::WriteZero.into()),
@@ -82,7 +86,11 @@ impl Pipe {
 /// `splice` waits for a socket whatever its flags say, unless the socket itself doesn't wait; but those of an
 /// io_uring do, or its reads would fail where they shall wait. Operations that are under way don't look
 /// at this any more.
-fn without_waiting(socket: RawFd, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+fn without_waiting(stream: &Stream, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+    if stream.polled().is_some() {
+        return call();
+    }
+    let socket = stream.fd();
     let flags = flags(socket)?;
     if flags & libc::O_NONBLOCK != 0 {
         return call();

@@ -213,10 +213,10 @@ pub(crate) fn is_local(address: IpAddr) -> bool {
 pub(crate) fn accept_now(listener: RawFd) -> io::Result<(TcpStream, SocketAddr)> {
     // SAFETY: the caller's listener outlives this call.
     let listener = unsafe { BorrowedFd::borrow_raw(listener) };
-    let (socket, peer) = SockRef::from(&listener).accept()?;
+    // Not waiting isn't inherited from the listener; the epoll driver would block its shard.
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let (socket, peer) = SockRef::from(&listener).accept4(flags)?;
     let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
-    // Not inherited from the listener; the epoll driver would block its shard.
-    socket.set_nonblocking(true)?;
     Ok((socket.into(), peer))
 }
 
@@ -289,6 +289,36 @@ pub(crate) fn append_now(socket: RawFd, into: &mut Vec<u8>) -> io::Result<usize>
     // SAFETY: the kernel has written so many bytes behind those that were there.
     unsafe { into.set_len(into.len() + count) };
     Ok(count)
+}
+
+/// Sends what the kernel takes now, without waiting for it.
+pub(crate) fn write_now(socket: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: reads at most so many bytes of `bytes`.
+    let count = unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// What a socket may be ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    In,
+    Out,
+}
+
+/// Whether a socket is ready, or will never be.
+pub(crate) fn is_ready(socket: RawFd, way: Way) -> bool {
+    let mut asked = libc::pollfd {
+        fd: socket,
+        events: match way {
+            Way::In => libc::POLLIN,
+            Way::Out => libc::POLLOUT,
+        },
+        revents: 0,
+    };
+    // SAFETY: reads and writes `asked`, and doesn't wait.
+    let ready = unsafe { libc::poll(&raw mut asked, 1, 0) };
+    ready != 0
 }
 
 /// The most descriptors that this process may open; the soft limit is raised to the hard one.

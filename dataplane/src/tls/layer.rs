@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 use super::session::{Session, broken};
 use crate::limits;
 use crate::sys::buffer::{Buffer, Pool};
-use crate::sys::io::{CancelHandle, Stream};
+use crate::sys::io::{Cancel, Stream};
 
 /// Plain text that goes into one record: with what a record adds it still fits a buffer of the pool.
 const RECORD: usize = limits::BUFFER_BYTES - 128;
@@ -63,7 +63,7 @@ impl Layer {
         &self,
         stream: &Stream,
         mut buffer: Buffer,
-        cancelled: Option<CancelHandle>,
+        cancelled: Option<&Cancel>,
     ) -> (io::Result<usize>, Buffer) {
         let before = buffer.len();
         loop {
@@ -75,10 +75,7 @@ impl Layer {
                     return (Ok(count), buffer);
                 }
             }
-            match self
-                .read_records(stream, &mut buffer, cancelled.clone())
-                .await
-            {
+            match self.read_records(stream, &mut buffer, cancelled).await {
                 Ok(true) => {}
                 Ok(false) if self.session.borrow().is_server() => return (Ok(0), buffer),
                 Ok(false) => return (Err(io::ErrorKind::UnexpectedEof.into()), buffer),
@@ -92,7 +89,7 @@ impl Layer {
         &self,
         stream: &Stream,
         into: &mut Buffer,
-        cancelled: Option<CancelHandle>,
+        cancelled: Option<&Cancel>,
     ) -> io::Result<bool> {
         let records = self.buffers.take();
         let (read, mut records) = match cancelled {
