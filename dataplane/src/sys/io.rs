@@ -36,6 +36,12 @@ enum Inner {
     Polled(Polled<std::net::TcpStream>),
 }
 
+/// What a read or a write is done with.
+enum Begun<'s> {
+    Runtime(&'s mut TcpStream),
+    Polled(&'s Polled<std::net::TcpStream>),
+}
+
 impl Stream {
     fn new(inner: Inner) -> Self {
         Self {
@@ -56,6 +62,30 @@ impl Stream {
         // SAFETY: a shared reference beside the short exclusive ones of `read` and `write`, which are of the
         // runtime's streams only, and end before their first await point is reached.
         unsafe { &*self.inner.get() }
+    }
+
+    /// For a read or a write.
+    ///
+    /// # Safety
+    /// There is one reader and one writer at a time, each in one future.
+    unsafe fn begin(&self) -> Begun<'_> {
+        if let Some(polled) = self.polled() {
+            return Begun::Polled(polled);
+        }
+        // SAFETY: the runtime's operations take `&mut` only to say "one reader" or "one writer"; they use nothing of the
+        // stream but its reference-counted descriptor, and all of it runs on this shard's thread.
+        match unsafe { &mut *self.inner.get() } {
+            Inner::Runtime(stream) => Begun::Runtime(stream),
+            Inner::Polled(polled) => Begun::Polled(polled),
+        }
+    }
+
+    /// Of a stream that isn't the runtime's: what of it is known without asking the kernel.
+    pub(super) fn polled(&self) -> Option<&Polled<std::net::TcpStream>> {
+        match self.inner() {
+            Inner::Runtime(_) => None,
+            Inner::Polled(polled) => Some(polled),
+        }
     }
 
     /// Takes over a socket of another shard.
@@ -92,12 +122,10 @@ impl Stream {
 
     /// Appends to the buffer, which must have room. 0 bytes: the peer has closed its side.
     pub(crate) async fn read(&self, mut buffer: Buffer) -> (io::Result<usize>, Buffer) {
-        // SAFETY: the runtime's read takes `&mut` only to say "one reader"; it uses nothing of the stream
-        // but its reference-counted descriptor, and all of it runs on this shard's thread. There is one
-        // reader and one writer at a time, each in one future.
-        match unsafe { &mut *self.inner.get() } {
-            Inner::Runtime(stream) => stream.read(buffer).await,
-            Inner::Polled(polled) => (polled.read(&mut buffer, None).await, buffer),
+        // SAFETY: whoever holds a stream has it read from, and written to, by one part at a time.
+        match unsafe { self.begin() } {
+            Begun::Runtime(stream) => stream.read(buffer).await,
+            Begun::Polled(polled) => (polled.read(&mut buffer, None).await, buffer),
         }
     }
 
@@ -109,10 +137,10 @@ impl Stream {
         cancel: &Cancel,
     ) -> (io::Result<usize>, Buffer) {
         // SAFETY: as in `read`.
-        match unsafe { &mut *self.inner.get() } {
-            Inner::Runtime(_) if cancel.has_come() => (Err(cancelled()), buffer),
-            Inner::Runtime(stream) => stream.cancelable_read(buffer, cancel.handle()).await,
-            Inner::Polled(polled) => (polled.read(&mut buffer, Some(cancel)).await, buffer),
+        match unsafe { self.begin() } {
+            Begun::Runtime(_) if cancel.has_come() => (Err(cancelled()), buffer),
+            Begun::Runtime(stream) => stream.cancelable_read(buffer, cancel.handle()).await,
+            Begun::Polled(polled) => (polled.read(&mut buffer, Some(cancel)).await, buffer),
         }
     }
 
@@ -126,13 +154,13 @@ impl Stream {
         while !buffer.is_empty() {
             before_each();
             // SAFETY: as in `read`.
-            let result = match unsafe { &mut *self.inner.get() } {
-                Inner::Runtime(stream) => {
+            let result = match unsafe { self.begin() } {
+                Begun::Runtime(stream) => {
                     let (result, back) = stream.write(buffer).await;
                     buffer = back;
                     result
                 }
-                Inner::Polled(polled) => polled.write(buffer.pending()).await,
+                Begun::Polled(polled) => polled.write(buffer.pending()).await,
             };
             match result {
                 Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
@@ -163,14 +191,6 @@ impl Stream {
         match self.inner() {
             Inner::Runtime(stream) => stream.as_raw_fd(),
             Inner::Polled(polled) => polled.fd(),
-        }
-    }
-
-    /// What of it is known without asking the kernel; none: nothing.
-    pub(super) fn polled(&self) -> Option<&Polled<std::net::TcpStream>> {
-        match self.inner() {
-            Inner::Runtime(_) => None,
-            Inner::Polled(polled) => Some(polled),
         }
     }
 

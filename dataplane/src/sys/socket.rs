@@ -35,6 +35,7 @@ pub(crate) fn is_ours(error: &io::Error) -> bool {
                     | libc::EADDRNOTAVAIL
                     | libc::EADDRINUSE
                     | libc::EAGAIN
+                    | libc::ENOSPC
                     | libc::EPERM
                     | libc::EACCES
             )
