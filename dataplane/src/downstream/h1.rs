@@ -266,6 +266,8 @@ async fn read_head(downstream: &Downstream, session: &mut Session, is_first: boo
     loop {
         if !session.input.is_empty() {
             if !has_begun {
+                // It is idle no more: what ends those that are must not cut off this one's body.
+                downstream.watch.clear();
                 downstream.shard.turns.begin().await;
             }
             match parse_request(session.input.pending(), &limits, &mut session.head) {
