@@ -4,8 +4,9 @@
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
+use super::epoll;
 use super::io::Readiness;
 
 /// Messages of a batch.
@@ -417,28 +418,14 @@ pub(crate) struct Event {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: takes numbers only; the descriptor is ours alone.
-        let epoll = unsafe {
-            match libc::epoll_create1(libc::EPOLL_CLOEXEC) {
-                -1 => return Err(io::Error::last_os_error()),
-                epoll => OwnedFd::from_raw_fd(epoll),
-            }
-        };
-        Readiness::new(epoll).map(|epoll| Self { epoll })
+        Readiness::new(epoll::create()?).map(|epoll| Self { epoll })
     }
 
     /// A socket that is closed goes by itself.
     pub(crate) fn add(&self, socket: &impl AsRawFd, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events: u32::try_from(libc::EPOLLIN).unwrap_or(0),
-            u64: token,
-        };
-        let (epoll, socket) = (self.epoll.as_raw_fd(), socket.as_raw_fd());
-        // SAFETY: reads `event`.
-        match unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, socket, &raw mut event) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
+        let input = u32::try_from(libc::EPOLLIN).unwrap_or(0);
+        let (add, socket) = (libc::EPOLL_CTL_ADD, socket.as_raw_fd());
+        epoll::control(&self.epoll, add, socket, input, token)
     }
 
     /// Until a socket may be ready.
@@ -449,15 +436,10 @@ impl Poller {
     /// Those that are ready, without waiting.
     pub(crate) fn ready(&self, into: &mut Vec<Event>) {
         into.clear();
-        // SAFETY: zeros are valid.
-        let mut events: [libc::epoll_event; 64] = unsafe { zeroed() };
-        let room = i32::try_from(events.len()).unwrap_or(0);
-        let epoll = self.epoll.as_raw_fd();
-        // SAFETY: writes at most `room` events.
-        let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), room, 0) };
-        let count = usize::try_from(count).unwrap_or(0);
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
         let error = u32::try_from(libc::EPOLLERR).unwrap_or(0);
-        into.extend(events.iter().take(count).map(|event| Event {
+        let taken = epoll::take(&self.epoll, &mut events);
+        into.extend(taken.iter().map(|event| Event {
             token: event.u64,
             has_error: event.events & error != 0,
         }));

@@ -9,6 +9,7 @@
 //! - [`socket`]: listening sockets, and what is asked of a socket beside reading and writing
 //! - [`steering`]: which shard a client's datagrams come to
 //! - [`ready`], [`polled`]: which sockets are ready, and reading and writing by that, for the epoll driver
+//! - `epoll`: its system calls, for these and for datagrams
 //! - [`driver`]: which of the runtime's drivers runs
 //! - `allocator`: what the allocator is started with
 //! - [`affinity`]: which cores are ours
@@ -23,6 +24,7 @@ pub(crate) mod buffer;
 pub(crate) mod clock;
 pub(crate) mod datagram;
 pub(crate) mod driver;
+mod epoll;
 pub(crate) mod io;
 pub(crate) mod pipe;
 mod polled;

@@ -9,13 +9,14 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::buffer::{Buffer, Pool};
+use super::epoll;
 use super::io::{Readiness, give_way, sleep};
 use crate::limits;
 
@@ -244,16 +245,9 @@ impl Set {
     }
 
     fn new() -> io::Result<Self> {
-        // SAFETY: takes numbers only; the descriptor is ours alone.
-        let epoll = unsafe {
-            match libc::epoll_create1(libc::EPOLL_CLOEXEC) {
-                -1 => return Err(io::Error::last_os_error()),
-                epoll => OwnedFd::from_raw_fd(epoll),
-            }
-        };
         let none = libc::epoll_event { events: 0, u64: 0 };
         Ok(Self {
-            epoll,
+            epoll: epoll::create()?,
             places: RefCell::default(),
             buffers: Cell::default(),
             events: RefCell::new(vec![none; EVENTS]),
@@ -302,32 +296,22 @@ impl Set {
     }
 
     fn control(&self, what: i32, socket: RawFd, events: u32, token: Token) -> io::Result<()> {
-        let mut event = libc::epoll_event { events, u64: token };
-        let epoll = self.epoll.as_raw_fd();
-        // SAFETY: reads `event`.
-        match unsafe { libc::epoll_ctl(epoll, what, socket, &raw mut event) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
+        epoll::control(&self.epoll, what, socket, events, token)
     }
 
     /// Takes all events that are there, and wakes those who wait for them.
     pub(crate) fn collect(&self) {
         let mut events = self.events.borrow_mut();
-        let room = libc::c_int::try_from(events.len()).unwrap_or(0);
         loop {
-            let (epoll, into) = (self.epoll.as_raw_fd(), events.as_mut_ptr());
-            // SAFETY: writes at most `room` events, and there are so many places.
-            let count = unsafe { libc::epoll_wait(epoll, into, room, 0) };
-            let count = usize::try_from(count).unwrap_or(0);
-            for event in events.iter().take(count) {
+            let taken = epoll::take(&self.epoll, &mut events);
+            for event in taken {
                 // Not borrowed while somebody is woken.
                 let known = self.places.borrow().known(event.u64);
                 if let Some(known) = known {
                     known.note(event.events);
                 }
             }
-            if count < EVENTS {
+            if taken.len() < EVENTS {
                 return;
             }
         }
@@ -397,6 +381,8 @@ impl Set {
 
     /// As [`Self::run`] does once, but the thread waits; false: nothing has come for so long.
     pub(super) fn collect_within(&self, wait: Duration) -> bool {
+        use std::os::fd::AsRawFd;
+
         let mut asked = libc::pollfd {
             fd: self.epoll.as_raw_fd(),
             events: libc::POLLIN,
